@@ -1,0 +1,15 @@
+"""The one place that knows the project's folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = PROJECT / "notebooks"
+DATA = PROJECT / "data"
+MNIST = DATA / "mnist.npz"
+REFERENCES = DATA / "reference"
+PUBLISHED = REFERENCES / "published.csv"
+RUNS = DATA / "runs"
+FIGURES = PROJECT / "figures"
+PROFILES = PROJECT / "workflow" / "profiles"
