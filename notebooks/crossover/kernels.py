@@ -1,0 +1,30 @@
+"""The two kernels of one environment: the CPU one hides every accelerator."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from ipykernel.kernelspec import install
+
+from crossover.device import HIDDEN, KERNEL_VARIABLE
+
+KERNELS: dict[str, tuple[str, dict[str, str]]] = {
+    "crossover-cpu": ("Crossover (CPU)", {KERNEL_VARIABLE: "cpu", **HIDDEN}),
+    "crossover-gpu": ("Crossover (GPU)", {KERNEL_VARIABLE: "gpu"}),
+}
+
+
+def install_kernels(prefix: str = sys.prefix) -> list[Path]:
+    """Install both kernelspecs into an environment and return their folders."""
+    return [
+        Path(install(kernel_name=name, display_name=title, prefix=prefix, env=variables))
+        for name, (title, variables) in KERNELS.items()
+    ]
+
+
+if __name__ == "__main__":
+    for folder in install_kernels():
+        spec = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
+        print(f"Kernel installed: {spec['display_name']}")
