@@ -1,0 +1,220 @@
+"""The trial record: the schema of everything that one training leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+
+Device = Literal["cpu", "gpu"]
+Protocol = Literal["published", "tuned"]
+Backend = Literal["tensorflow", "jax", "torch"]
+Seconds = Annotated[float, Field(ge=0, le=1e7)]
+Duration = Annotated[float, Field(ge=1e-6, le=1e7)]
+Joules = Annotated[float, Field(ge=0, le=1e15)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[float, Field(ge=-1e15, le=1e15)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Width = Annotated[int, Field(ge=1, le=16384)]
+
+
+def printable(text: str, length: int) -> str:
+    """A stranger's text without control characters, and of bounded length."""
+    return "".join(character for character in text if character.isprintable())[:length]
+
+
+def _only_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds control characters")
+    return text
+
+
+Text = Annotated[str, Field(max_length=200), AfterValidator(_only_printable)]
+
+
+class Frozen(BaseModel):
+    """Immutable data that refuses unknown fields, NaN and silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Settings(Frozen):
+    """Everything that two trials must share to stand on one curve.
+
+    ``steps_per_execution`` is the number of batches that one call of the
+    backend trains; ``data`` says whether the training set lies in host memory
+    or on the device; ``validation`` whether the split-off images are evaluated
+    after each epoch; ``threads`` limits the CPU threads (None: all visible).
+    """
+
+    backend: Backend = "tensorflow"
+    protocol: Protocol = "published"
+    batch_size: Annotated[int, Field(ge=1, le=60_000)] = 128
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    validation_split: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    steps_per_execution: Annotated[int, Field(ge=1, le=60_000)] = 1
+    jit_compile: bool = False
+    data: Literal["host", "device"] = "host"
+    metrics: bool = True
+    validation: bool = True
+    dtype: Literal["float32"] = "float32"
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that name this combination of settings.
+
+        Defaults stay out, so that a setting added later renames no record.
+        """
+        text = self.model_dump_json(exclude_defaults=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Machine(Frozen):
+    """The hardware and the operating system; None is unknown or absent."""
+
+    cpu_model: Text | None = None
+    physical_cores: Count | None = None
+    logical_cores: Count | None = None
+    visible_cores: Count | None = None
+    memory_bytes: Count | None = None
+    gpu_model: Text | None = None
+    gpu_driver: Text | None = None
+    gpu_memory_bytes: Count | None = None
+    gpu_power_limit_watts: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    operating_system: Text | None = None
+    kernel: Text | None = None
+
+
+class Software(Frozen):
+    """Versions of what the trial ran on; None is unknown or absent."""
+
+    python: Text | None = None
+    backend: Text | None = None
+    keras: Text | None = None
+    numpy: Text | None = None
+    cuda: Text | None = None
+    cudnn: Text | None = None
+    threads: Count | None = None
+
+
+class PhaseJoules(Frozen):
+    """Energy of a trial's phases, from the hardware's own counters; None is unknown."""
+
+    build: Joules | None = None
+    fit: Joules | None = None
+    evaluate: Joules | None = None
+
+
+class Conditions(Frozen):
+    """The state of the machine around a trial.
+
+    ``steal_fraction`` and ``foreign_fraction`` are shares of the capacity of
+    all visible cores that the hypervisor, or other processes, took while the
+    trial ran. ``gpu_joules`` is of the whole card, ``cpu_joules`` of all CPU
+    packages, whoever used them; the ``_energy_joules`` are their sums.
+    """
+
+    load_average_before: Number | None = None
+    load_average_after: Number | None = None
+    steal_fraction: Number | None = None
+    foreign_fraction: Number | None = None
+    gpu_clock_mhz_before: Count | None = None
+    gpu_clock_mhz_after: Count | None = None
+    gpu_throttled: bool | None = None
+    gpu_energy_joules: Number | None = None
+    cpu_energy_joules: Number | None = None
+    gpu_memory_clock_mhz_before: Count | None = None
+    gpu_memory_clock_mhz_after: Count | None = None
+    gpu_throttle_reasons_before: Text | None = None
+    gpu_throttle_reasons_after: Text | None = None
+    gpu_joules: PhaseJoules | None = None
+    cpu_joules: PhaseJoules | None = None
+
+
+class Phases(Frozen):
+    """Wall-clock seconds of each phase; every epoch is kept raw.
+
+    ``runtime_start`` and ``data`` happen once a sweep, ``warm_up`` is the
+    sweep's throw-away training; they are repeated in each of its records.
+    ``fit`` is what the published study timed.
+    """
+
+    runtime_start: Seconds
+    warm_up: Seconds
+    data: Seconds
+    build: Seconds
+    epochs: Annotated[list[Duration], Field(min_length=1, max_length=10_000)]
+    fit: Duration
+    evaluate: Seconds
+
+
+class Code(Frozen):
+    """Which code ran: package version, digest of its sources, and Git's view."""
+
+    version: Text
+    digest: Text
+    commit: Text | None = None
+    modified: bool | None = None
+
+
+class Record(Frozen):
+    """One trial: one training of one width on one device, one repeat."""
+
+    schema_version: Literal[1] = 1
+    settings: Settings
+    device: Device
+    device_name: Text
+    width: Width
+    parameters: Annotated[int, Field(ge=1)]
+    repeat: Annotated[int, Field(ge=1, le=10_000)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    position: Annotated[int, Field(ge=1, le=10_000)]
+    started: AwareDatetime
+    phases: Phases
+    test_accuracy: Fraction | None
+    test_loss: Annotated[float, Field(ge=0)] | None
+    history: Annotated[dict[Text, list[float | None]], Field(max_length=8)]
+    machine: Machine
+    software: Software
+    conditions: Conditions
+    code: Code
+
+    @model_validator(mode="after")
+    def consistent(self) -> Record:
+        """Refuse records whose parts contradict each other."""
+        expected = parameter_count(self.width)
+        if self.parameters != expected:
+            raise ValueError(f"width {self.width} has {expected} parameters, not {self.parameters}")
+        if len(self.phases.epochs) != self.settings.epochs:
+            raise ValueError(
+                f"{len(self.phases.epochs)} epoch times for {self.settings.epochs} epochs"
+            )
+        if sum(self.phases.epochs) > 1.001 * self.phases.fit:
+            raise ValueError("its epochs take longer than the whole fit")
+        if any(len(values) != self.settings.epochs for values in self.history.values()):
+            raise ValueError("its history has not one value an epoch")
+        return self
+
+    @property
+    def cold_seconds(self) -> float:
+        """Seconds of the whole fit, first epoch included, as published."""
+        return self.phases.fit
+
+    @property
+    def steady_seconds(self) -> float | None:
+        """Median epoch after the first, times the epochs; None for one epoch."""
+        later = self.phases.epochs[1:]
+        return statistics.median(later) * self.settings.epochs if later else None
+
+
+def parameter_count(width: int) -> int:
+    """Trainable parameters of 784 → width → width → width → 10, with biases."""
+    return 2 * width * width + 797 * width + 10
