@@ -1,0 +1,86 @@
+"""One frame as a table that reads well in the report, in JupyterLab and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+
+import pandas as pd
+from IPython.display import display
+
+MISSING = "missing"
+# JupyterLab knows none of the report's classes; the report drops these styles.
+LEFT = ' style="text-align:left"'
+
+
+class Strong(str):
+    """The text of a cell that wins or warns: set in bold."""
+
+    __slots__ = ()
+
+
+def show_table(
+    frame: pd.DataFrame,
+    caption: str,
+    text: tuple[str, ...] = (),
+    data: dict[str, object] | None = None,
+) -> None:
+    """Show a frame as `table_html` writes it; ``data`` holds outputs of further media types."""
+    shown = {"text/html": table_html(frame, caption, text), "text/plain": caption}
+    display({**shown, **(data or {})}, raw=True)
+
+
+def table_html(frame: pd.DataFrame, caption: str, text: tuple[str, ...] = ()) -> str:
+    """A frame as an HTML table, every cell escaped.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Cells as they shall read. Columns are names, or (group, name) pairs:
+        neighbours of one group stand under one spanning heading.
+    caption : str
+    text : tuple of str
+        Names of columns set to the left and wrapped; the rest are numbers.
+    """
+    columns = [name if isinstance(name, tuple) else ("", str(name)) for name in frame.columns]
+    prose = " prose" if 2 * len(text) > len(columns) else ""
+    rows = "".join(_row(cells, columns, text) for cells in frame.itertuples(index=False))
+    return (
+        # MathJax, which JupyterLab runs over tables, leaves this class alone.
+        f'<table class="data mathjax_ignore{prose}"><caption>{escape(caption)}</caption>'
+        f"<thead>{''.join(_headings(columns, text))}</thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _headings(columns: Sequence[tuple[str, str]], text: tuple[str, ...]) -> Iterator[str]:
+    """One row of headings, and one above it where columns are grouped."""
+    groups = [(group, len(list(same))) for group, same in groupby(c[0] for c in columns)]
+    if any(group for group, _ in groups):
+        yield "<tr>"
+        for group, span in groups:
+            scope = ' class="group" scope="colgroup"' if group else ""
+            tag = "th" if group else "td"
+            yield f'<{tag}{scope} colspan="{span}">{escape(group)}</{tag}>'
+        yield "</tr>"
+    yield "<tr>"
+    for _, name in columns:
+        style = f' class="text"{LEFT}' if name in text else ""
+        yield f'<th scope="col"{style}>{escape(name)}</th>'
+    yield "</tr>"
+
+
+def _row(
+    cells: tuple[object, ...], columns: Sequence[tuple[str, str]], text: tuple[str, ...]
+) -> str:
+    parts = []
+    for (_, name), cell in zip(columns, cells, strict=True):
+        kinds = ["text"] if name in text else []
+        kinds += ["missing"] if cell == MISSING else []
+        kind = f' class="{" ".join(kinds)}"' if kinds else ""
+        shown = escape(str(cell))
+        shown = f"<strong>{shown}</strong>" if isinstance(cell, Strong) else shown
+        style = LEFT if name in text else ""
+        label = escape(name)
+        parts.append(f'<td{kind} data-label="{label}"{style}>{shown}</td>')
+    return f"<tr>{''.join(parts)}</tr>"
