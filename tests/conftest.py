@@ -1,0 +1,168 @@
+"""What the tests share: papermill on the real notebooks, and a record to vary."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from crossover.parameters import protocol_settings
+from crossover.paths import NOTEBOOKS, PROJECT
+from crossover.record import (
+    Code,
+    Conditions,
+    Machine,
+    Phases,
+    Record,
+    Settings,
+    Software,
+    parameter_count,
+)
+from crossover.storage import write_record
+
+BIN = Path(sys.executable).parent
+
+
+def papermill(notebook, executed, kernel="crossover-cpu", **parameters):
+    """Execute a source notebook as the README says; return the finished process."""
+    command = [BIN / "papermill", NOTEBOOKS / notebook, executed, "--kernel", kernel]
+    command += ["--cwd", NOTEBOOKS, "--no-progress-bar", "--log-level", "ERROR"]
+    command += ["--stdout-file", "-"]
+    for name, value in parameters.items():
+        command += ["-p", name, str(value)]
+    environment = os.environ | {"CROSSOVER_LOCK": str(Path(executed).with_suffix(".lock"))}
+    return subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, env=environment, cwd=PROJECT
+    )
+
+
+def make_record(width=4, repeat=1, device="cpu", fit=12.0, **changes):
+    """Return a valid record; times and settings vary, the rest stands still."""
+    settings = changes.pop("settings", Settings())
+    epochs = [fit * 2 / (settings.epochs + 1)] + [fit / (settings.epochs + 1)] * (
+        settings.epochs - 1
+    )
+    fields = {
+        "settings": settings,
+        "device": device,
+        "device_name": f"{device.upper()}:0",
+        "width": width,
+        "parameters": parameter_count(width),
+        "repeat": repeat,
+        "seed": 777,
+        "position": 1,
+        "started": datetime(2026, 1, 1, tzinfo=UTC),
+        "phases": Phases(
+            runtime_start=5.0,
+            warm_up=1.0,
+            data=1.0,
+            build=0.1,
+            epochs=epochs,
+            fit=fit,
+            evaluate=0.5,
+        ),
+        "test_accuracy": 0.9,
+        "test_loss": 0.3,
+        "history": {"loss": [1.0] * settings.epochs},
+        "machine": Machine(cpu_model="Test CPU", visible_cores=2),
+        "software": Software(python="3.11", backend="2.21.0", keras="3.15.1", numpy="2.4.6"),
+        "conditions": Conditions(),
+        "code": Code(version="0.1.0", digest="0" * 12),
+    }
+    return Record(**(fields | changes))
+
+
+CROSSING_WIDTHS = (4, 32, 128, 512)
+
+
+def crossing_seconds(device, parameters):
+    """Seconds of a made-up machine whose GPU wins from 250,000 parameters on."""
+    overhead, each = {"cpu": (5.0, 4e-5), "gpu": (14.0, 4e-6)}[device]
+    return overhead + each * parameters
+
+
+def write_crossing_study(folder, repeats=5, **machine):
+    """Write the records of a made-up machine with both devices, in both protocols."""
+    owner = Machine(**({"cpu_model": "Test CPU", "gpu_model": "Test GPU"} | machine))
+    for protocol, gain in (("published", 1), ("tuned", 4)):
+        settings = protocol_settings(protocol)
+        for device, width, repeat in product(
+            ("cpu", "gpu"), CROSSING_WIDTHS, range(1, repeats + 1)
+        ):
+            spread = 1 + 0.01 * (repeat - (repeats + 1) / 2)
+            seconds = crossing_seconds(device, parameter_count(width)) / gain * spread
+            changes = {"settings": settings, "repeat": repeat, "machine": owner}
+            write_record(folder, make_record(width, device=device, fit=seconds, **changes))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A small real sweep in each protocol: the folder of its records and both runs."""
+    folder = tmp_path_factory.mktemp("trained")
+    runs = [
+        papermill(
+            "train.ipynb",
+            folder / f"{protocol}.ipynb",
+            widths="8 4",
+            epochs=2,
+            protocol=protocol,
+            output=folder / "trials",
+        )
+        for protocol in ("published", "tuned")
+    ]
+    return folder, runs
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of a Chromium; the test is skipped with its reason where there is none."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium on this machine: install the package chromium")
+    return path
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project without trials, its folder's name holding a space."""
+    return copy_project(tmp_path / "a project")
+
+
+def copy_project(folder):
+    """Copy what a study needs; MNIST is linked."""
+    for name in ("notebooks", "workflow", "data/reference"):
+        skip = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        shutil.copytree(PROJECT / name, folder / name, ignore=skip)
+    (folder / "data" / "mnist.npz").symlink_to(PROJECT / "data" / "mnist.npz")
+    return folder
+
+
+def front_door(project, *words, **options):
+    """Start the project's front door as make does; return the running process."""
+    command = [sys.executable, "-m", "crossover.run", *words]
+    environment = os.environ | {
+        "PYTHONPATH": str(project / "notebooks"),
+        "CROSSOVER_LOCK": str(project / "timing.lock"),
+    }
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(
+        command, cwd=project, env=environment, preexec_fn=heed_signals, **(pipes | options)
+    )
+
+
+def heed_signals():
+    """Undo what a background job or nohup hands down: a deaf ear to Ctrl-C or SIGHUP."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def report(project, *words):
+    """Run the front door to its end; return exit code, standard output and error."""
+    process = front_door(project, *words)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err

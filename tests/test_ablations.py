@@ -1,0 +1,67 @@
+"""Ablations and the batch-size map, against ratios computed by hand."""
+
+import pytest
+
+from conftest import make_record
+from crossover.ablations import (
+    BASELINE,
+    BATCH_SIZES,
+    CHANGES,
+    ablation_table,
+    batch_map,
+    change_of,
+    on_map,
+)
+from crossover.parameters import protocol_settings
+from crossover.record import Settings
+
+
+def changed(name, **more):
+    return protocol_settings("published", epochs=3, **(CHANGES[name] | more))
+
+
+def test_each_ablation_changes_one_setting():
+    plain = changed(BASELINE).model_dump()
+    for name in CHANGES:
+        fields = changed(name).model_dump()
+        differing = [field for field in fields if fields[field] != plain[field]]
+        assert len(differing) == (name != BASELINE)
+        assert change_of(changed(name)) == name
+
+
+def test_the_study_itself_and_two_changes_at_once_are_no_ablation():
+    assert change_of(Settings()) is None
+    assert change_of(changed("XLA", data="device")) is None
+    assert change_of(changed("no metrics", backend="jax")) == "no metrics"
+
+
+def test_the_ratio_is_the_published_epoch_over_the_changed_one():
+    records = [
+        make_record(settings=changed(BASELINE), fit=8.0),
+        make_record(settings=changed("XLA"), fit=4.0),
+        make_record(settings=changed("XLA"), fit=2.0, repeat=2),
+    ]
+    table = ablation_table(records).set_index("change")
+    # Three epochs of 2 + 1 + 1 quarters: steady epochs of 2 s, 1 s and 0.5 s.
+    assert table.loc[BASELINE, "epoch_seconds"] == 2.0
+    assert table.loc["XLA", "epoch_seconds"] == 0.75
+    assert table.loc["XLA", "ratio"] == pytest.approx(2 / 0.75)
+    assert (table.loc["XLA", "low"], table.loc["XLA", "high"]) == (2.0, 4.0)
+    assert table.loc["XLA", "saved_us"] == pytest.approx(1.25 / 422 * 1e6)
+
+
+def test_without_ablations_the_table_is_empty():
+    assert ablation_table([make_record()]).empty
+
+
+def test_the_map_holds_each_batch_size_and_nothing_else():
+    records = [
+        make_record(settings=Settings(epochs=2, batch_size=size), fit=float(size))
+        for size in BATCH_SIZES
+    ]
+    table = batch_map([*records, make_record()])
+    # Two epochs of 2 + 1 thirds: the second one is a third of the fit.
+    assert dict(zip(table["batch_size"], table["epoch_seconds"], strict=True)) == pytest.approx(
+        {size: size / 3 for size in BATCH_SIZES}
+    )
+    assert not on_map(Settings(epochs=2, jit_compile=True))

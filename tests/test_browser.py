@@ -1,0 +1,212 @@
+"""The report in a real browser with no network."""
+
+import math
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from conftest import papermill, write_crossing_study
+from crossover.frame import to_frame
+from crossover.interpolate import choose, measured_curves, predict
+from crossover.parameters import protocol_settings
+from crossover.render import render
+from crossover.storage import read_records
+from crossover.summary import summarise
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "</script><img src=x onerror=alert(1)> $\\frac CPU"
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    write_crossing_study(folder, cpu_model=HOSTILE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(records, tmp_path_factory):
+    out = tmp_path_factory.mktemp("page")
+    run = papermill(
+        "summary.ipynb", out / "s.ipynb", records=records, figure_folder=out, table_folder=out
+    )
+    assert run.returncode == 0, run.stderr
+    size = render(out / "s.ipynb", out / "report.html")
+    assert size < 5_000_000
+    return out / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(browser, report, width=1280, scheme="light", bypass=False, script=True):
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        offline=True,
+        bypass_csp=bypass,
+        java_script_enabled=script,
+    )
+    page = context.new_page()
+    page.problems = []
+    page.on("console", lambda message: page.problems.append(message.text))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("request", lambda request: page.problems.append(request.url))
+    page.goto(report.as_uri())
+    return page
+
+
+def test_it_opens_offline_without_a_request_or_an_error(browser, report):
+    page = opened(browser, report)
+    problems = [p for p in page.problems if not p.startswith(("data:image/", report.as_uri()))]
+    assert problems == []
+    sizes = page.eval_on_selector_all("img", "all => all.map(i => [i.naturalWidth, i.alt.length])")
+    assert len(sizes) >= 4
+    assert all(width > 100 and alt > 20 for width, alt in sizes)
+
+
+def test_the_page_runs_no_script_but_its_own(browser, report):
+    page = opened(browser, report)
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.intruder = true";
+            document.body.append(script);
+        }"""
+    )
+    assert page.evaluate("window.intruder") is None
+    assert any("script-src" in problem for problem in page.problems)
+
+
+def test_the_answer_and_its_picture_are_above_the_fold(browser, report):
+    page = opened(browser, report)
+    assert page.locator("blockquote").first.bounding_box()["y"] < 200
+    picture = page.locator("img").first.bounding_box()
+    assert picture["y"] + picture["height"] < 800
+
+
+def test_code_unfolds_by_keyboard(browser, report):
+    page = opened(browser, report)
+    source = page.locator("main details .source").first
+    assert not source.is_visible()
+    page.locator("main summary").first.focus()
+    page.keyboard.press("Enter")
+    assert source.is_visible()
+
+
+def test_the_contents_follow_the_reader(browser, report):
+    page = opened(browser, report)
+    current = page.locator(".wide a[aria-current]")
+    assert current.inner_text() == "The answer"
+    page.locator(".wide a", has_text="Accuracy").click()
+    page.wait_for_function(
+        "document.querySelector('.wide a[aria-current]').textContent === 'Accuracy'"
+    )
+    assert current.count() == 1
+    assert current.bounding_box()["y"] > 0
+
+
+def test_a_phone_unfolds_the_contents(browser, report):
+    page = opened(browser, report, width=390)
+    link = page.locator(".small a", has_text="Accuracy")
+    assert not link.is_visible()
+    page.locator(".small summary").click()
+    assert link.is_visible()
+    assert not page.locator(".wide").is_visible()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_text_scrolls_sideways(browser, report, width):
+    page = opened(browser, report, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = page.eval_on_selector_all(
+        ".prose", "all => all.filter(t => t.scrollWidth > t.parentElement.clientWidth + 1).length"
+    )
+    assert wide == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_violation(browser, report, scheme, width):
+    page = opened(browser, report, width, scheme=scheme, bypass=True)
+    page.eval_on_selector_all("details", "all => all.forEach(d => { d.open = true; })")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("timing", ["cold", "steady"])
+@pytest.mark.parametrize("protocol", ["published", "tuned"])
+def test_the_form_computes_what_python_does(browser, report, records, protocol, timing):
+    loaded = read_records(records).records
+    settings = protocol_settings(protocol)
+    trials = to_frame([r for r in loaded if r.settings == settings], "own")
+    curves = measured_curves(trials, summarise(trials))
+    page = opened(browser, report)
+    page.select_option("[name=protocol]", protocol)
+    page.select_option("[name=timing]", timing)
+    for parameters in (500, 3_230, 50_000, 250_000, 932_362, 5_000_000):
+        page.fill("[name=parameters]", str(parameters))
+        for device in ("cpu", "gpu"):
+            curve = choose(curves, "own", device, protocol, timing)
+            row = page.locator(f"[data-device={device}]")
+            shown = float(row.get_attribute("data-seconds"))
+            assert math.isclose(shown, predict(curve, parameters).seconds, rel_tol=1e-9)
+            outside = not 3_230 <= parameters <= 932_362
+            assert ("extrapolated" in row.inner_text()) == outside
+
+
+def test_the_verdict_names_the_faster_device_or_a_tie(browser, report):
+    # CPU 5 + 4e-5 P and GPU 14 + 4e-6 P seconds are equal at 250,000 parameters.
+    page = opened(browser, report)
+    verdict = page.locator(".verdict")
+    page.fill("[name=parameters]", "3230")
+    assert verdict.inner_text() == "● The CPU is 2.73 times as fast."
+    page.fill("[name=parameters]", "932362")
+    assert verdict.inner_text() == "■ The GPU is 2.39 times as fast."
+    page.fill("[name=slider]", "4")
+    assert page.input_value("[name=parameters]") == "10000"
+    assert "CPU" in verdict.inner_text()
+
+
+def test_a_machine_without_such_times_is_called_missing(browser, report):
+    page = opened(browser, report)
+    page.select_option("[name=gpu]", "Core i5 750 / GTX 660 (2018)")
+    page.select_option("[name=protocol]", "tuned")
+    row = page.locator("[data-device=gpu]")
+    assert "missing" in row.inner_text()
+    assert page.locator(".verdict").inner_text() == "No verdict: a time is missing."
+
+
+def test_a_strangers_name_stays_text_in_the_form(browser, report):
+    page = opened(browser, report)
+    options = page.locator("[name=cpu] option").all_inner_texts()
+    assert any("</script><img src=x onerror=alert(1)>" in option for option in options)
+    assert page.locator("main img[src=x]").count() == 0
+
+
+def test_without_a_script_the_page_is_complete(browser, report):
+    page = opened(browser, report, script=False)
+    assert not page.locator(".model form").is_visible()
+    assert page.locator(".model + .html table").is_visible()
+    assert page.locator(".wide a").count() > 5
+
+
+def test_print_flows_on_pages_without_the_sides(browser, report):
+    page = opened(browser, report, width=680)
+    page.emulate_media(media="print")
+    for name in (".wide", ".small", ".model form", "main details"):
+        assert not page.locator(name).first.is_visible(), name
+    # A4 less its margins is 182 mm, 688 pixels, wide: nothing may be cut off.
+    assert page.evaluate("document.documentElement.scrollWidth") <= 688
+    cut = page.eval_on_selector_all(
+        ".scroll", "all => all.filter(b => b.scrollWidth > b.clientWidth + 1).length"
+    )
+    assert cut == 0
+    assert page.pdf(format="A4").startswith(b"%PDF")

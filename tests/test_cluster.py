@@ -1,0 +1,233 @@
+"""Sweeps as jobs: what they ask a scheduler for, and how a study spreads over machines."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from conftest import make_record
+from crossover.configuration import configuration
+from crossover.copies import CopyError, copy_notebooks
+from crossover.estimate import Estimate, balanced
+from crossover.frame import check_comparable
+from crossover.machines import by_machine
+from crossover.merge import merge
+from crossover.parameters import protocol_settings
+from crossover.paths import PROFILES, PROJECT
+from crossover.plan import own_records, remaining_widths, sweep_progress
+from crossover.record import Machine
+from crossover.reference import keep_all, read_reference
+from crossover.sites import Site, sites
+from crossover.slurm import SlurmError, choose_partitions, parse_partitions
+from crossover.storage import trial_folders, write_record
+from crossover.study import study_from, sweep_seconds
+
+SETTINGS = {"folder": "x", "widths": "4 8 16 1024", "protocols": "published"}
+SINFO = "cpu-a*|64|(null)\nboth|32|gpu:a100:4(S:0-1)\nboth|16|gpu:a100:4\nodd|8|craynetwork:4\n"
+
+
+def study(**changes):
+    return study_from(SETTINGS | {"devices": "cpu gpu"} | changes)
+
+
+def test_shards_hold_every_width_once_and_take_about_equally_long():
+    # By hand: longest first to the emptier group gives 9 | 5+4, then 3 to either.
+    seconds = {1: 9.0, 2: 5.0, 3: 4.0, 4: 3.0}
+    groups = balanced(seconds, seconds.__getitem__, 2)
+    assert sorted(width for group in groups for width in group) == [1, 2, 3, 4]
+    assert sorted(sum(seconds[width] for width in group) for group in groups) == [9.0, 12.0]
+    assert balanced([4, 8], float, 5) == [[8], [4]]
+    assert balanced([], float, 2) == []
+
+
+def test_a_sharded_study_trains_the_same_trials():
+    def trials(shards):
+        sweeps = study(shards=shards).missing([]).values()
+        return sorted((s.device, s.repeat, width) for s in sweeps for width in s.widths)
+
+    assert len(study(shards=3).missing([])) == 6
+    assert trials(3) == trials(1)
+
+
+def test_an_estimate_interpolates_between_records_in_logarithms():
+    settings = protocol_settings("published")
+    records = [make_record(width=w, fit=s, settings=settings) for w, s in ((4, 2.0), (64, 32.0))]
+    estimate = Estimate(records)
+    assert estimate.seconds(settings, "cpu", 4) == pytest.approx(2.0)
+    # Width 16 has 13,274 parameters: between 3,230 and 59,210 at 0.4860 of the way in logarithms.
+    assert estimate.seconds(settings, "cpu", 16) == pytest.approx(2.0 * 16**0.4860, rel=1e-3)
+    # The published GPU took 32.7011 s at width 4, at ten epochs.
+    one = protocol_settings("published", epochs=1)
+    assert estimate.seconds(one, "gpu", 4) == pytest.approx(3.27011)
+
+
+def test_a_sweep_finds_its_own_trials_among_those_of_a_large_study(tmp_path):
+    settings = protocol_settings("published")
+    for repeat in (1, 2):
+        for device in ("cpu", "gpu"):
+            for width in (4, 8, 16)[: 4 - repeat]:
+                trial = make_record(width, repeat, device, fit=60.0, settings=settings)
+                write_record(tmp_path / "trials", trial)
+    *_, cpu = study(folder=str(tmp_path), repeats=2).missing([]).values()
+    assert (cpu.repeat, cpu.device) == (2, "cpu")
+    assert sorted(record.width for record in own_records(cpu, "cpu")) == [4, 8]
+    assert {record.repeat for record in own_records(cpu, "cpu")} == {2}
+    order = remaining_widths(cpu, "cpu")
+    assert sorted(width for _, width in order) == [16, 1024]
+    # Every recorded training took a minute, and so should these two.
+    assert sweep_progress(cpu, "cpu", order).left_seconds() == pytest.approx(120.0)
+
+
+def test_partitions_are_read_from_sinfo():
+    known = parse_partitions(SINFO)
+    assert list(known) == ["cpu-a", "both", "odd"]
+    assert [known[name].devices for name in known] == [["cpu"], ["cpu", "gpu"], ["cpu"]]
+    assert known["both"].cores == 16
+    assert [partition.name for partition in choose_partitions([], known)] == ["cpu-a"]
+    assert [p.name for p in choose_partitions(["odd", "both", "odd"], known)] == ["odd", "both"]
+    with pytest.raises(SlurmError, match="PARTITIONS names 'none': SLURM has cpu-a, both, odd"):
+        choose_partitions(["none"], known)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["PROFILE=pbs"], "PROFILE is 'pbs': known are kubernetes, local, slurm."),
+        (["PARTITIONS=a"], "PARTITIONS are SLURM's"),
+        (["PROFILE=kubernetes"], "DEVICES is missing"),
+        (["SHARDS=0"], "SHARDS is 0"),
+    ],
+)
+def test_a_wrong_place_is_one_sentence(words, sentence):
+    run = subprocess.run(
+        [sys.executable, "-m", "crossover.run", "report", *words], capture_output=True, text=True
+    )
+    assert run.returncode == 2
+    assert sentence in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_profile_needs_no_device_on_the_planning_machine():
+    settings = configuration("report", [])["study"] | {"devices": "gpu"}
+    (site,) = sites(settings, "kubernetes", "")
+    assert site.study.devices == ["gpu"]
+
+
+def test_partitions_keep_their_trials_and_notebooks_apart():
+    one, other = study(partition="cpu-a"), study(partition="both")
+    assert one.trials != other.trials
+    assert not set(one.missing([])) & set(other.missing([]))
+    with pytest.raises(ValueError, match="partition"):
+        study(partition="../up")
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """Snakemake's own view of the jobs of a small study: its dry run, by sweep name."""
+    site = Site(study(partition="both", folder="data/runs/none"), cores=16)
+    missing = site.study.missing([])
+    plan = {
+        "studies": [site.study.model_dump()],
+        "jobs": site.jobs(missing, sweep_seconds(missing.values(), [])),
+        **{name: "data/runs/none" for name in ("figures", "tables")},
+        "quick": False,
+    }
+    settings = tmp_path_factory.mktemp("plan") / "settings.json"
+    settings.write_text(json.dumps(plan))
+    profile = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())
+    resources = [f"gpu_sweep:{k}={v}" for k, v in profile["set-resources"]["gpu_sweep"].items()]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--dry-run"]
+    command += ["--cores", "1", "--nolock", "--set-resources", *resources]
+    command += ["--configfile", str(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_each_device_asks_for_its_own_resources(planned):
+    blocks = [block.partition(":\n") for block in re.split(r"\n(?:local)?rule ", planned)[1:]]
+    found = {name: text for name, _, text in blocks}
+    assert set(found) == {"sweep", "gpu_sweep", "report"}
+    for device, job in (("cpu", found["sweep"]), ("gpu", found["gpu_sweep"])):
+        assert f"published-{device}-r1" in job
+        assert "cpus_per_task=16" in job
+        assert "slurm_partition=both" in job
+        assert ("gres=gpu:1" in job) is (device == "gpu")
+    # The published GPU's seconds at these four widths, four times, and half an hour to start.
+    seconds = 32.7011 + 32.8508 + 32.9818 + 60.7474
+    assert f"runtime={30 + -int(-4 * seconds // 60)}" in found["gpu_sweep"]
+
+
+def test_a_cluster_gives_each_sweep_a_node():
+    profile = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())
+    assert "--exclusive" in profile["default-resources"]["slurm_extra"]
+    assert profile["default-resources"]["mem_mb"] >= 4000
+    assert profile["retries"] >= 1
+
+
+FAST = Machine(cpu_model="Fast CPU", visible_cores=8)
+SLOW = Machine(cpu_model="Slow CPU", visible_cores=2)
+
+
+def test_trials_of_two_kinds_of_node_are_two_machines():
+    records = [
+        make_record(machine=FAST),
+        make_record(machine=SLOW, width=8),
+        make_record(machine=FAST.model_copy(update={"gpu_model": "G1"}), device="gpu"),
+    ]
+    machines = by_machine(records, "part")
+    assert {name: len(group) for name, group in machines.items()} == {
+        "part: Fast CPU (8 cores) + G1": 2,
+        "part: Slow CPU (2 cores)": 1,
+    }
+    for group in machines.values():
+        check_comparable(group)
+
+
+def test_a_study_over_partitions_compares_its_machines(tmp_path):
+    settings = [protocol_settings("published")]
+    for width in (4, 8):
+        trial = {"width": width, "settings": settings[0]}
+        gpu = SLOW.model_copy(update={"gpu_model": "G1"})
+        write_record(tmp_path / "cpu-a", make_record(machine=FAST, fit=1.0, **trial))
+        write_record(tmp_path / "both", make_record(machine=SLOW, fit=9.0, **trial))
+        write_record(tmp_path / "both", make_record(machine=gpu, device="gpu", fit=3.0, **trial))
+    (tmp_path / "rejected").mkdir()
+    assert [path.name for path in trial_folders(tmp_path)][1:] == ["both", "cpu-a"]
+    merged = merge(tmp_path, settings, references=tmp_path)
+    assert merged.own == "both: Slow CPU (2 cores) + G1"
+    assert merged.variants == ["cpu-a: Fast CPU (8 cores)"]
+    assert merged.gpu_machine == merged.own
+    assert merged.pairs == [("cpu-a: Fast CPU (8 cores)", merged.own)]
+    medians = merged.trials.groupby(["machine", "device"])["cold_seconds"].median()
+    assert medians["cpu-a: Fast CPU (8 cores)", "cpu"] == 1.0
+    assert medians[merged.own, "cpu"] == 9.0
+
+
+def test_each_partition_is_kept_as_a_reference_of_its_own(tmp_path):
+    trials, references = tmp_path / "study" / "trials", tmp_path / "references"
+    write_record(trials / "Big_mem", make_record(machine=FAST))
+    write_record(trials / "gpu", make_record(machine=SLOW))
+    kept = keep_all("site", tmp_path / "study", references)
+    assert [path.name for path in kept] == ["site-big-mem.jsonl", "site-gpu.jsonl"]
+    assert [read_reference(path).records[0].machine for path in kept] == [FAST, SLOW]
+
+
+def test_executed_notebooks_are_copied_once(tmp_path):
+    source, target = tmp_path / "notebooks", tmp_path / "copies"
+    source.mkdir()
+    (source / "a.ipynb").write_text('{"cells": []}')
+    assert copy_notebooks(source, str(target)) == 1
+    assert (target / "a.ipynb").read_text() == '{"cells": []}'
+    assert copy_notebooks(source, str(target)) == 0
+    assert copy_notebooks(source, str(tmp_path / "elsewhere")) == 1
+
+
+def test_a_copy_that_fails_is_one_sentence(tmp_path):
+    (tmp_path / "a.ipynb").write_text("{}")
+    with pytest.raises(CopyError, match=r"a\.ipynb could not be copied to http://"):
+        copy_notebooks(tmp_path, "http://127.0.0.1:9/nowhere")
+    assert copy_notebooks(tmp_path, str(tmp_path / "later")) == 1

@@ -1,0 +1,159 @@
+"""The crossover, against hand-computed crossings and the published table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossover.comparison import crossovers
+from crossover.crossing import Crossover, find_crossover
+from crossover.paths import PUBLISHED
+from crossover.published import load_published
+
+SIZES = [1_000, 10_000, 100_000]
+
+
+def times(medians: list[float], spread: tuple[float, ...] = (1.0,)) -> pd.DataFrame:
+    """Repeats around given medians, as factors of them."""
+    rows = [(p, m * f) for p, m in zip(SIZES, medians, strict=False) for f in spread]
+    return pd.DataFrame(rows, columns=["parameters", "seconds"])
+
+
+QUIET = (0.98, 0.99, 1.0, 1.01, 1.02)
+
+
+def test_crossing_by_hand() -> None:
+    # log10 ratio -1, 0.5, 1.5: zero after 2/3 of the first decade.
+    found = find_crossover(times([1, 10**0.5, 10**1.5]), times([10, 1, 1]))
+    assert found.status == "crossed"
+    assert (found.bracket_low, found.bracket_high) == (1_000, 10_000)
+    assert found.estimate == pytest.approx(10 ** (3 + 2 / 3))
+    assert found.interval_kind == "none"
+    assert math.isnan(found.low)
+
+
+def test_published_table() -> None:
+    found = crossovers(load_published(PUBLISHED)).set_index("timing")
+    cold = found.loc["cold"]
+    assert (cold["bracket_low"], cold["bracket_high"]) == (134_794, 335_114)
+    assert cold["estimate"] == pytest.approx(139_900, rel=0.001)
+    assert "about 139,900" in cold["sentence"]
+    assert "no interval" in cold["sentence"]
+    assert found.loc["steady", "status"] == "missing device"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "gpu", "status"),
+    [
+        ([1, 4, 40], [5, 5, 5], "crossed"),
+        ([10, 20, 40], [5, 5, 5], "gpu always faster"),
+        ([1, 2, 3], [5, 5, 5], "cpu always faster"),
+        ([5, 5.01, 5.02], [5.01, 5, 5.01], "unresolved"),
+        ([1, 20, 1], [5, 5, 5], "unresolved"),
+        ([20, 5.1, 1], [5, 5, 5], "unresolved"),
+        ([], [5, 5, 5], "missing device"),
+        ([1, 2, 3], [], "missing device"),
+    ],
+)
+@pytest.mark.parametrize("spread", [QUIET, QUIET[:3]])
+def test_status(cpu: list[float], gpu: list[float], status: str, spread: tuple[float, ...]) -> None:
+    found = find_crossover(times(cpu, spread), times(gpu, spread))
+    assert found.status == status
+    assert math.isnan(found.estimate) == (status != "crossed")
+    assert found.describe().endswith(".")
+    assert found.describe().count("\n") == 0
+
+
+def test_reasons_tell_two_unresolved_apart() -> None:
+    twice = find_crossover(times([1, 20, 1]), times([5, 5, 5]))
+    reverse = find_crossover(times([20, 5.1, 1]), times([5, 5, 5]))
+    assert (twice.crossings, reverse.crossings) == (2, 1)
+    assert "2 times" in twice.describe()
+    assert "CPU for large" in reverse.describe()
+
+
+def test_range_is_that_of_the_extremes() -> None:
+    # Ratios of extremes: CPU times 0.5 to 2, so log10 ratio -1±0.301 to 1±0.301.
+    cpu, gpu = times([1, 100], (0.5, 1, 2)), times([10, 10])
+    found = find_crossover(cpu, pd.concat([gpu, gpu]))
+    middle, reach = 3.5, math.log10(2) / 2
+    assert found.interval_kind == "range"
+    assert found.low == pytest.approx(10 ** (middle - reach), rel=0.01)
+    assert found.high == pytest.approx(10 ** (middle + reach), rel=0.01)
+
+
+def test_interval_is_as_wide_as_a_simulation_says() -> None:
+    rng = np.random.default_rng(5)
+    estimates, widths = [], []
+    for _ in range(150):
+        cpu, gpu = (times(m, (1.0,) * 9) for m in ([1, 5, 40], [5, 5.5, 6]))
+        for noisy in (cpu, gpu):
+            noisy["seconds"] *= rng.lognormal(0, 0.1, len(noisy))
+        found = find_crossover(cpu, gpu)
+        estimates.append(math.log(found.estimate))
+        widths.append(math.log(found.high / found.low))
+    simulated = float(np.diff(np.quantile(estimates, [0.025, 0.975]))[0])
+    assert 0.9 < np.median(widths) / simulated < 1.5
+
+
+def test_widths_of_one_device_only_do_not_count() -> None:
+    cpu, gpu = times([1, 4, 40]), times([5, 5, 5])
+    alone = pd.DataFrame({"parameters": [500_000], "seconds": [0.1]})
+    assert find_crossover(pd.concat([cpu, alone]), gpu) == find_crossover(cpu, gpu)
+    assert "both devices" in find_crossover(alone, gpu).reason
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan])
+def test_impossible_times_are_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="GPU time is not positive"):
+        find_crossover(times([1, 4, 40]), times([5, wrong, 5]))
+
+
+def test_pairs_compare_across_machines() -> None:
+    trials = load_published(PUBLISHED)
+    laptop = trials[trials["device"] == "cpu"].assign(
+        machine="laptop", cold_seconds=trials["cold_seconds"] / 2
+    )
+    both = pd.concat([trials, laptop], ignore_index=True)
+    old = str(trials["machine"].iloc[0])
+    found = crossovers(both, pairs=[("laptop", old)]).query("timing == 'cold'")
+    found = found.set_index(["cpu_machine", "gpu_machine"])
+    assert found.loc[("laptop", "laptop"), "status"] == "missing device"
+    # By hand: 59.6029 / 2 < 33.4356, and 128.9178 / 2 > 37.803.
+    assert found.loc[("laptop", old), "bracket_low"] == 335_114
+    with pytest.raises(ValueError, match="nobody"):
+        crossovers(both, pairs=[("nobody", old)])
+
+
+def seconds() -> st.SearchStrategy[list[float]]:
+    """Medians of three widths."""
+    return st.lists(st.floats(0.5, 500), min_size=3, max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seconds(), seconds(), st.floats(0.01, 100), st.sampled_from([QUIET, QUIET[:3]]))
+def test_estimate_lies_in_bracket_and_interval_whatever_the_unit(
+    cpu: list[float], gpu: list[float], factor: float, spread: tuple[float, ...]
+) -> None:
+    found = find_crossover(times(cpu, spread), times(gpu, spread))
+    if found.status == "crossed":
+        assert found.bracket_low <= found.estimate <= found.bracket_high * (1 + 1e-9)
+        assert found.low <= found.estimate * (1 + 1e-9)
+        assert found.estimate <= found.high * (1 + 1e-9)
+    scaled = find_crossover(
+        times([factor * s for s in cpu], spread), times([factor * s for s in gpu], spread)
+    )
+    if abs(np.log(np.array(cpu) / np.array(gpu))).min() > 0.1:
+        assert_alike(found, scaled)
+
+
+def assert_alike(one: Crossover, other: Crossover) -> None:
+    """Same status, and numbers alike but for rounding to the grid."""
+    assert one.status == other.status
+    numbers = [[f.bracket_low, f.estimate, f.low, f.high] for f in (one, other)]
+    np.testing.assert_allclose(numbers[0], numbers[1], rtol=0.01)

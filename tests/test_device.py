@@ -1,0 +1,199 @@
+"""The device: the card that CUDA means, sentences of refusal, and the kernels' environment."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conftest import papermill
+from crossover.card import nvidia_driver_version
+from crossover.device import HIDDEN
+from crossover.kernels import install_kernels
+from crossover.refusal import GpuFacts, why_no_gpu
+
+FIXTURES = Path(__file__).with_name("fixtures")
+CARD = GpuFacts(
+    driver="555.42",
+    cards=("GeForce RTX 3060",),
+    driver_cuda=(12, 5),
+    capability=(8, 6),
+    built_for="12.5.1",
+    architectures=("sm_60", "sm_89", "compute_90"),
+)
+PRESENT = "NVIDIA driver 555.42 shows GeForce RTX 3060, but "
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory):
+    """Build stand-ins of the driver's libraries, loaded as the real ones are; their folders."""
+    if shutil.which("gcc") is None or sys.platform != "linux":
+        pytest.skip("the driver's stand-in needs gcc on Linux")
+    if nvidia_driver_version() is not None:
+        pytest.skip("this machine has a driver of its own")
+    folders = {}
+    for name, library in (("nvml", "libnvidia-ml.so.1"), ("cuda", "libcuda.so.1")):
+        folders[name] = tmp_path_factory.mktemp(name)
+        command = ["gcc", "-shared", "-fPIC", f"-D{name.upper()}", FIXTURES / "driver.c"]
+        subprocess.run([*command, "-o", folders[name] / library], check=True)
+    return folders
+
+
+def run(script, *folders, **variables):
+    """Run Python with libraries from the folders; what it printed, read as JSON."""
+    environment = {k: v for k, v in os.environ.items() if k not in HIDDEN} | variables
+    environment["LD_LIBRARY_PATH"] = ":".join(map(str, folders))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+FIND = """
+import json
+from dataclasses import asdict
+from crossover.card import find_card, used_card
+card = find_card()
+print(json.dumps(card and [card.model, card.memory_bytes, card.handle is not None, card.shared,
+                           used_card("NVIDIA Fast Card") == card, used_card("Slow Card")]))
+"""
+
+
+def test_the_card_is_the_one_that_cuda_calls_first(driver):
+    found = run(FIND, driver["nvml"], driver["cuda"])
+    assert found == ["Fast Card", 8 * 2**30, True, False, True, None]
+
+
+def test_a_card_without_nvml_is_known_by_name_and_memory(driver):
+    assert run(FIND, driver["cuda"])[:3] == ["Fast Card", 8 * 2**30, False]
+
+
+def test_without_cuda_or_hidden_from_it_there_is_no_card(driver):
+    assert run(FIND, driver["nvml"]) is None
+    assert run(FIND, *driver.values(), CUDA_VISIBLE_DEVICES="-1") is None
+
+
+WATCH = """
+from crossover.card import find_card
+from crossover.conditions import watch_conditions
+with watch_conditions(find_card()) as watched:
+    for phase in ("build", "fit", "evaluate"):
+        watched.ends(phase)
+print(watched.conditions.model_dump_json())
+"""
+
+
+def test_clocks_reasons_and_joules_are_of_that_card(driver):
+    found = run(WATCH, driver["nvml"], driver["cuda"])
+    assert found["gpu_joules"] == {"build": 2.5, "fit": 2.5, "evaluate": 2.5}
+    assert found["gpu_energy_joules"] == 7.5
+    assert (found["gpu_clock_mhz_before"], found["gpu_memory_clock_mhz_after"]) == (1001, 1002)
+    assert found["gpu_throttle_reasons_after"] == "power cap, software thermal"
+    assert found["gpu_throttled"] is True
+
+
+def test_a_shared_card_tells_no_energy(driver):
+    found = run(WATCH, driver["nvml"], driver["cuda"], FIXTURE_MIG="1")
+    assert found["gpu_joules"] is None
+    assert found["gpu_energy_joules"] is None
+
+
+def test_without_a_card_nothing_is_told_of_one():
+    found = run(WATCH)
+    assert {name: value for name, value in found.items() if "gpu" in name and value} == {}
+
+
+REFUSALS = [
+    ({"driver": None}, "A GPU was asked for but no NVIDIA driver is present: use the kernel "),
+    ({"built_for": None}, PRESENT + "torch is installed without CUDA: run 'make clean-env report"),
+    ({"hidden_by": "CUDA_VISIBLE_DEVICES=7"}, PRESENT + "CUDA_VISIBLE_DEVICES=7 hid"),
+    ({"driver_cuda": (11, 4)}, PRESENT + "runs CUDA up to 11.4 and torch needs 12: update the dri"),
+    ({"capability": (3, 5)}, PRESENT + "its compute capability 3.5 is too old for torch, which n"),
+    ({}, PRESENT + "torch cannot start it: the libraries of CUDA 12.5.1 are missing or broken: r"),
+]
+
+
+@pytest.mark.parametrize(("changes", "start"), REFUSALS)
+def test_each_reason_has_its_sentence_and_remedy(changes, start):
+    sentence = why_no_gpu("torch", replace(CARD, **changes))
+    assert sentence.startswith(start)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+def test_unknown_facts_are_never_the_reason():
+    bare = GpuFacts(driver="555.42", cards=("Card",), built_for="12.5")
+    assert "are missing or broken" in why_no_gpu("jax", bare)
+
+
+HIDDEN_BY = """
+import json
+from crossover.refusal import gather_facts
+class Silent:
+    def cuda(self): return None, None
+    def architectures(self): return []
+print(json.dumps(gather_facts("jax", Silent()).hidden_by))
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "hidden_by"),
+    [
+        ({}, None),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, "CUDA_VISIBLE_DEVICES=-1"),
+        ({"JAX_PLATFORMS": "cpu"}, "JAX_PLATFORMS=cpu"),
+        ({"JAX_PLATFORMS": "cuda,cpu"}, None),
+    ],
+)
+def test_the_variable_that_hides_the_card_is_named(driver, variables, hidden_by):
+    assert run(HIDDEN_BY, *driver.values(), **variables) == hidden_by
+
+
+def test_a_driver_whose_card_tensorflow_cannot_start_is_told_apart(driver, tmp_path, monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(driver["nvml"]))
+    run = papermill("train.ipynb", tmp_path / "t.ipynb", "crossover-gpu", output=tmp_path / "out")
+    assert run.returncode != 0
+    assert "NVIDIA driver 555.42 shows Slow Card, Fast Card, but tensorflow cannot" in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_backend_that_is_not_installed_is_one_sentence():
+    script = """
+import json, sys
+sys.modules["torch"] = None
+from crossover.device import DeviceError, start_device
+try:
+    start_device("torch", "cpu")
+except DeviceError as error:
+    print(json.dumps(str(error)))
+"""
+    assert run(script).startswith("the backend torch is not installed in this environment: run '")
+
+
+def test_the_cpu_kernel_hides_every_accelerator_and_the_gpu_kernel_leaves_the_scheduler_s(tmp_path):
+    install_kernels(str(tmp_path))
+    kernels = tmp_path / "share" / "jupyter" / "kernels"
+    cpu, gpu = (
+        json.loads((kernels / f"crossover-{device}" / "kernel.json").read_text())["env"]
+        for device in ("cpu", "gpu")
+    )
+    assert cpu["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert cpu["JAX_PLATFORMS"] == cpu["KERAS_TORCH_DEVICE"] == "cpu"
+    assert gpu == {"CROSSOVER_DEVICE": "gpu"}
+
+
+def test_a_scheduler_s_card_stays_the_process_s(monkeypatch):
+    script = """
+import json, os
+from crossover.device import prepare_process
+prepare_process("jax", "gpu", None)
+print(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"],
+                  os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"]]))
+"""
+    assert run(script, CUDA_VISIBLE_DEVICES="GPU-8f1e") == ["GPU-8f1e", "false"]

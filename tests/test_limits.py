@@ -1,0 +1,101 @@
+"""The limits: what is measured is what a step computes, and the record survives the disk."""
+
+import itertools
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from conftest import make_record
+from crossover import microbenchmark
+from crossover.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
+from crossover.step import product_flops, step_bytes
+
+
+def make_limits(device="cpu", widths=(4, 1024), **changes):
+    """Valid limits: products at 1 and 2 µs a step, a copy of 10 µs, 1 GB/s."""
+    record = make_record()
+    fields = {
+        "backend": "tensorflow", "device": device, "device_name": "CPU:0", "batch_size": 128,
+        "threads": None, "started": datetime(2026, 1, 1, tzinfo=UTC), "dispatch": [5e-5],
+        "launch": [1e-5], "batch_bytes": 401_408, "batch_copy": [1e-5], "large_bytes": 10**9,
+        "large_copy": [1.0], "memory": [2.0], "machine": record.machine,
+        "software": record.software, "conditions": record.conditions, "code": record.code,
+        "widths": [
+            WidthLimits(width=width, product_flops=product_flops(width, 128),
+                        products_loop=[1e-6, 3e-6, 2e-6], products_call=[9e-6], optimizer=[4e-6])
+            for width in widths
+        ],
+    }  # fmt: skip
+    return Limits(**(fields | changes))
+
+
+@pytest.mark.parametrize(("width", "batch"), [(4, 128), (1024, 32)])
+def test_flops_are_those_of_the_products_of_a_step(width, batch):
+    """Count 2·m·k·n over the eleven products, shape by shape."""
+    sizes = [784, width, width, width, 10]
+    flops = 0
+    for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):
+        flops += 2 * batch * rows * columns  # forward
+        flops += 2 * rows * batch * columns  # gradient of the weights
+        if layer:
+            flops += 2 * batch * columns * rows  # gradient of the layer below
+    assert product_flops(width, batch) == flops
+
+
+def test_bytes_of_a_step_at_width_4():
+    assert step_bytes(4, 128) == 4 * (128 * 784 + 10 * 3_230)
+
+
+def test_the_measured_step_holds_every_product():
+    """The gradients of a linear network, against NumPy's."""
+    batch, *weights = operands = microbenchmark._operands(8, 32)
+    x, (a, b, c, d) = np.array(batch), map(np.array, weights)
+    h1, h2, h3 = x @ a, x @ a @ b, x @ a @ b @ c
+    y = h3 @ d
+    expected = [
+        x.T @ (y @ d.T @ c.T @ b.T), h1.T @ (y @ d.T @ c.T), h2.T @ (y @ d.T), h3.T @ y,
+    ]  # fmt: skip
+    once = microbenchmark._product_step(*operands)
+    looped = microbenchmark._repeat(microbenchmark._product_step, 3, operands)
+    for wanted, step, loop in zip(expected, once[1:], looped[5:], strict=True):
+        np.testing.assert_allclose(np.array(step), wanted, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(np.array(loop), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_the_optimizer_step_is_adams():
+    values, gradients, first, second = (np.array([v]) for v in (1.0, 2.0, 0.5, 0.1))
+    updated, _, m, v = microbenchmark._adam_step(values, gradients, first, second)
+    assert float(m[0]) == pytest.approx(0.9 * 0.5 + 0.1 * 2)
+    assert float(v[0]) == pytest.approx(0.999 * 0.1 + 0.001 * 4)
+    assert float(updated[0]) == pytest.approx(1 - 0.001 * 0.65 / (0.1039**0.5 + 1e-7), rel=1e-6)
+
+
+def test_measured_parts_are_positive_and_many():
+    found = microbenchmark.measure_width("tensorflow", 4, 128)
+    for samples in (found.products_loop, found.products_call, found.optimizer):
+        assert len(samples) == microbenchmark.BLOCKS
+        assert min(samples) > 0
+    copies = microbenchmark.measure_copy("tensorflow", 401_408)
+    assert 0 < np.median(copies) < 1
+
+
+def test_limits_come_back_and_bad_files_are_named(tmp_path):
+    limits = make_limits()
+    write_limits(tmp_path, limits)
+    write_limits(tmp_path, make_limits(device="gpu"))
+    (tmp_path / "a.json").write_text('{"dispatch": "<script>"}')
+    (tmp_path / "b.json").write_bytes(b" " * 2_000_000)
+    found, problems = read_limits(tmp_path)
+    assert found[0] == limits
+    assert [limit.device for limit in found] == ["cpu", "gpu"]
+    assert [problem.name for problem in problems] == ["a.json", "b.json"]
+
+
+def test_rates_follow_from_the_medians():
+    limits = make_limits()
+    assert limits.copy_bytes_per_second == 1e9
+    assert limits.memory_bytes_per_second == 1e9
+    assert limits.at(4).products_seconds == 2e-6
+    assert limits.at(5) is None
+    assert limits_table(limits).loc[4, "optimizer, µs"] == 4.0

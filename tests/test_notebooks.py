@@ -1,0 +1,165 @@
+"""The real notebooks through real papermill on real MNIST."""
+
+import json
+
+import nbformat
+import pandas as pd
+import pytest
+
+from conftest import papermill
+from crossover.card import nvidia_driver_version
+from crossover.paths import NOTEBOOKS, PROJECT
+from crossover.render import render
+from crossover.storage import read_records
+
+
+def test_a_sweep_writes_one_valid_record_a_trial(trained):
+    folder, runs = trained
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr + runs[1].stderr
+    loaded = read_records(folder / "trials")
+    assert loaded.problems == []
+    assert len(loaded.records) == 4
+    for record in loaded.records:
+        assert record.device == "cpu"
+        assert record.parameters == 2 * record.width**2 + 797 * record.width + 10
+        assert 0.1 < record.test_accuracy < 1
+        assert sum(record.phases.epochs) <= record.phases.fit
+        assert record.settings.jit_compile is (record.settings.protocol == "tuned")
+        assert record.machine.gpu_model is None
+
+
+def test_progress_names_trial_epochs_and_time_left(trained):
+    _, runs = trained
+    said = [line for line in runs[0].stdout.splitlines() if line.startswith("trial ")]
+    lines = [line for line in said if ", accuracy " in line]  # A slow machine tells epochs, too.
+    assert len(lines) == 2
+    assert lines[0].startswith("trial 1/2  width ")
+    assert lines[1].endswith("sweep: 0:00 left")
+    assert "2 trials to train, about" in runs[0].stdout
+
+
+def test_records_name_neither_host_nor_path(trained):
+    import getpass
+    import socket
+
+    folder, _ = trained
+    for path in (folder / "trials").glob("*.json"):
+        text = path.read_text()
+        assert str(PROJECT) not in text
+        assert socket.gethostname() not in json.loads(text)["machine"].values()
+        assert f'"{getpass.getuser()}"' not in text
+
+
+def test_a_recorded_sweep_is_not_trained_again(trained, tmp_path):
+    folder, _ = trained
+    before = {path: path.stat().st_mtime_ns for path in (folder / "trials").glob("*.json")}
+    again = papermill(
+        "train.ipynb", tmp_path / "again.ipynb", widths="4 8", epochs=2, output=folder / "trials"
+    )
+    assert again.returncode == 0, again.stderr
+    assert "Already recorded: 2 of 2 trials." in again.stdout
+    assert {p: p.stat().st_mtime_ns for p in (folder / "trials").glob("*.json")} == before
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"widht": 4}, "unknown parameter 'widht': did you mean 'widths'?"),
+        ({"epochs": 0}, "parameter 'epochs' is 0"),
+        ({"device": "tpu"}, "parameter 'device' is 'tpu'"),
+        ({"device": "gpu"}, "device is 'gpu' but the kernel is crossover-cpu"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_notebook(parameters, sentence, tmp_path):
+    run = papermill("train.ipynb", tmp_path / "t.ipynb", output=tmp_path / "trials", **parameters)
+    assert run.returncode != 0
+    assert sentence in run.stderr
+    assert not (tmp_path / "trials").exists()
+
+
+@pytest.mark.skipif(nvidia_driver_version() is not None, reason="this machine has a GPU")
+def test_without_a_gpu_the_gpu_kernel_says_so(tmp_path):
+    run = papermill(
+        "train.ipynb", tmp_path / "t.ipynb", kernel="crossover-gpu", output=tmp_path / "trials"
+    )
+    assert run.returncode != 0
+    assert "A GPU was asked for but no NVIDIA driver is present" in run.stderr
+    assert not (tmp_path / "trials").exists()
+
+
+@pytest.fixture(scope="module")
+def summarised(trained, tmp_path_factory):
+    folder, _ = trained
+    out = tmp_path_factory.mktemp("summary")
+    run = papermill(
+        "summary.ipynb",
+        out / "summary.ipynb",
+        records=folder / "trials",
+        epochs=2,
+        widths="4 8",
+        figure_folder=out,
+        table_folder=out,
+    )
+    assert run.returncode == 0, run.stderr
+    render(out / "summary.ipynb", out / "report.html")
+    return out
+
+
+def test_the_summary_finds_the_published_crossover(summarised):
+    table = pd.read_csv(summarised / "crossover.csv")
+    row = table[(table["status"] == "crossed") & (table["timing"] == "cold")].iloc[0]
+    assert (row["bracket_low"], row["bracket_high"]) == (134_794, 335_114)
+    assert row["estimate"] == pytest.approx(139_900, rel=0.001)
+
+
+def test_the_summary_holds_one_row_a_cell(summarised, trained):
+    cells = pd.read_csv(summarised / "summary.csv")
+    keys = ["machine", "backend", "protocol", "device", "width"]
+    assert not cells.duplicated(keys).any()
+    own = cells[cells["machine"] != "Core i5 750 / GTX 660 (2018)"]
+    records = read_records(trained[0] / "trials").records
+    expected = {(r.settings.protocol, r.width): r.phases.fit for r in records}
+    found = {(r.protocol, r.width): r.cold_seconds for r in own.itertuples()}
+    assert found == pytest.approx(expected)
+
+
+def test_other_settings_are_not_compared_with_the_published_gpu(summarised):
+    table = pd.read_csv(summarised / "crossover.csv")
+    assert (table["cpu_machine"] == table["gpu_machine"]).all()
+
+
+def test_an_empty_study_still_reports(tmp_path):
+    run = papermill(
+        "summary.ipynb",
+        tmp_path / "s.ipynb",
+        records=tmp_path / "none",
+        figure_folder=tmp_path,
+        table_folder=tmp_path,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "No trial of this machine is recorded yet" in (tmp_path / "s.ipynb").read_text()
+
+
+@pytest.mark.parametrize("name", ["train.ipynb", "summary.ipynb"])
+def test_the_sources_read_like_a_text(name):
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert cell.id.replace("-", "").isalpha(), cell.id
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            limit = 20 if "parameters" in cell.metadata.get("tags", []) else 14
+            assert len(lines) <= limit, cell.id
+
+
+def test_limits_are_measured_by_the_real_notebook(tmp_path):
+    from crossover.limits import read_limits
+
+    run = papermill("limits.ipynb", tmp_path / "limits.ipynb", widths="4", output=tmp_path / "out")
+    assert run.returncode == 0, run.stderr
+    (found,), problems = read_limits(tmp_path / "out")
+    assert problems == []
+    assert (found.device, found.batch_bytes) == ("cpu", 401_408)
+    assert "limits  width     4" in run.stdout

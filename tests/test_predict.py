@@ -1,0 +1,96 @@
+"""Predictions: exact times come back, noisy ones lie inside their intervals."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import make_record
+from crossover.ask import answer
+from crossover.machines import own_settings
+from crossover.merge import merge
+from crossover.paths import PROJECT
+from crossover.predict import fit_predictor, prediction, prediction_table
+from crossover.record import parameter_count
+from crossover.storage import write_record
+
+WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
+
+
+def made_trials(overhead, image, rate, batch_sizes=(128,), noise=0.0, seed=0):
+    """Trials of a machine whose steps cost exactly what the model says, times noise."""
+    chance = np.random.default_rng(seed)
+    rows = []
+    for size in batch_sizes:
+        steps = -(-54_000 // size)
+        for width in WIDTHS:
+            step = overhead + image * size + 6 * parameter_count(width) * size / rate
+            seconds = step * steps * 10 * chance.lognormal(0, noise)
+            rows.append((parameter_count(width), size, 10, steps, seconds))
+    columns = ["parameters", "batch_size", "epochs", "steps", "steady_seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_an_exact_machine_is_predicted_exactly():
+    known = fit_predictor(made_trials(1e-3, 2e-6, 1e11, (32, 128, 512)), "steady")
+    expected = 1e-3 + 2e-6 * 64 + 6 * 500_000 * 64 / 1e11
+    seconds, low, high = known.step_seconds(500_000, 64)
+    assert seconds == pytest.approx(expected, rel=1e-6)
+    assert low == pytest.approx(high, rel=1e-3)
+    assert known.measured(500_000, 128)
+    assert not known.measured(500_000, 64)
+    assert not known.measured(10**7, 128)
+
+
+def test_intervals_cover_new_trainings():
+    """Of 400 noisy studies, about 95 % of a new training's times lie in the interval."""
+    inside = 0
+    for seed in range(400):
+        trials = made_trials(1e-3, 0, 1e11, noise=0.1, seed=seed)
+        known = fit_predictor(trials, "steady")
+        chance = np.random.default_rng(10_000 + seed)
+        truth = (1e-3 + 6 * 300_000 * 128 / 1e11) * chance.lognormal(0, 0.1)
+        _, low, high = known.step_seconds(300_000, 128)
+        inside += low <= truth <= high
+    assert 0.91 <= inside / 400 <= 0.99
+
+
+def test_the_faster_device_is_named_only_beyond_doubt():
+    cpu = fit_predictor(made_trials(1e-4, 0, 1e11, noise=0.05), "steady")
+    gpu = fit_predictor(made_trials(1e-3, 0, 1e13, noise=0.05, seed=1), "steady")
+    assert prediction(cpu, gpu, 4_000, 128)["verdict"] == "CPU"
+    assert prediction(cpu, gpu, 3_000_000, 128)["verdict"] == "GPU"
+    assert prediction(cpu, cpu, 30_000, 128)["verdict"] == "too close to call"
+    assert prediction(cpu, None, 30_000, 128)["verdict"] == "one device"
+    table = prediction_table(cpu, gpu, [4_000, 3_000_000])
+    assert table["verdict"].tolist() == ["CPU", "GPU"]
+
+
+def test_two_sizes_are_too_few():
+    assert fit_predictor(made_trials(1, 0, 1e9).head(2), "steady") is None
+
+
+def test_the_answer_names_devices_seconds_and_verdict(tmp_path):
+    for width in WIDTHS:
+        for device, fit in (("cpu", 10 + width / 10), ("gpu", 30 + width / 1000)):
+            write_record(tmp_path, make_record(width=width, device=device, fit=fit))
+    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path)
+    lines = answer(study, 5_000, 128)
+    assert lines[0] == "published protocol (steady times), an epoch of 54,000 images:"
+    assert any(line.startswith("  CPU of Test CPU (2 cores): ") for line in lines)
+    assert "  faster: CPU" in lines
+    assert "extrapolation" in answer(study, 10**8, 128)[-1]
+
+
+@pytest.mark.parametrize(
+    "words", [["PARAMETERS="], ["PARAMETERS=abc"], ["PARAMETERS=5", "BATCH_SIZE=0"]]
+)
+def test_a_question_without_numbers_gets_one_sentence(words):
+    done = subprocess.run(
+        [sys.executable, "-m", "crossover.ask", *words], capture_output=True, text=True, cwd=PROJECT
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("crossover: ")
+    assert done.stderr.count("\n") == 1

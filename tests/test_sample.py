@@ -1,0 +1,93 @@
+"""The tracked sample report: its numbers are those of the tracked references."""
+
+import io
+import json
+import re
+import statistics
+
+import bs4
+import pandas as pd
+import pytest
+
+from crossover import narrative
+from crossover.comparison import crossovers
+from crossover.machines import own_settings
+from crossover.merge import merge
+from crossover.paths import FIGURES, PROJECT, REFERENCES
+from crossover.summary import summarise
+
+NAME = re.search(r"^SAMPLE \?= (\S+)$", (PROJECT / "Makefile").read_text(), re.M)[1]
+SOURCE = REFERENCES / f"{NAME}.jsonl"
+SAMPLE = FIGURES / "reference"
+SETTINGS = own_settings("tensorflow", 10, 128, None)
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+pytestmark = pytest.mark.skipif(
+    not list(REFERENCES.glob("*.jsonl")), reason="no reference is tracked yet"
+)
+
+
+@pytest.fixture(scope="module")
+def merged():
+    return merge(SOURCE, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return bs4.BeautifulSoup((SAMPLE / "report.html").read_text(encoding="utf-8"), "html.parser")
+
+
+def through_csv(frame):
+    """The frame as it reads from a file, so that both sides have the same types."""
+    return pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+
+
+def numbers(text):
+    return [float(found.replace(",", "")) for found in NUMBER.findall(text)]
+
+
+def test_the_summary_is_that_of_the_references(merged):
+    tracked = pd.read_csv(SAMPLE / "summary.csv")
+    pd.testing.assert_frame_equal(tracked, through_csv(summarise(merged.trials)), rtol=1e-6)
+
+
+def test_the_crossovers_are_those_of_the_references(merged):
+    tracked = pd.read_csv(SAMPLE / "crossover.csv")
+    fresh = through_csv(crossovers(merged.trials, merged.pairs))
+    pd.testing.assert_frame_equal(tracked, fresh, rtol=1e-6)
+
+
+def test_the_medians_are_those_of_the_raw_lines(merged):
+    # The ablations of the same file have settings of their own.
+    studied = [settings.model_dump(mode="json") for settings in SETTINGS]
+    fits = {}
+    for line in SOURCE.read_text(encoding="utf-8").splitlines():
+        trial = json.loads(line)
+        if trial["settings"] not in studied:
+            continue
+        cell = trial["settings"]["protocol"], trial["device"], trial["width"]
+        fits.setdefault(cell, []).append(trial["phases"]["fit"])
+    tracked = pd.read_csv(SAMPLE / "summary.csv")
+    own = tracked[tracked["machine"] == merged.own]
+    found = {(r.protocol, r.device, r.width): r.cold_seconds for r in own.itertuples()}
+    expected = {cell: statistics.median(seconds) for cell, seconds in fits.items()}
+    assert {cell: found[cell] for cell in expected} == pytest.approx(expected)
+
+
+def test_the_reports_answer_is_the_computed_one(merged, report):
+    answer = narrative.answer(merged, crossovers(merged.trials, merged.pairs))
+    plain = bs4.BeautifulSoup(answer, "html.parser").get_text()
+    assert numbers(report.blockquote.get_text()) == pytest.approx(numbers(plain), rel=1e-6)
+
+
+def test_the_reports_table_holds_the_summarys_seconds(merged, report):
+    tracked = pd.read_csv(SAMPLE / "summary.csv")
+    own = tracked[(tracked["machine"] == merged.own) & (tracked["protocol"] == "published")]
+    expected = own[own["device"] == "cpu"].set_index("parameters")["cold_seconds"]
+    shown = {
+        int(numbers(row.td.get_text())[0]): float(
+            row.find("td", {"data-label": "CPU s"}).get_text()
+        )
+        for row in report.find("table", class_="data").tbody.find_all("tr")
+    }
+    assert shown == pytest.approx(expected.to_dict(), abs=0.0051)

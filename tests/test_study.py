@@ -1,0 +1,168 @@
+"""What a study trains: only what is missing, devices alternating."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from conftest import make_record
+from crossover.configuration import configuration
+from crossover.parameters import protocol_settings
+from crossover.paths import PROJECT
+from crossover.plan import shuffled_widths
+from crossover.progress import Progress, clock_text
+from crossover.study import study_from
+from crossover.workflow import failures
+
+
+def study(**changes):
+    given = {"folder": "x", "widths": "4 8", "devices": "cpu gpu", "protocols": "published"}
+    return study_from(given | changes)
+
+
+def test_devices_alternate_and_swap_each_repeat():
+    order = [(sweep.repeat, sweep.device) for sweep in study(repeats=3).sweeps()]
+    assert order == [
+        (1, "cpu"), (1, "gpu"), (2, "gpu"), (2, "cpu"), (3, "cpu"), (3, "gpu"),
+    ]  # fmt: skip
+
+
+def test_only_trials_without_a_record_are_missing():
+    settings = protocol_settings("published")
+    done = [
+        make_record(width=4, settings=settings),
+        make_record(width=8, settings=settings),
+        make_record(width=4, settings=settings, device="gpu"),
+    ]
+    (sweep,) = study().missing(done).values()
+    assert (sweep.device, sweep.widths) == ("gpu", [8])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epochs": 5}, {"batch_size": 64}, {"threads": 1}, {"backend": "jax"}]
+)
+def test_a_changed_setting_is_another_trial(changes):
+    done = [
+        make_record(width=width, device=device, settings=protocol_settings("published"))
+        for width in (4, 8)
+        for device in ("cpu", "gpu")
+    ]
+    assert study().missing(done) == {}
+    assert len(study(**changes).missing(done)) == 2
+
+
+def test_more_repeats_add_only_the_new_ones():
+    done = [make_record(width=width, settings=protocol_settings("published")) for width in (4, 8)]
+    missing = study(devices="cpu", repeats=3).missing(done).values()
+    assert [sweep.repeat for sweep in missing] == [2, 3]
+
+
+def test_the_order_of_widths_is_shuffled_by_seed_and_repeat():
+    widths = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
+    orders = [shuffled_widths(widths, 777, repeat) for repeat in (1, 2, 1)]
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(orders[1]) == widths
+
+
+def test_the_quick_preset_has_a_folder_of_its_own():
+    quick, report = configuration("quick", []), configuration("report", [])
+    assert quick["study"]["epochs"] == 1
+    assert quick["study"]["folder"] != report["study"]["folder"]
+    assert quick["figures"] != report["figures"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["EPOCHS=ten"], "EPOCHS is 'ten': it must be a whole number."),
+        (["WIDTHS=4 x"], "WIDTHS is 'x'"),
+        (["DEVICES=tpu"], "DEVICES is 'tpu'"),
+        (["PROTOCOLS=fast"], "PROTOCOLS is 'fast'"),
+        (["REPEATS=0"], "REPEATS is 0"),
+        (["BATCH_SIZE=99999"], "'batch_size' is 99999"),
+        (["BACKEND=mxnet"], "BACKEND is 'mxnet'"),
+        (["WIDHTS=4"], "unknown setting 'WIDHTS=4'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(words, sentence):
+    run = subprocess.run(
+        [sys.executable, "-m", "crossover.run", "report", *words], capture_output=True, text=True
+    )
+    assert run.returncode == 2
+    assert sentence in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert run.stdout == ""
+
+
+def test_a_log_is_told_in_its_errors_sentences():
+    log = "noise\npkg.DeviceError: no GPU.\nTraceback\nDeviceError: no GPU.\nOSError: full\n"
+    assert failures(log) == ["no GPU.", "full"]
+
+
+def test_progress_rescales_its_guess_and_does_not_flood():
+    clock, lines = [0.0], []
+    progress = Progress([(4, 10.0), (8, 30.0)], 10, lines.append, lambda: clock[0])
+    for epoch in range(1, 11):
+        clock[0] += 2.0
+        progress.epoch(epoch, 2.0)
+    progress.trial(make_record(width=4, fit=20.0))
+    # 20 s for what was guessed at 10: the second trial, guessed at 30, will take 60.
+    assert progress.left_seconds() == pytest.approx(60.0)
+    assert lines[0].startswith("trial 1/2  width     4  epoch 5/10")
+    assert lines[-1].endswith("sweep: 1:00 left")
+    assert len(lines) == 2
+
+
+def test_clock_text():
+    assert [clock_text(s) for s in (0, 59.6, 61, 3661)] == ["0:00", "1:00", "1:01", "1:01:01"]
+
+
+def test_conda_gets_the_lock_of_make_report():
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
+    (pip,) = [entry for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert pip == {"pip": ["-r requirements/cpu.txt"]}
+    names = {entry.split(">")[0] for entry in environment["dependencies"] if isinstance(entry, str)}
+    assert names == {"python", "pip", "make"}
+
+
+def pins(name):
+    lines = (PROJECT / "requirements" / f"{name}.txt").read_text().splitlines()
+    return {line.split(" ")[0] for line in lines if line[:1].isalnum()}
+
+
+def test_every_lock_pins_and_hashes_the_same_packages():
+    locks = ("cpu", "test", "cuda", "jax", "jax-cuda", "torch")
+    assert all("==" in pin for name in locks for pin in pins(name))
+    assert pins("cpu") <= pins("test")
+    assert pins("cpu") <= pins("cuda")
+    assert pins("jax") <= pins("jax-cuda")
+    for name in locks:
+        text = (PROJECT / "requirements" / f"{name}.txt").read_text()
+        assert "://" not in text
+        assert text.count("--hash=sha256:") >= len(pins(name))
+
+
+def test_the_ablations_are_one_sweep_a_change():
+    from crossover.ablations import CHANGES
+
+    given = configuration("explain", ["DEVICES=cpu"])["study"]
+    sweeps = list(study_from(given).sweeps())
+    assert len({sweep.settings.digest for sweep in sweeps}) == len(sweeps) == len(CHANGES)
+    assert {tuple(sweep.widths) for sweep in sweeps} == {(4, 128, 1024)}
+
+
+def test_the_map_trains_each_batch_size_on_both_devices():
+    given = configuration("map", ["DEVICES=cpu gpu"])["study"]
+    found = [(s.settings.batch_size, s.device) for s in study_from(given).sweeps()]
+    assert found == [(size, device) for size in (32, 128, 512, 2048) for device in ("cpu", "gpu")]
+
+
+def test_limits_are_measured_once_a_device(tmp_path):
+    given = study(folder=str(tmp_path))
+    assert list(given.missing_limits()) == [
+        "limits-tensorflow-cpu-b128-tall", "limits-tensorflow-gpu-b128-tall",
+    ]  # fmt: skip
+    given.limits.mkdir()
+    (given.limits / "tensorflow-cpu-b128-tall.json").touch()
+    assert list(given.missing_limits()) == ["limits-tensorflow-gpu-b128-tall"]

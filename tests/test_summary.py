@@ -1,0 +1,168 @@
+"""Summaries and speed-ups, against plain pandas and scipy's own bootstrap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from conftest import make_record
+from crossover.comparison import crossovers
+from crossover.merge import merge, own_settings
+from crossover.record import Settings
+from crossover.speedup import speedups
+from crossover.storage import write_record
+from crossover.summary import bootstrap_medians, summarise
+
+
+def trial(device: str, repeat: int, cold: float, **other: object) -> dict[str, object]:
+    """One row of trials; ``other`` replaces its usual values."""
+    usual: dict[str, object] = {
+        "machine": "desk", "backend": "tensorflow", "protocol": "published", "device": device,
+        "width": 64, "parameters": 59_210, "repeat": repeat, "cold_seconds": cold,
+        "steady_seconds": cold * 0.9, "accuracy": 0.97, "epochs": 10, "steps": 422,
+        "batch_size": 128, "steal_fraction": 0.0, "foreign_fraction": np.nan, "throttled": None,
+        "settings_digest": "aaaaaaaa", "threads": None, "diverged": None,
+    }  # fmt: skip
+    return usual | other
+
+
+def frame(device: str, colds: list[float], **other: object) -> pd.DataFrame:
+    """Trials of one cell."""
+    return pd.DataFrame([trial(device, n + 1, c, **other) for n, c in enumerate(colds)])
+
+
+def random_trials() -> pd.DataFrame:
+    """Two machines, two devices, three widths, one to seven repeats."""
+    rng = np.random.default_rng(1)
+    cells = [
+        frame(d, list(rng.lognormal(3, 0.1, rng.integers(1, 8))), width=w, machine=m)
+        for m in "ab"
+        for d in ("cpu", "gpu")
+        for w in (4, 8, 16)
+    ]
+    return pd.concat(cells, ignore_index=True)
+
+
+def test_medians_are_those_of_plain_pandas_in_any_row_order() -> None:
+    trials = random_trials()
+    summary = summarise(trials.sample(frac=1, random_state=3))
+    for row in summary.itertuples():
+        mine = trials[(trials[["machine", "device", "width"]]
+                       == [row.machine, row.device, row.width]).all(axis=1)]  # fmt: skip
+        assert row.cold_seconds == pytest.approx(np.median(mine["cold_seconds"]))
+        assert row.steady_seconds == pytest.approx(np.median(mine["steady_seconds"]))
+        assert row.repeats == len(mine)
+    assert len(summary) == 12
+    pd.testing.assert_frame_equal(summary, summarise(trials))
+
+
+@pytest.mark.parametrize(("count", "kind"), [(1, "single"), (2, "range"), (4, "range"),
+                                             (5, "bootstrap"), (9, "bootstrap")])  # fmt: skip
+def test_interval_follows_the_number_of_repeats(count: int, kind: str) -> None:
+    colds = [10.0 + n for n in range(count)]
+    row = summarise(frame("cpu", colds)).iloc[0]
+    limits = (row["cold_seconds_low"], row["cold_seconds_high"])
+    assert row["interval"] == kind
+    if kind == "single":
+        assert np.isnan(limits).all()
+    elif kind == "range":
+        assert limits == (colds[0], colds[-1])
+    else:
+        assert colds[0] <= limits[0] < row["cold_seconds"] < limits[1] <= colds[-1]
+
+
+@pytest.mark.parametrize("count", [12, 20])
+def test_bootstrap_agrees_with_scipy(count: int) -> None:
+    sample = np.random.default_rng(count).lognormal(0, 0.2, count)
+    theirs = stats.bootstrap(
+        (sample,), np.median, n_resamples=20_000, method="percentile", rng=0
+    ).confidence_interval
+    mine = bootstrap_medians(sample[None], draws=20_000)[0]
+    assert mine == pytest.approx([theirs.low, theirs.high], rel=0.01)
+    assert mine[0] < np.median(sample) < mine[1]
+
+
+def test_missing_times_stay_missing() -> None:
+    row = summarise(frame("cpu", [1.0, 2.0], steady_seconds=np.nan)).iloc[0]
+    assert np.isnan(row["steady_seconds"])
+    assert np.isnan(row["steady_seconds_low"])
+    assert row["cold_seconds"] == 1.5
+
+
+@pytest.mark.parametrize(("other", "reason"), [({"steal_fraction": 0.03}, "steal 3.0 %"),
+                                               ({"foreign_fraction": 0.2}, "foreign load 20.0 %"),
+                                               ({"throttled": True}, "throttled")])  # fmt: skip
+def test_noise_names_its_reason(other: dict[str, object], reason: str) -> None:
+    quiet, noisy = frame("cpu", [10.0, 10.1]), frame("gpu", [10.0, 10.1], **other)
+    summary = summarise(pd.concat([quiet, noisy], ignore_index=True))
+    assert list(summary["noisy"]) == [False, True]
+    assert list(summary["noise"]) == ["", reason]
+
+
+def test_spread_over_ten_percent_is_noisy() -> None:
+    # Quartiles 10 and 12 around 11: 18.2 %.
+    assert "cold spread 18.2 %" in summarise(frame("cpu", [9.0, 10, 11, 12, 13]))["noise"].iloc[0]
+
+
+def test_outliers_are_counted_and_kept() -> None:
+    row = summarise(frame("cpu", [10.0, 10.1, 10.2, 10.3, 30.0])).iloc[0]
+    assert (row["outliers"], row["repeats"]) == (1, 5)
+    assert summarise(frame("cpu", [10.0, 10.1, 10.2, 30.0]))["outliers"].iloc[0] == 0
+
+
+def test_fences_lie_one_and_a_half_interquartile_ranges_out() -> None:
+    # Quartiles 10 and 12, so the fences are 7 and 15.
+    assert summarise(frame("cpu", [9.0, 10, 11, 12, 14.9]))["outliers"].iloc[0] == 0
+    assert summarise(frame("cpu", [9.0, 10, 11, 12, 15.1]))["outliers"].iloc[0] == 1
+
+
+def test_mixed_settings_are_refused_by_name() -> None:
+    mixed = pd.concat([frame("gpu", [1.0]), frame("gpu", [1.0], settings_digest="bbbbbbbb")])
+    with pytest.raises(ValueError, match=r"'desk'.*'gpu'.*aaaaaaaa and bbbbbbbb"):
+        summarise(mixed)
+
+
+def test_speedup_is_cpu_time_over_gpu_time() -> None:
+    trials = pd.concat([frame("cpu", [30.0, 50.0]), frame("gpu", [10.0])], ignore_index=True)
+    row = speedups(summarise(trials)).iloc[0]
+    assert row["cold_speedup"] == pytest.approx(4.0)
+    assert row["steady_speedup"] == pytest.approx(4.0)
+
+
+def test_missing_device_is_nan_never_zero() -> None:
+    table = speedups(summarise(frame("cpu", [30.0])))
+    missing = table[["gpu_cold_seconds", "gpu_steady_seconds", "cold_speedup", "gpu_accuracy"]]
+    assert missing.isna().all(axis=None)
+    assert table["cpu_cold_seconds"].iloc[0] == 30.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=9), st.floats(0.01, 100))
+def test_scaling_all_times_scales_the_summary(colds: list[float], factor: float) -> None:
+    names = ["cold_seconds", "cold_seconds_low", "cold_seconds_high"]
+    once = summarise(frame("cpu", colds))[names].to_numpy()
+    scaled = summarise(frame("cpu", [factor * c for c in colds]))[names].to_numpy()
+    np.testing.assert_allclose(scaled, factor * once, rtol=1e-9)
+
+
+def test_fewer_threads_have_a_crossover_of_their_own(tmp_path: Path) -> None:
+    """Two threads cross between widths 8 and 16, one thread between 4 and 8."""
+    for width, both, one in ((4, 5.0, 8.0), (8, 8.0, 15.0), (16, 15.0, 30.0)):
+        settings = Settings(threads=1)
+        write_record(tmp_path, make_record(width, fit=both))
+        write_record(tmp_path, make_record(width, fit=one, settings=settings))
+        write_record(tmp_path, make_record(width, device="gpu", fit=10.0))
+    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    (variant,) = study.variants
+    assert variant.endswith(", 1 thread")
+    found = crossovers(study.trials, study.pairs)
+    cold = found[(found["timing"] == "cold") & (found["gpu_machine"] == study.own)]
+    estimates = cold.set_index("cpu_machine")["estimate"]
+    assert 6_514 < estimates[study.own] < 13_274
+    assert 3_230 < estimates[variant] < 6_514

@@ -1,0 +1,122 @@
+"""Why: breakdown, roofline and the sentences on them, against values computed by hand."""
+
+import pytest
+
+from conftest import make_record
+from crossover.ablations import BASELINE, CHANGES
+from crossover.breakdown import PARTS, step_breakdown
+from crossover.frame import to_frame
+from crossover.parameters import protocol_settings
+from crossover.paths import PUBLISHED
+from crossover.plots import new_figure
+from crossover.published import load_published
+from crossover.roofline import roofline
+from crossover.step import product_flops, step_bytes
+from crossover.timemodel import fit_all
+from crossover.why import (
+    ablation_caution,
+    ablation_sentences,
+    breakdown_sentences,
+    guess_sentences,
+    published_guess,
+    roofline_sentences,
+)
+from crossover.why_plots import breakdown_plot, roofline_plot
+from test_limits import make_limits
+
+STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s
+
+
+@pytest.fixture
+def trials():
+    return to_frame([make_record(fit=22.0), make_record(width=1024, fit=22.0)], "here")
+
+
+@pytest.fixture
+def recorded():
+    saved = {BASELINE: 8.0, "no validation": 7.0, "an epoch an execution": 4.0}
+    return [
+        make_record(settings=protocol_settings("published", epochs=3, **CHANGES[name]), fit=fit)
+        for name, fit in saved.items()
+    ]
+
+
+def test_parts_and_the_rest_make_up_the_step(trials, recorded):
+    table = step_breakdown(trials, recorded, [make_limits()]).set_index("width")
+    row = table.loc[4]
+    assert row["step_us"] == pytest.approx(STEP)
+    assert (row["matrix products"], row["optimizer"], row["batch copy"]) == pytest.approx(
+        (2, 4, 10)
+    )
+    assert row["validation"] == pytest.approx(0.25 / 422 * 1e6)
+    assert row["dispatch"] == pytest.approx(1.0 / 422 * 1e6)
+    assert row[PARTS].astype(float).sum() == pytest.approx(STEP, abs=1)
+    assert table.loc[1024, ["dispatch", "validation", "metrics"]].isna().all()
+
+
+def test_without_limits_nothing_is_attributed(trials, recorded):
+    assert step_breakdown(trials, recorded, []).empty
+
+
+def test_the_guess_is_answered_with_numbers(trials, recorded):
+    limits = [make_limits()]
+    table = step_breakdown(trials, recorded, limits)
+    text = guess_sentences(table, limits)
+    assert "401,408 bytes" in text
+    assert "takes 10 µs, 0.2% of a step at width 4 (4,739 µs)" in text
+    assert "Copying does not explain" in text
+    slow = [make_limits(batch_copy=[4e-3])]
+    assert "explains most of" in guess_sentences(step_breakdown(trials, [], slow), slow)
+    assert breakdown_sentences(table).count("width") == 2
+
+
+def test_the_published_guess_would_mean_a_slow_copy():
+    models = fit_all(load_published(PUBLISHED), "cold")
+    overhead = models[models["device"] == "gpu"]["overhead_seconds"].iloc[0]
+    text = published_guess(models, [make_limits()])
+    assert f"{401_408 / overhead / 1e6:,.0f} MB/s" in text
+    assert "1.0 GB/s" in text
+
+
+def test_the_ceiling_is_the_lower_of_arithmetic_and_memory(trials):
+    table = roofline(trials, [make_limits()]).set_index("width")
+    flops, moved = product_flops(4, 128), step_bytes(4, 128)
+    assert table.loc[4, "intensity"] == pytest.approx(flops / moved)
+    # 2 µs of products would be faster than 1 GB/s of memory allows.
+    memory_bound = flops / moved * 1e9
+    assert table.loc[4, "share"] == pytest.approx(flops / (STEP / 1e6) / memory_bound)
+    assert "of the ceiling at width 4" in roofline_sentences(table.reset_index())
+
+
+def test_alt_texts_state_the_finding(trials, recorded):
+    table = step_breakdown(trials, recorded, [make_limits()])
+    _, axis = new_figure()
+    alt = breakdown_plot(axis, table)
+    assert "CPU published, width 4 (4,739 µs): most in dispatch, 50%" in alt
+    _, axis = new_figure()
+    assert "CPU, published" in roofline_plot(axis, roofline(trials, [make_limits()]))
+
+
+def test_ablation_sentences_name_best_and_worst(recorded):
+    from crossover.ablations import ablation_table
+
+    text = ablation_sentences(ablation_table(recorded))
+    assert "*an epoch an execution* buys most (2.00 times as fast)" in text
+    assert "*no validation* least (1.14)" in text
+    assert "make explain" in ablation_sentences(ablation_table([]))
+
+
+def test_noise_is_the_longest_over_the_shortest_repeat():
+    from crossover.ablations import ablation_table, noise_factors
+
+    repeats = [make_record(fit=fit, repeat=n) for n, fit in enumerate((22.0, 44.0, 33.0), 1)]
+    noise = noise_factors(to_frame([*repeats, make_record(width=8)], "here"))
+    assert noise == {("cpu", 4): 2.0}
+    known = ablation_table(
+        [
+            make_record(settings=protocol_settings("published", epochs=3, **CHANGES[name]))
+            for name in (BASELINE, "XLA")
+        ]
+    )
+    assert "factor of up to 2.00" in ablation_caution(known, noise)
+    assert ablation_caution(known, {}) == ""
