@@ -118,13 +118,13 @@ def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
     from crossover.parameters import protocol_settings
     from crossover.published_training import fit_published
     from crossover.sweep import prepare_data
-    from crossover.tuned_training import TunedTraining
+    from crossover.tuned import tuned_training
 
     published = protocol_settings("published", epochs=1)
     tuned = protocol_settings("tuned", epochs=1)
     plain, bytes_ = prepare_data(published), prepare_data(tuned)
     model = build_model(width, published)
-    training = TunedTraining(build_model(width, tuned), bytes_.images, bytes_.labels, tuned, 0)
+    training = tuned_training(build_model(width, tuned), bytes_.images, bytes_.labels, tuned, 0)
 
     def fit() -> float:
         seconds, _ = fit_published(model, plain.images, plain.labels, published, lambda *_: None)

@@ -249,7 +249,7 @@ import keras
 from crossover import mnist
 from crossover.model import build_model
 from crossover.record import Settings
-from crossover.tuned_jax import fit_tuned
+from crossover.tuned import fit_tuned
 data = mnist.load_mnist()
 settings = Settings(backend="jax", protocol="tuned", epochs=1, validation_split=0.0, dropout=0.0,
                     optimizer="sgd", learning_rate=0.1, batch_size=32, jit_compile=True)
@@ -287,7 +287,7 @@ from crossover import mnist
 from crossover.model import build_model
 from crossover.parameters import protocol_settings
 from crossover.published_training import fit_published
-from crossover.tuned_jax import fit_tuned
+from crossover.tuned import fit_tuned
 data = mnist.load_mnist()
 images, labels = data.x_train[:8000].reshape(-1, 784), data.y_train[:8000]
 found = {"published": [], "tuned": []}

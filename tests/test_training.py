@@ -19,7 +19,7 @@ from crossover.model import build_model  # noqa: E402
 from crossover.parameters import protocol_settings  # noqa: E402
 from crossover.published_training import fit_published  # noqa: E402
 from crossover.record import Settings, parameter_count  # noqa: E402
-from crossover.tuned_training import fit_tuned  # noqa: E402
+from crossover.tuned import fit_tuned  # noqa: E402
 
 PUBLISHED_PARAMETERS = {
     4: 3230, 8: 6514, 16: 13274, 32: 27562, 64: 59210,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import math
 import time
 from collections.abc import Callable
@@ -25,9 +24,8 @@ from crossover.model import build_model
 from crossover.parameters import SweepParameters
 from crossover.published_training import EpochHook, fit_published
 from crossover.record import Code, Device, Machine, Phases, Record, Settings, Software
+from crossover.tuned import fit_tuned
 
-# Imported only where it is used: each needs its own framework.
-TUNED_TRAINING = {"tensorflow": "crossover.tuned_training", "jax": "crossover.tuned_jax"}
 WARM_UP_WIDTH = 16
 WARM_UP_IMAGES = 1280
 
@@ -167,7 +165,6 @@ class Runner:
         ends("build")
         started = time.perf_counter()
         if settings.protocol == "tuned":
-            fit_tuned = importlib.import_module(TUNED_TRAINING[settings.backend]).fit_tuned
             epochs, history = fit_tuned(model, *train, settings, self.seed, on_epoch)
         else:
             epochs, history = fit_published(model, *train, settings, on_epoch)

@@ -1,13 +1,7 @@
-"""The tuned protocol on JAX: whole epochs compiled into one call, the data on the device.
-
-The learning problem is that of ``tuned_training``, TensorFlow's: an epoch is
-one ``lax.scan`` over contiguous batches of the shuffled bytes, which are
-scaled when a batch is read.
-"""
+"""The tuned protocol on JAX: an epoch is one ``lax.scan`` over the batches of the shuffled bytes."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import jax
@@ -18,7 +12,6 @@ from numpy.typing import NDArray
 
 from crossover.device import synchronize
 from crossover.mnist import CLASSES
-from crossover.published_training import EpochHook
 from crossover.record import Settings
 
 # Trainable, other (dropout's seeds) and optimizer variables, as Keras's stateless calls take them.
@@ -26,44 +19,41 @@ State = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
 Sums = dict[str, jax.Array]
 
 
-def fit_tuned(
-    model: keras.Model,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    settings: Settings,
-    seed: int,
-    on_epoch: EpochHook,
-) -> tuple[list[float], dict[str, list[float]]]:
-    """Train with one compiled call an epoch; see ``fit_published`` for the result.
+class TunedTraining:
+    """A model, its data on the device, and its compiled epoch."""
 
-    Parameters
-    ----------
-    images : uint8 array (n, 784)
-    labels : uint8 array (n,)
-    seed : int
-        Seeds the order of the images in each epoch.
-    """
-    trained = int(len(images) * (1 - settings.validation_split))
-    data = [jax.device_put(array) for array in (images[:trained], labels[:trained])]
-    held_out = [jax.device_put(array) for array in (images[trained:], labels[trained:])]
-    state = _state(model)
-    epoch = _compile_epoch(model, trained, settings.batch_size)
-    validate = jax.jit(lambda *arguments: _validate(model, *arguments))
-    shuffle = np.random.default_rng(seed)
-    seconds: list[float] = []
-    history: dict[str, list[float]] = {"loss": [], "accuracy": []}
-    for number in range(1, settings.epochs + 1):
-        started = time.perf_counter()
-        state, logs = epoch(state, *data, shuffle.permutation(trained).astype(np.int32))
-        if len(images) > trained:
-            logs |= validate(state, *held_out)
-        synchronize(settings.backend)
-        seconds.append(time.perf_counter() - started)
-        for name, value in logs.items():
-            history.setdefault(name, []).append(float(value))
-        on_epoch(number, seconds[-1])
-    _give_back(model, state)
-    return seconds, history
+    def __init__(
+        self,
+        model: keras.Model,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        settings: Settings,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self.trained = trained = int(len(images) * (1 - settings.validation_split))
+        self.data = [jax.device_put(array) for array in (images[:trained], labels[:trained])]
+        self.held_out = [jax.device_put(array) for array in (images[trained:], labels[trained:])]
+        self.shuffle = np.random.default_rng(seed)
+        self.state = _state(model)
+        self.compiled = _compile_epoch(model, trained, settings.batch_size)
+        self.validate = jax.jit(lambda *arguments: _validate(model, *arguments))
+
+    def epoch(self) -> dict[str, float]:
+        """Train one more epoch, evaluate the images held out, and return the logs."""
+        order = self.shuffle.permutation(self.trained).astype(np.int32)
+        self.state, logs = self.compiled(self.state, *self.data, order)
+        if len(self.held_out[0]):
+            logs |= self.validate(self.state, *self.held_out)
+        synchronize(self.settings.backend)
+        return {name: float(value) for name, value in logs.items()}
+
+    def finish(self) -> None:
+        """Give the model the values that the epochs carried from call to call."""
+        for group, values in zip(_variables(self.model), self.state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
 
 
 def _variables(model: keras.Model) -> tuple[list[Any], list[Any], list[Any]]:
@@ -77,12 +67,6 @@ def _state(model: keras.Model) -> State:
         [jnp.copy(variable.value) for variable in group] for group in _variables(model)
     )
     return trainable, others, optimizer
-
-
-def _give_back(model: keras.Model, state: State) -> None:
-    for group, values in zip(_variables(model), state, strict=True):
-        for variable, value in zip(group, values, strict=True):
-            variable.assign(value)
 
 
 def _compile_epoch(model: keras.Model, trained: int, batch_size: int) -> Any:

@@ -1,14 +1,7 @@
-"""The tuned protocol: whole epochs compiled into one call, the data on the device.
-
-The learning problem is the published one: same model, batch size, shuffling,
-dropout, optimizer and validation split. Pixels stay bytes on the device and
-are scaled when a batch is read; the training set is put into the epoch's
-order once, so that each batch is a contiguous slice.
-"""
+"""The tuned protocol on TensorFlow: an epoch is one XLA program that loops over its batches."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import keras
@@ -18,38 +11,7 @@ from numpy.typing import NDArray
 
 from crossover.device import synchronize
 from crossover.mnist import CLASSES
-from crossover.published_training import EpochHook
 from crossover.record import Settings
-
-
-def fit_tuned(
-    model: keras.Model,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    settings: Settings,
-    seed: int,
-    on_epoch: EpochHook,
-) -> tuple[list[float], dict[str, list[float]]]:
-    """Train with one compiled call an epoch; see ``fit_published`` for the result.
-
-    Parameters
-    ----------
-    images : uint8 array (n, 784)
-    labels : uint8 array (n,)
-    seed : int
-        Seeds the order of the images in each epoch.
-    """
-    training = TunedTraining(model, images, labels, settings, seed)
-    seconds: list[float] = []
-    history: dict[str, list[float]] = {}
-    for number in range(1, settings.epochs + 1):
-        started = time.perf_counter()
-        logs = training.epoch()
-        seconds.append(time.perf_counter() - started)
-        for name, value in logs.items():
-            history.setdefault(name, []).append(value)
-        on_epoch(number, seconds[-1])
-    return seconds, history
 
 
 class TunedTraining:
@@ -79,6 +41,9 @@ class TunedTraining:
             logs |= _validate(self.model, *held_out)
         synchronize(self.settings.backend)
         return {name: float(value) for name, value in logs.items()}
+
+    def finish(self) -> None:
+        """Nothing is left to do: the epochs trained the model's own variables."""
 
 
 def _compile_epoch(model: keras.Model, trained: int, batch_size: int) -> Any:
