@@ -29,34 +29,34 @@ help:  ## this list
 	@echo "Settings of report, quick, explain, map: $(NAMES), e.g. make report REPEATS=5"
 
 report: $(VENV)/ready  ## train what is missing, merge, plot, render figures/report.html
-	@$(BIN)/python -m crossover.run report $(SETTINGS)
+	@$(BIN)/python -m crossover.study.run report $(SETTINGS)
 
 quick: $(VENV)/ready  ## a quick look: three widths, one epoch, figures/quick/report.html
-	@$(BIN)/python -m crossover.run quick $(SETTINGS)
+	@$(BIN)/python -m crossover.study.run quick $(SETTINGS)
 
 partial: $(VENV)/ready  ## report what is recorded so far, train nothing
-	@$(BIN)/python -m crossover.run partial $(SETTINGS)
+	@$(BIN)/python -m crossover.study.run partial $(SETTINGS)
 explain: $(VENV)/ready  ## what each change of the published protocol buys (ablations), then the report
-	@$(BIN)/python -m crossover.run explain $(SETTINGS)
+	@$(BIN)/python -m crossover.study.run explain $(SETTINGS)
 
 map: $(VENV)/ready  ## batch size x width: where the GPU pays off, then the report
-	@$(BIN)/python -m crossover.run map $(SETTINGS)
+	@$(BIN)/python -m crossover.study.run map $(SETTINGS)
 
 predict: $(VENV)/ready  ## which device for my model: make predict PARAMETERS=500000 BATCH_SIZE=128
-	@$(BIN)/python -m crossover.ask PARAMETERS=$(PARAMETERS) BATCH_SIZE=$(BATCH_SIZE)
+	@$(BIN)/python -m crossover.report.ask PARAMETERS=$(PARAMETERS) BATCH_SIZE=$(BATCH_SIZE)
 
 lab: $(VENV)/ready  ## open the notebooks in JupyterLab, both kernels installed
 	@$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 record: $(VENV)/ready  ## keep this machine's trials: make record NAME=my-box
-	@$(BIN)/python -m crossover.reference "$(NAME)"
+	@$(BIN)/python -m crossover.records.reference "$(NAME)"
 
 sample: $(VENV)/ready  ## rebuild figures/reference from the tracked references
 	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
 	  --no-progress-bar --log-level ERROR -p records ../data/reference/$(SAMPLE).jsonl \
 	  -p limits ../data/reference/$(SAMPLE) \
 	  -p figure_folder ../figures/reference -p table_folder ../figures/reference 2>/dev/null
-	@$(BIN)/python -m crossover.render data/runs/sample.ipynb figures/reference/report.html
+	@$(BIN)/python -m crossover.report.render data/runs/sample.ipynb figures/reference/report.html
 
 test: $(VENV)/tested lint  ## run the tests
 	@$(BIN)/python -m pytest

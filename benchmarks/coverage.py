@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crossover.crossing import Crossover, find_crossover
-from crossover.record import parameter_count
+from crossover.analysis.crossing import Crossover, find_crossover
+from crossover.records.record import parameter_count
 
 STUDIES = 400
 SIZES = np.array([parameter_count(2**power) for power in range(2, 11)], dtype=np.float64)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crossover.frame import to_frame
-from crossover.record import (
+from crossover.analysis.summary import summarise
+from crossover.records.frame import to_frame
+from crossover.records.record import (
     Code,
     Conditions,
     Machine,
@@ -22,8 +23,7 @@ from crossover.record import (
     Software,
     parameter_count,
 )  # fmt: skip
-from crossover.reference import read_reference
-from crossover.summary import summarise
+from crossover.records.reference import read_reference
 
 WIDTHS = [2**power for power in range(2, 12)]
 REPEATS = 5

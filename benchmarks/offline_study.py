@@ -75,7 +75,7 @@ def main(words: list[str]) -> int:
     python = install(given.wheels, given.out.resolve() / "environment")
     left = given.seconds - (time.monotonic() - started)
     print(f"Installed; {left:.0f} s left", flush=True)
-    command = [python, "-m", "crossover.offline", given.out.resolve() / "study"]
+    command = [python, "-m", "crossover.study.offline", given.out.resolve() / "study"]
     command += [f"--seconds={left}", *study]
     return subprocess.run(list(map(str, command)), check=False).returncode
 

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from merge import record
 
-from crossover.parameters import protocol_settings
 from crossover.paths import PROJECT
-from crossover.sites import Site
-from crossover.storage import read_records, record_name
-from crossover.study import Study, sweep_seconds
+from crossover.records.storage import read_records, record_name
+from crossover.study.sites import Site
+from crossover.study.study import Study, sweep_seconds
+from crossover.training.parameters import protocol_settings
 
 WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 PROTOCOLS, DEVICES = ["published", "tuned"], ["cpu", "gpu"]

@@ -19,11 +19,11 @@ import pandas as pd
 import simpy
 import yaml
 
-from crossover.estimate import Estimate
 from crossover.paths import PROFILES, PUBLISHED, REFERENCES
-from crossover.record import Record
-from crossover.reference import read_reference
-from crossover.study import Study, sweep_device
+from crossover.records.record import Record
+from crossover.records.reference import read_reference
+from crossover.study.estimate import Estimate
+from crossover.study.study import Study, sweep_device
 
 MEASURED = Path(__file__).with_name("measured.json")
 WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]

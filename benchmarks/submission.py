@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from crossover.paths import PROJECT
-from crossover.sites import Site
-from crossover.slurm import queued
-from crossover.study import Study
+from crossover.study.sites import Site
+from crossover.study.slurm import queued
+from crossover.study.study import Study
 
 NAME, SWEEPS, PATIENCE_SECONDS = "crossover-submission", 100, 200
 

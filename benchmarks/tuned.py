@@ -9,7 +9,7 @@ its batch of float rows each step, and the published epoch of Keras's ``fit``.
 The scan runs in a process of its own that stays asleep between its turns, so
 that two thread pools never compete. The last column is the rate of the tuned
 epoch's matrix products as a share of the rate that the same products reach
-alone (`crossover.microbenchmark`). Medians and the range over the rounds.
+alone (`crossover.training.microbenchmark`). Medians and the range over the rounds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def scan_server(width: int) -> None:
     import jax
     import jax.numpy as jnp
 
-    from crossover import mnist
+    from crossover.training import mnist
 
     data = mnist.load_mnist()
     images = jnp.asarray(mnist.scale(data.x_train))
@@ -114,11 +114,11 @@ class Scan:
 
 def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
     """Functions that train one more epoch by each protocol and return its seconds."""
-    from crossover.model import build_model
-    from crossover.parameters import protocol_settings
-    from crossover.published_training import fit_published
-    from crossover.sweep import prepare_data
-    from crossover.tuned import tuned_training
+    from crossover.training.model import build_model
+    from crossover.training.parameters import protocol_settings
+    from crossover.training.published_training import fit_published
+    from crossover.training.sweep import prepare_data
+    from crossover.training.tuned import tuned_training
 
     published = protocol_settings("published", epochs=1)
     tuned = protocol_settings("tuned", epochs=1)
@@ -140,8 +140,8 @@ def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
 
 def compare(width: int) -> dict[str, Any]:
     """Train in turns at one width and return the ratios."""
-    from crossover.microbenchmark import measure_width
-    from crossover.step import product_flops
+    from crossover.training.microbenchmark import measure_width
+    from crossover.training.step import product_flops
 
     scan = Scan(width)
     epoch, fit = keras_epochs(width)

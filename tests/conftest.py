@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from crossover.parameters import protocol_settings
 from crossover.paths import NOTEBOOKS, PROJECT
-from crossover.record import (
+from crossover.records.record import (
     Code,
     Conditions,
     Machine,
@@ -23,7 +22,8 @@ from crossover.record import (
     Software,
     parameter_count,
 )
-from crossover.storage import write_record
+from crossover.records.storage import write_record
+from crossover.training.parameters import protocol_settings
 
 BIN = Path(sys.executable).parent
 
@@ -144,7 +144,7 @@ def copy_project(folder):
 
 def front_door(project, *words, **options):
     """Start the project's front door as make does; return the running process."""
-    command = [sys.executable, "-m", "crossover.run", *words]
+    command = [sys.executable, "-m", "crossover.study.run", *words]
     environment = os.environ | {
         "PYTHONPATH": str(project / "notebooks"),
         "CROSSOVER_LOCK": str(project / "timing.lock"),

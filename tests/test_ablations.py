@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import make_record
-from crossover.ablations import (
+from crossover.analysis.ablations import (
     BASELINE,
     BATCH_SIZES,
     CHANGES,
@@ -12,8 +12,8 @@ from crossover.ablations import (
     change_of,
     on_map,
 )
-from crossover.parameters import protocol_settings
-from crossover.record import Settings
+from crossover.records.record import Settings
+from crossover.training.parameters import protocol_settings
 
 
 def changed(name, **more):

@@ -11,19 +11,19 @@ import pandas as pd
 import pytest
 
 from conftest import make_record, papermill
-from crossover import comparison, joules, summary
-from crossover.ablations import EPOCHS
-from crossover.backends import crossing_lines, measured, side_by_side
-from crossover.card import card_names, nvidia_driver_version
-from crossover.machines import own_settings
-from crossover.merge import merge
-from crossover.narrative import tuning_gain
-from crossover.parameters import ParameterError, parse_parameters, protocol_settings
+from crossover.analysis import comparison, joules, summary
+from crossover.analysis.ablations import EPOCHS
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import merge
+from crossover.hardware.card import card_names, nvidia_driver_version
 from crossover.paths import PROJECT
-from crossover.record import Conditions, PhaseJoules
-from crossover.reference import write_reference
-from crossover.storage import read_records, write_record
-from crossover.study import study_from
+from crossover.records.record import Conditions, PhaseJoules
+from crossover.records.reference import write_reference
+from crossover.records.storage import read_records, write_record
+from crossover.report.backends import crossing_lines, measured, side_by_side
+from crossover.report.narrative import tuning_gain
+from crossover.study.study import study_from
+from crossover.training.parameters import ParameterError, parse_parameters, protocol_settings
 
 
 def needs(backend):
@@ -243,13 +243,13 @@ def run(script, *arguments):
 EPOCH = """
 import sys
 import numpy as np
-from crossover.device import prepare_process
+from crossover.hardware.device import prepare_process
 prepare_process("jax", "cpu", None)
 import keras
-from crossover import mnist
-from crossover.model import build_model
-from crossover.record import Settings
-from crossover.tuned import fit_tuned
+from crossover.training import mnist
+from crossover.training.model import build_model
+from crossover.records.record import Settings
+from crossover.training.tuned import fit_tuned
 data = mnist.load_mnist()
 settings = Settings(backend="jax", protocol="tuned", epochs=1, validation_split=0.0, dropout=0.0,
                     optimizer="sgd", learning_rate=0.1, batch_size=32, jit_compile=True)
@@ -266,7 +266,7 @@ np.savez(sys.argv[1], images=data.x_train[:300], labels=data.y_train[:300], **be
 @needs("jax")
 def test_tuned_on_jax_is_gradient_descent(tmp_path):
     """Without dropout and with SGD, an epoch has one right answer; so has its order."""
-    from crossover import mnist
+    from crossover.training import mnist
     from test_training import numpy_epoch
 
     run(EPOCH, tmp_path / "epoch.npz")
@@ -280,14 +280,14 @@ def test_tuned_on_jax_is_gradient_descent(tmp_path):
 
 PARITY = """
 import json
-from crossover.device import prepare_process
+from crossover.hardware.device import prepare_process
 prepare_process("jax", "cpu", None)
 import keras
-from crossover import mnist
-from crossover.model import build_model
-from crossover.parameters import protocol_settings
-from crossover.published_training import fit_published
-from crossover.tuned import fit_tuned
+from crossover.training import mnist
+from crossover.training.model import build_model
+from crossover.training.parameters import protocol_settings
+from crossover.training.published_training import fit_published
+from crossover.training.tuned import fit_tuned
 data = mnist.load_mnist()
 images, labels = data.x_train[:8000].reshape(-1, 784), data.y_train[:8000]
 found = {"published": [], "tuned": []}
@@ -318,7 +318,7 @@ def test_tuned_on_jax_learns_what_published_learns():
 
 WAITING = """
 import jax, json
-from crossover.device import synchronize
+from crossover.hardware.device import synchronize
 work = jax.jit(lambda x: jax.lax.fori_loop(0, 40, lambda _, y: y @ x / 1000, x))
 found = [work(jax.numpy.full((800, 800), float(n))) for n in range(4)]
 synchronize("jax")
@@ -338,11 +338,11 @@ class Absent:
         if name.split(".")[0] in ("tensorflow", "torch"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-from crossover.device import prepare_process, start_device
+from crossover.hardware.device import prepare_process, start_device
 prepare_process("jax", "cpu", None)
 name = start_device("jax", "cpu")
-from crossover.parameters import parse_parameters
-from crossover.sweep import Runner, prepare_data
+from crossover.training.parameters import parse_parameters
+from crossover.training.sweep import Runner, prepare_data
 for protocol in ("published", "tuned"):
     sweep = parse_parameters({"widths": [4], "output": "x", "backend": "jax", "epochs": 3,
                               "batch_size": 4096, "protocol": protocol})

@@ -15,12 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import make_record, papermill
-from crossover import ask, configuration, mnist, published, reference, render, run
-from crossover.device import DeviceError, kernel_device
 from crossover.files import StorageError
-from crossover.parameters import ParameterError, check_parameters, check_summary
+from crossover.hardware.device import DeviceError, kernel_device
 from crossover.paths import PROJECT, PUBLISHED
-from crossover.storage import NEWER, parse_record
+from crossover.records import published, reference
+from crossover.records.storage import NEWER, parse_record
+from crossover.report import ask, render
+from crossover.study import configuration, run
+from crossover.training import mnist
+from crossover.training.parameters import ParameterError, check_parameters, check_summary
 from test_parameters import WRONG
 
 SETTINGS = {
@@ -349,7 +352,11 @@ def test_no_damage_to_an_archive_escapes(tmp_path_factory, place, damage):
 
 
 COMMANDS = {
-    "render without words": (render.main, [], "write: python -m crossover.render NOTEBOOK PAGE"),
+    "render without words": (
+        render.main,
+        [],
+        "write: python -m crossover.report.render NOTEBOOK PAGE",
+    ),
     "render of nothing": (render.main, ["no.ipynb", "p.html"], "no.ipynb is no notebook"),
     "render of garbage": (render.main, [str(PUBLISHED), "p.html"], "published.csv is no notebook"),
     "predict for nothing": (ask.main, [], "PARAMETERS is '': give a whole number"),

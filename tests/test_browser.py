@@ -7,12 +7,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from conftest import papermill, write_crossing_study
-from crossover.frame import to_frame
-from crossover.interpolate import choose, measured_curves, predict
-from crossover.parameters import protocol_settings
-from crossover.render import render
-from crossover.storage import read_records
-from crossover.summary import summarise
+from crossover.analysis.interpolate import choose, measured_curves, predict
+from crossover.analysis.summary import summarise
+from crossover.records.frame import to_frame
+from crossover.records.storage import read_records
+from crossover.report.render import render
+from crossover.training.parameters import protocol_settings
 
 pytestmark = pytest.mark.browser
 

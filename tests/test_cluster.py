@@ -9,21 +9,21 @@ import pytest
 import yaml
 
 from conftest import make_record
-from crossover.configuration import configuration
-from crossover.copies import CopyError, copy_notebooks
-from crossover.estimate import Estimate, balanced
-from crossover.frame import check_comparable
-from crossover.machines import by_machine
-from crossover.merge import merge
-from crossover.parameters import protocol_settings
+from crossover.analysis.machines import by_machine
+from crossover.analysis.merge import merge
 from crossover.paths import PROFILES, PROJECT
-from crossover.plan import own_records, remaining_widths, sweep_progress
-from crossover.record import Machine
-from crossover.reference import keep_all, read_reference
-from crossover.sites import Site, sites
-from crossover.slurm import SlurmError, choose_partitions, parse_partitions
-from crossover.storage import trial_folders, write_record
-from crossover.study import study_from, sweep_seconds
+from crossover.records.frame import check_comparable
+from crossover.records.record import Machine
+from crossover.records.reference import keep_all, read_reference
+from crossover.records.storage import trial_folders, write_record
+from crossover.study.configuration import configuration
+from crossover.study.copies import CopyError, copy_notebooks
+from crossover.study.estimate import Estimate, balanced
+from crossover.study.sites import Site, sites
+from crossover.study.slurm import SlurmError, choose_partitions, parse_partitions
+from crossover.study.study import study_from, sweep_seconds
+from crossover.training.parameters import protocol_settings
+from crossover.training.plan import own_records, remaining_widths, sweep_progress
 
 SETTINGS = {"folder": "x", "widths": "4 8 16 1024", "protocols": "published"}
 SINFO = "cpu-a*|64|(null)\nboth|32|gpu:a100:4(S:0-1)\nboth|16|gpu:a100:4\nodd|8|craynetwork:4\n"
@@ -103,7 +103,9 @@ def test_partitions_are_read_from_sinfo():
 )
 def test_a_wrong_place_is_one_sentence(words, sentence):
     run = subprocess.run(
-        [sys.executable, "-m", "crossover.run", "report", *words], capture_output=True, text=True
+        [sys.executable, "-m", "crossover.study.run", "report", *words],
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 2
     assert sentence in run.stderr

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossover.comparison import crossovers
-from crossover.crossing import Crossover, find_crossover
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.crossing import Crossover, find_crossover
 from crossover.paths import PUBLISHED
-from crossover.published import load_published
+from crossover.records.published import load_published
 
 SIZES = [1_000, 10_000, 100_000]
 

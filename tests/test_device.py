@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from conftest import papermill
-from crossover.card import nvidia_driver_version
-from crossover.device import HIDDEN
+from crossover.hardware.card import nvidia_driver_version
+from crossover.hardware.device import HIDDEN
+from crossover.hardware.refusal import GpuFacts, why_no_gpu
 from crossover.kernels import install_kernels
-from crossover.refusal import GpuFacts, why_no_gpu
 
 FIXTURES = Path(__file__).with_name("fixtures")
 CARD = GpuFacts(
@@ -57,7 +57,7 @@ def run(script, *folders, **variables):
 FIND = """
 import json
 from dataclasses import asdict
-from crossover.card import find_card, used_card
+from crossover.hardware.card import find_card, used_card
 card = find_card()
 print(json.dumps(card and [card.model, card.memory_bytes, card.handle is not None, card.shared,
                            used_card("NVIDIA Fast Card") == card, used_card("Slow Card")]))
@@ -79,8 +79,8 @@ def test_without_cuda_or_hidden_from_it_there_is_no_card(driver):
 
 
 WATCH = """
-from crossover.card import find_card
-from crossover.conditions import watch_conditions
+from crossover.hardware.card import find_card
+from crossover.hardware.conditions import watch_conditions
 with watch_conditions(find_card()) as watched:
     for phase in ("build", "fit", "evaluate"):
         watched.ends(phase)
@@ -133,7 +133,7 @@ def test_unknown_facts_are_never_the_reason():
 
 HIDDEN_BY = """
 import json
-from crossover.refusal import gather_facts
+from crossover.hardware.refusal import gather_facts
 class Silent:
     def cuda(self): return None, None
     def architectures(self): return []
@@ -167,7 +167,7 @@ def test_a_backend_that_is_not_installed_is_one_sentence():
     script = """
 import json, sys
 sys.modules["torch"] = None
-from crossover.device import DeviceError, start_device
+from crossover.hardware.device import DeviceError, start_device
 try:
     start_device("torch", "cpu")
 except DeviceError as error:
@@ -191,7 +191,7 @@ def test_the_cpu_kernel_hides_every_accelerator_and_the_gpu_kernel_leaves_the_sc
 def test_a_scheduler_s_card_stays_the_process_s(monkeypatch):
     script = """
 import json, os
-from crossover.device import prepare_process
+from crossover.hardware.device import prepare_process
 prepare_process("jax", "gpu", None)
 print(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"],
                   os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"]]))

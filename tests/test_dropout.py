@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from crossover.dropout import HashDropout, mix
+from crossover.training.dropout import HashDropout, mix
 
 
 def python_mix(value):

@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from crossover.energy import Counters, Zone, card_joules, cpu_joules, phase_joules, read_rapl
-from crossover.record import Record
-from crossover.storage import parse_record
+from crossover.hardware.energy import (
+    Counters,
+    Zone,
+    card_joules,
+    cpu_joules,
+    phase_joules,
+    read_rapl,
+)
+from crossover.records.record import Record
+from crossover.records.storage import parse_record
 
 FIRST = "record-v1.json"
 

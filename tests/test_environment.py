@@ -19,8 +19,8 @@ import pytest
 
 from conftest import BIN
 from crossover.paths import NOTEBOOKS, PROJECT
-from crossover.render import render
-from crossover.storage import read_records
+from crossover.records.storage import read_records
+from crossover.report.render import render
 
 LOCKS = sorted((PROJECT / "requirements").glob("*.txt"))
 MAKEFILE = (PROJECT / "Makefile").read_text()
@@ -49,7 +49,7 @@ FORBIDDEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("crossover/*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("crossover/**/*.py")), ids=lambda p: p.stem)
 def test_no_code_runs_data_or_listens(path):
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):

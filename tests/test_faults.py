@@ -17,16 +17,16 @@ import pytest
 from filelock import FileLock
 
 from conftest import BIN, copy_project, front_door, make_record, papermill, report
+from crossover.analysis.summary import summarise
 from crossover.files import StorageError, check_folder, write_bytes
-from crossover.frame import to_frame
-from crossover.lock import LockError, timing_lock
-from crossover.machine import nvidia_driver_version
-from crossover.parameters import protocol_settings
+from crossover.hardware.machine import nvidia_driver_version
 from crossover.paths import NOTEBOOKS, PROJECT
-from crossover.processes import MARK
-from crossover.storage import read_records, record_name, write_record
-from crossover.summary import summarise
-from crossover.tables import trials_table
+from crossover.records.frame import to_frame
+from crossover.records.storage import read_records, record_name, write_record
+from crossover.report.tables import trials_table
+from crossover.study.processes import MARK
+from crossover.training.lock import LockError, timing_lock
+from crossover.training.parameters import protocol_settings
 
 FAULTS = PROJECT / "docs" / "faults.md"
 SEED = int(os.environ.get("CROSSOVER_KILL_SEED", "7"))
@@ -216,7 +216,7 @@ def test_a_second_study_in_the_folder_is_refused(project):
 
 HOLDER = """
 import sys
-from crossover.lock import timing_lock
+from crossover.training.lock import timing_lock
 with timing_lock():
     print("held", flush=True)
     sys.stdin.read()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from scipy.optimize import minimize
 
-from crossover.endlabels import EndLabel, end_labels, spread_apart
-from crossover.figure import (
+from crossover.report.endlabels import EndLabel, end_labels, spread_apart
+from crossover.report.figure import (
     new_figure,
     parameter_axis,
     plain,

@@ -12,17 +12,17 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from conftest import copy_project, make_record, report
-from crossover import plots
-from crossover.frame import machine_label, to_frame
-from crossover.machines import own_settings
-from crossover.merge import merge
-from crossover.narrative import literal, problems_sentence
-from crossover.parameters import protocol_settings
-from crossover.record import Code, Machine, Software
-from crossover.reference import MAX_PROBLEMS, read_reference, write_reference
-from crossover.render import render
-from crossover.storage import parse_record, write_record
-from crossover.tables import write_csv
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import merge
+from crossover.records.frame import machine_label, to_frame
+from crossover.records.record import Code, Machine, Software
+from crossover.records.reference import MAX_PROBLEMS, read_reference, write_reference
+from crossover.records.storage import parse_record, write_record
+from crossover.report import plots
+from crossover.report.narrative import literal, problems_sentence
+from crossover.report.render import render
+from crossover.report.tables import write_csv
+from crossover.training.parameters import protocol_settings
 
 TEXTS = {
     "script": "<script>alert(1)</script>",

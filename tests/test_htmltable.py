@@ -3,11 +3,12 @@
 import bs4
 import pandas as pd
 
-from crossover import published, tables
-from crossover.htmltable import Strong, table_html
+from crossover.analysis.speedup import speedups
+from crossover.analysis.summary import summarise
 from crossover.paths import PUBLISHED
-from crossover.speedup import speedups
-from crossover.summary import summarise
+from crossover.records import published
+from crossover.report import tables
+from crossover.report.htmltable import Strong, table_html
 
 
 def parsed(*arguments):

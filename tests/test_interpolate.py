@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crossover import published
-from crossover.comparison import crossovers
-from crossover.interpolate import MIME, choose, form_data, measured_curves, predict
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.interpolate import MIME, choose, form_data, measured_curves, predict
+from crossover.analysis.summary import summarise
 from crossover.paths import PUBLISHED
-from crossover.summary import summarise
+from crossover.records import published
 
 SIZES = [1_000, 10_000, 100_000]
 

@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from conftest import BIN, make_record
-from crossover.parameters import protocol_settings
 from crossover.paths import NOTEBOOKS
-from crossover.storage import read_records, write_record
+from crossover.records.storage import read_records, write_record
+from crossover.training.parameters import protocol_settings
 
 pytestmark = pytest.mark.browser
 

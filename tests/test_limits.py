@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from conftest import make_record
-from crossover import microbenchmark
-from crossover.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
-from crossover.step import product_flops, step_bytes
+from crossover.records.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
+from crossover.training import microbenchmark
+from crossover.training.step import product_flops, step_bytes
 
 
 def make_limits(device="cpu", widths=(4, 1024), **changes):

@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from crossover.mnist import DataSetError, load_mnist, one_hot, scale
 from crossover.paths import MNIST
+from crossover.training.mnist import DataSetError, load_mnist, one_hot, scale
 
 
 @pytest.fixture(scope="module")

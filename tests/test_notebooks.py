@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from conftest import papermill
-from crossover.card import nvidia_driver_version
+from crossover.hardware.card import nvidia_driver_version
 from crossover.paths import NOTEBOOKS, PROJECT
-from crossover.render import render
-from crossover.storage import read_records
+from crossover.records.storage import read_records
+from crossover.report.render import render
 
 
 def test_a_sweep_writes_one_valid_record_a_trial(trained):
@@ -155,7 +155,7 @@ def test_the_sources_read_like_a_text(name):
 
 
 def test_limits_are_measured_by_the_real_notebook(tmp_path):
-    from crossover.limits import read_limits
+    from crossover.records.limits import read_limits
 
     run = papermill("limits.ipynb", tmp_path / "limits.ipynb", widths="4", output=tmp_path / "out")
     assert run.returncode == 0, run.stderr

@@ -4,12 +4,12 @@ import psutil
 import pytest
 
 from conftest import make_record
-from crossover.ablations import CHANGES
-from crossover.jobs import START_SECONDS, expected, jobs
-from crossover.offline import Clock, run_job, run_study
-from crossover.parameters import protocol_settings
-from crossover.storage import read_records, write_record
-from crossover.study import study_from
+from crossover.analysis.ablations import CHANGES
+from crossover.records.storage import read_records, write_record
+from crossover.study.jobs import START_SECONDS, expected, jobs
+from crossover.study.offline import Clock, run_job, run_study
+from crossover.study.study import study_from
+from crossover.training.parameters import protocol_settings
 
 
 def study(folder, **changes):

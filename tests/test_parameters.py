@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossover.parameters import ParameterError, check_parameters, parse_parameters, steps_per_epoch
-from crossover.record import Settings
+from crossover.records.record import Settings
+from crossover.training.parameters import (
+    ParameterError,
+    check_parameters,
+    parse_parameters,
+    steps_per_epoch,
+)
 
 GOOD = {"widths": [4, 8], "output": "trials"}
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from crossover.parity import accuracy_parity
+from crossover.analysis.parity import accuracy_parity
 
 
 def trials(accuracies: dict[int, tuple[list[float], list[float]]]) -> pd.DataFrame:

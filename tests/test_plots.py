@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 
 from conftest import CROSSING_WIDTHS, crossing_seconds, write_crossing_study
-from crossover import plots, published
-from crossover.comparison import crossovers
-from crossover.curve import look_of
-from crossover.frame import to_frame
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.speedup import speedups
+from crossover.analysis.summary import summarise
 from crossover.paths import PUBLISHED
-from crossover.record import parameter_count
-from crossover.speedup import speedups
-from crossover.storage import read_records
-from crossover.summary import summarise
+from crossover.records import published
+from crossover.records.frame import to_frame
+from crossover.records.record import parameter_count
+from crossover.records.storage import read_records
+from crossover.report import plots
+from crossover.report.curve import look_of
 
 matplotlib.use("agg")
 

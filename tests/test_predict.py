@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from conftest import make_record
-from crossover.ask import answer
-from crossover.machines import own_settings
-from crossover.merge import merge
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import merge
+from crossover.analysis.predict import fit_predictor, prediction, prediction_table
 from crossover.paths import PROJECT
-from crossover.predict import fit_predictor, prediction, prediction_table
-from crossover.record import parameter_count
-from crossover.storage import write_record
+from crossover.records.record import parameter_count
+from crossover.records.storage import write_record
+from crossover.report.ask import answer
 
 WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
@@ -89,7 +89,10 @@ def test_the_answer_names_devices_seconds_and_verdict(tmp_path):
 )
 def test_a_question_without_numbers_gets_one_sentence(words):
     done = subprocess.run(
-        [sys.executable, "-m", "crossover.ask", *words], capture_output=True, text=True, cwd=PROJECT
+        [sys.executable, "-m", "crossover.report.ask", *words],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("crossover: ")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from crossover.comparison import crossovers
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.speedup import speedups
+from crossover.analysis.summary import summarise
 from crossover.paths import PUBLISHED
-from crossover.published import check_claims, load_published
-from crossover.speedup import speedups
-from crossover.summary import summarise
+from crossover.records.published import check_claims, load_published
 
 
 def claims(trials: pd.DataFrame, **measured: float) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pytest
 
 BLOCK = """
 import os
-from crossover.quiet import held_messages
+from crossover.hardware.quiet import held_messages
 with held_messages():
     os.write(2, b"greeting of a library")
     {last}

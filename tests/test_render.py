@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from crossover.interpolate import MIME
-from crossover.narrative import literal
-from crossover.render import RenderError, _refuse_requests, render
+from crossover.analysis.interpolate import MIME
+from crossover.report.narrative import literal
+from crossover.report.render import RenderError, _refuse_requests, render
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJ"

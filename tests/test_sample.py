@@ -9,12 +9,12 @@ import bs4
 import pandas as pd
 import pytest
 
-from crossover import narrative
-from crossover.comparison import crossovers
-from crossover.machines import own_settings
-from crossover.merge import merge
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import merge
+from crossover.analysis.summary import summarise
 from crossover.paths import FIGURES, PROJECT, REFERENCES
-from crossover.summary import summarise
+from crossover.report import narrative
 
 NAME = re.search(r"^SAMPLE \?= (\S+)$", (PROJECT / "Makefile").read_text(), re.M)[1]
 SOURCE = REFERENCES / f"{NAME}.jsonl"

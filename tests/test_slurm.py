@@ -13,7 +13,7 @@ import pytest
 
 from conftest import copy_project, papermill
 from crossover.paths import PROJECT
-from crossover.storage import read_records
+from crossover.records.storage import read_records
 
 pytestmark = pytest.mark.slurm
 
@@ -47,7 +47,7 @@ def start_study(project, **settings):
         filter(None, [str(project / "notebooks"), os.environ.get("PYTHONPATH")])
     )
     return subprocess.Popen(
-        [sys.executable, "-m", "crossover.run", "quick", *words],
+        [sys.executable, "-m", "crossover.study.run", "quick", *words],
         cwd=project,
         env=os.environ | {"PYTHONPATH": paths, "CROSSOVER_LOCK": str(project / "timing.lock")},
         stdout=subprocess.PIPE,
@@ -140,7 +140,7 @@ def test_the_report_is_written_by_the_planning_machine(finished):
 
 
 def test_slurm_tells_which_devices_a_partition_has(slurm):
-    from crossover.slurm import read_partitions
+    from crossover.study.slurm import read_partitions
 
     known = read_partitions()
     assert list(known) == ["first", "second"]

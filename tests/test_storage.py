@@ -14,10 +14,16 @@ from hypothesis import strategies as st
 
 from conftest import make_record
 from crossover.files import StorageError
-from crossover.frame import MixedTrialsError, check_comparable, to_frame
-from crossover.record import Machine, Record, Settings
-from crossover.reference import keep, read_reference, write_reference
-from crossover.storage import MAX_RECORD_BYTES, parse_record, read_records, set_aside, write_record
+from crossover.records.frame import MixedTrialsError, check_comparable, to_frame
+from crossover.records.record import Machine, Record, Settings
+from crossover.records.reference import keep, read_reference, write_reference
+from crossover.records.storage import (
+    MAX_RECORD_BYTES,
+    parse_record,
+    read_records,
+    set_aside,
+    write_record,
+)
 
 
 def test_a_record_comes_back_as_it_was(tmp_path):
@@ -120,7 +126,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from conftest import make_record
 from crossover.files import StorageError
-from crossover.storage import write_record
+from crossover.records.storage import write_record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 write_record(Path(sys.argv[1]), make_record(width=8))
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
@@ -147,7 +153,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from conftest import make_record
-from crossover.storage import write_record
+from crossover.records.storage import write_record
 print("ready", flush=True)
 while True:
     for width in range(1, 50):

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from conftest import make_record
-from crossover.configuration import configuration
-from crossover.parameters import protocol_settings
 from crossover.paths import PROJECT
-from crossover.plan import shuffled_widths
-from crossover.progress import Progress, clock_text
-from crossover.study import study_from
-from crossover.workflow import failures
+from crossover.study.configuration import configuration
+from crossover.study.study import study_from
+from crossover.study.workflow import failures
+from crossover.training.parameters import protocol_settings
+from crossover.training.plan import shuffled_widths
+from crossover.training.progress import Progress, clock_text
 
 
 def study(**changes):
@@ -87,7 +87,9 @@ def test_the_quick_preset_has_a_folder_of_its_own():
 )
 def test_a_wrong_setting_is_one_sentence(words, sentence):
     run = subprocess.run(
-        [sys.executable, "-m", "crossover.run", "report", *words], capture_output=True, text=True
+        [sys.executable, "-m", "crossover.study.run", "report", *words],
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 2
     assert sentence in run.stderr
@@ -144,7 +146,7 @@ def test_every_lock_pins_and_hashes_the_same_packages():
 
 
 def test_the_ablations_are_one_sweep_a_change():
-    from crossover.ablations import CHANGES
+    from crossover.analysis.ablations import CHANGES
 
     given = configuration("explain", ["DEVICES=cpu"])["study"]
     sweeps = list(study_from(given).sweeps())

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conftest import make_record
-from crossover.comparison import crossovers
-from crossover.merge import merge, own_settings
-from crossover.record import Settings
-from crossover.speedup import speedups
-from crossover.storage import write_record
-from crossover.summary import bootstrap_medians, summarise
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.merge import merge, own_settings
+from crossover.analysis.speedup import speedups
+from crossover.analysis.summary import bootstrap_medians, summarise
+from crossover.records.record import Settings
+from crossover.records.storage import write_record
 
 
 def trial(device: str, repeat: int, cold: float, **other: object) -> dict[str, object]:

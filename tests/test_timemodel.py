@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from crossover.analysis.timemodel import fit_all, fit_time_model
 from crossover.paths import PUBLISHED
-from crossover.published import load_published
-from crossover.timemodel import fit_all, fit_time_model
+from crossover.records.published import load_published
 
 SIZES = np.array([3_230, 27_562, 134_794, 932_362, 2_913_290])
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from crossover.device import prepare_process
+from crossover.hardware.device import prepare_process
 
 prepare_process("tensorflow", "cpu", None)
 
@@ -15,11 +15,11 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from crossover import mnist  # noqa: E402
-from crossover.model import build_model  # noqa: E402
-from crossover.parameters import protocol_settings  # noqa: E402
-from crossover.published_training import fit_published  # noqa: E402
-from crossover.record import Settings, parameter_count  # noqa: E402
-from crossover.tuned import fit_tuned  # noqa: E402
+from crossover.records.record import Settings, parameter_count  # noqa: E402
+from crossover.training.model import build_model  # noqa: E402
+from crossover.training.parameters import protocol_settings  # noqa: E402
+from crossover.training.published_training import fit_published  # noqa: E402
+from crossover.training.tuned import fit_tuned  # noqa: E402
 
 PUBLISHED_PARAMETERS = {
     4: 3230, 8: 6514, 16: 13274, 32: 27562, 64: 59210,
@@ -58,8 +58,8 @@ def test_keras_would_choose_otherwise_and_is_refused():
     script = """
 import warnings; warnings.simplefilter("ignore")
 import tensorflow as tf
-from crossover.model import build_model
-from crossover.record import Settings
+from crossover.training.model import build_model
+from crossover.records.record import Settings
 build_model(4, Settings(jit_compile=True))
 tf.config.experimental.enable_op_determinism()
 print(build_model(4, Settings(jit_compile=False)).jit_compile)

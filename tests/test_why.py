@@ -3,17 +3,15 @@
 import pytest
 
 from conftest import make_record
-from crossover.ablations import BASELINE, CHANGES
-from crossover.breakdown import PARTS, step_breakdown
-from crossover.frame import to_frame
-from crossover.parameters import protocol_settings
+from crossover.analysis.ablations import BASELINE, CHANGES
+from crossover.analysis.breakdown import PARTS, step_breakdown
+from crossover.analysis.roofline import roofline
+from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
-from crossover.plots import new_figure
-from crossover.published import load_published
-from crossover.roofline import roofline
-from crossover.step import product_flops, step_bytes
-from crossover.timemodel import fit_all
-from crossover.why import (
+from crossover.records.frame import to_frame
+from crossover.records.published import load_published
+from crossover.report.plots import new_figure
+from crossover.report.why import (
     ablation_caution,
     ablation_sentences,
     breakdown_sentences,
@@ -21,7 +19,9 @@ from crossover.why import (
     published_guess,
     roofline_sentences,
 )
-from crossover.why_plots import breakdown_plot, roofline_plot
+from crossover.report.why_plots import breakdown_plot, roofline_plot
+from crossover.training.parameters import protocol_settings
+from crossover.training.step import product_flops, step_bytes
 from test_limits import make_limits
 
 STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s
@@ -98,7 +98,7 @@ def test_alt_texts_state_the_finding(trials, recorded):
 
 
 def test_ablation_sentences_name_best_and_worst(recorded):
-    from crossover.ablations import ablation_table
+    from crossover.analysis.ablations import ablation_table
 
     text = ablation_sentences(ablation_table(recorded))
     assert "*an epoch an execution* buys most (2.00 times as fast)" in text
@@ -107,7 +107,7 @@ def test_ablation_sentences_name_best_and_worst(recorded):
 
 
 def test_noise_is_the_longest_over_the_shortest_repeat():
-    from crossover.ablations import ablation_table, noise_factors
+    from crossover.analysis.ablations import ablation_table, noise_factors
 
     repeats = [make_record(fit=fit, repeat=n) for n, fit in enumerate((22.0, 44.0, 33.0), 1)]
     noise = noise_factors(to_frame([*repeats, make_record(width=8)], "here"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ipykernel.kernelspec import install
 
-from crossover.device import HIDDEN, KERNEL_VARIABLE
+from crossover.hardware.device import HIDDEN, KERNEL_VARIABLE
 
 KERNELS: dict[str, tuple[str, dict[str, str]]] = {
     "crossover-cpu": ("Crossover (CPU)", {KERNEL_VARIABLE: "cpu", **HIDDEN}),

@@ -1,0 +1,1 @@
+"""Pure functions on data frames: tables, crossovers, models of time, ablations."""

@@ -1,0 +1,128 @@
+"""Ablations: what one change of the published protocol buys, and the batch-size map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from crossover.records.frame import groups, to_frame
+from crossover.records.record import Record, Settings
+from crossover.training.parameters import protocol_settings, steps_per_epoch
+
+EPOCHS, WIDTHS = 3, [4, 128, 1024]
+MAP_EPOCHS, MAP_WIDTHS = 2, [4, 16, 64, 256, 1024]
+BATCH_SIZES = [32, 128, 512, 2048]
+PLAIN = protocol_settings("published")
+WHOLE_EPOCH = steps_per_epoch(PLAIN.batch_size, PLAIN.validation_split)
+BASELINE = "published"
+CHANGES: dict[str, dict[str, Any]] = {
+    BASELINE: {},
+    "32 steps an execution": {"steps_per_execution": 32},
+    "an epoch an execution": {"steps_per_execution": WHOLE_EPOCH},
+    "XLA": {"jit_compile": True},
+    "data on the device": {"data": "device"},
+    **{f"batches of {size}": {"batch_size": size} for size in BATCH_SIZES if size != 128},
+    "no validation": {"validation": False},
+    "no metrics": {"metrics": False},
+}
+
+
+def change_of(settings: Settings) -> str | None:
+    """Name of the change that these settings are, or None if they are no ablation's."""
+    return _named(settings, CHANGES, EPOCHS)
+
+
+def on_map(settings: Settings) -> bool:
+    """Whether these settings belong to the batch-size map."""
+    sizes: dict[str, dict[str, Any]] = {str(size): {"batch_size": size} for size in BATCH_SIZES}
+    return _named(settings, sizes, MAP_EPOCHS) is not None
+
+
+def _named(settings: Settings, changes: dict[str, dict[str, Any]], epochs: int) -> str | None:
+    for name, change in changes.items():
+        given = {"backend": settings.backend, "threads": settings.threads, "epochs": epochs}
+        if settings == protocol_settings("published", **(given | change)):
+            return name
+    return None
+
+
+def ablation_table(records: Sequence[Record]) -> pd.DataFrame:
+    """What each change does to an epoch after the first.
+
+    Returns
+    -------
+    DataFrame
+        One row for each device, width and change: ``epoch_seconds`` (median
+        over repeats of the steady epoch), ``ratio`` (epoch of the published
+        protocol / this one: above 1 the change helps), ``low`` and ``high``
+        (the smallest and largest ratio over the repeats) and ``saved_us``
+        (microseconds that the change saves in each step of the baseline).
+    """
+    known = [record for record in records if change_of(record.settings)]
+    if all(change_of(record.settings) == BASELINE for record in known):
+        return pd.DataFrame(
+            columns=["device", "width", "change", "epoch_seconds", "ratio", "low", "high",
+                     "saved_us"]
+        )  # fmt: skip
+    frame = to_frame(known, "").assign(change=[str(change_of(record.settings)) for record in known])
+    frame["epoch_seconds"] = frame["steady_seconds"] / frame["epochs"]
+    cells = frame.groupby(["device", "width", "change"], sort=False)["epoch_seconds"]
+    table = cells.agg(["median", "min", "max"]).reset_index()
+    base = table[table["change"] == BASELINE].set_index(["device", "width"])
+    table = table.join(base[["median", "min", "max"]], on=["device", "width"], rsuffix="_base")
+    order = {name: place for place, name in enumerate(CHANGES)}
+    table = table.sort_values(["device", "width", "change"], key=lambda c: c.replace(order))
+    return pd.DataFrame(
+        {
+            "device": table["device"],
+            "width": table["width"],
+            "change": table["change"],
+            "epoch_seconds": table["median"],
+            "ratio": table["median_base"] / table["median"],
+            "low": table["min_base"] / table["max"],
+            "high": table["max_base"] / table["min"],
+            "saved_us": (table["median_base"] - table["median"]) / WHOLE_EPOCH * 1e6,
+        }
+    ).reset_index(drop=True)
+
+
+def noise_factors(trials: pd.DataFrame) -> dict[tuple[str, int], float]:
+    """How much repeats of the published protocol differ by themselves.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        The study's trials of one machine, one row a trial.
+
+    Returns
+    -------
+    dict
+        By device and width, the longest steady time over the shortest; cells
+        of a single trial are left out, for they show no noise.
+    """
+    plain = trials[trials["protocol"] == "published"].dropna(subset=["steady_seconds"])
+    return {
+        (device, int(width)): float(cell["steady_seconds"].max() / cell["steady_seconds"].min())
+        for (device, width), cell in groups(plain, ["device", "width"])
+        if len(cell) > 1
+    }
+
+
+def batch_map(records: Sequence[Record]) -> pd.DataFrame:
+    """Seconds of an epoch by width and batch size.
+
+    Returns
+    -------
+    DataFrame
+        One row for each device, width and batch size: ``parameters`` and
+        ``epoch_seconds`` (median over repeats of the epoch after the first).
+    """
+    known = [record for record in records if on_map(record.settings)]
+    if len({record.settings.batch_size for record in known}) < 2:
+        known = []
+    frame = to_frame(known, "")
+    frame["epoch_seconds"] = frame["steady_seconds"] / frame["epochs"]
+    keys = ["device", "width", "parameters", "batch_size"]
+    return frame.groupby(keys)["epoch_seconds"].median().reset_index()

@@ -1,0 +1,84 @@
+"""A study's trials told apart: by partition, by machine, and by what differs in their settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from crossover.records.frame import machine_label
+from crossover.records.record import Backend, Machine, Record, Settings
+from crossover.records.reference import read_reference
+from crossover.records.storage import Loaded, read_records, trial_folders
+from crossover.training.parameters import protocol_settings
+
+
+def own_settings(
+    backend: Backend, epochs: int, batch_size: int, threads: int | None
+) -> list[Settings]:
+    """The settings of a study's protocols."""
+    given = {"epochs": epochs, "batch_size": batch_size, "threads": threads, "backend": backend}
+    return [protocol_settings("published", **given), protocol_settings("tuned", **given)]
+
+
+def by_machine(records: list[Record], partition: str = "") -> dict[str, list[Record]]:
+    """Tell one folder's trials apart by the machines that they ran on, by `machine_label`.
+
+    A GPU's trials belong to the CPU that they were made with; where several
+    models of GPU go with one model of CPU, each is a machine, and the CPU's
+    trials stand with the GPU that has most.
+    """
+    gpus: dict[tuple[str | None, int | None], Counter[str]] = {}
+    for record in records:
+        counted = gpus.setdefault(_processor(record.machine), Counter())
+        counted.update([record.machine.gpu_model] if record.machine.gpu_model else [])
+    machines: dict[str, list[Record]] = {}
+    for record in records:
+        usual = gpus[_processor(record.machine)].most_common(1)
+        model = record.machine.gpu_model or (usual[0][0] if usual else None)
+        name = machine_label(record.machine.model_copy(update={"gpu_model": model}), partition)
+        machines.setdefault(name, []).append(record)
+    return machines
+
+
+def _processor(machine: Machine) -> tuple[str | None, int | None]:
+    return machine.cpu_model, machine.visible_cores
+
+
+def read_places(source: Path) -> dict[str, Loaded]:
+    """The records of one file, or of a folder and, by name, of its partitions' folders."""
+    if source.is_file():
+        return {"": read_reference(source)}
+    return {
+        "" if folder == source else folder.name: read_records(folder)
+        for folder in trial_folders(source)
+    }
+
+
+def by_kind(records: list[Record], settings: list[Settings]) -> dict[str, list[Record]]:
+    """The study's trials under "", and those of the same learning problem by what differs."""
+    kinds: dict[Settings, str | None] = {}
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        own = record.settings
+        if own not in kinds:
+            kinds[own] = _kind(own, settings)
+        kind = kinds[own]
+        if kind is not None:
+            groups.setdefault(kind, []).append(record)
+    return groups
+
+
+def _kind(own: Settings, settings: list[Settings]) -> str | None:
+    """What sets a trial's settings apart: threads, backend, nothing, or (None) the problem."""
+    study = settings[0]
+    if own in settings:
+        return ""
+    if own.model_copy(update={"threads": study.threads}) in settings:
+        return f", {own.threads or 'all'} thread{'' if own.threads == 1 else 's'}"
+    alike = own_settings(own.backend, study.epochs, study.batch_size, study.threads)
+    return f", {own.backend}" if own in alike else None
+
+
+def most_trials(machines: dict[str, list[Record]]) -> str:
+    """The machine with most trials; of several, the report speaks of that one."""
+    return max(machines, key=lambda name: len(machines[name]), default="")

@@ -1,0 +1,66 @@
+"""How near trainings come to the hardware's limit: rates against measured ceilings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from crossover.records.frame import groups
+from crossover.records.limits import Limits
+from crossover.training.step import product_flops, step_bytes
+
+COLUMNS = [
+    "protocol", "device", "width", "flops", "bytes", "intensity", "flops_per_second",
+    "bytes_per_second", "ceiling_flops", "ceiling_bytes", "share",
+]  # fmt: skip
+
+
+def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
+    """Achieved rates of the steady training steps beside the device's measured ceilings.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        The study's trials of one machine, one row a trial.
+    limits : sequence of Limits
+        Measured on the same machine.
+
+    Returns
+    -------
+    DataFrame
+        One row for each protocol, device and width with limits: ``flops`` and
+        ``bytes`` of a step, ``intensity`` (FLOP/byte), ``flops_per_second``
+        and ``bytes_per_second`` achieved, ``ceiling_flops`` (matrix products
+        of the same shapes), ``ceiling_bytes`` (the device's memory) and
+        ``share``, the achieved part of the lower ceiling (Williams, Waterman &
+        Patterson 2009): min(ceiling_flops, intensity · ceiling_bytes).
+    """
+    by_device = {(found.backend, found.device): found for found in limits}
+    keys = ["backend", "protocol", "device", "width"]
+    rows = []
+    for (backend, protocol, device, width), cell in groups(trials, keys):
+        known = by_device.get((backend, device))
+        parts = known.at(width) if known else None
+        seconds = (cell["steady_seconds"] / (cell["epochs"] * cell["steps"])).median()
+        if known is None or parts is None or pd.isna(seconds):
+            continue
+        batch_size = int(cell["batch_size"].iloc[0])
+        flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
+        reached = min(parts.flops_per_second, flops / moved * known.memory_bytes_per_second)
+        rows.append(
+            {
+                "protocol": protocol,
+                "device": device,
+                "width": width,
+                "flops": flops,
+                "bytes": moved,
+                "intensity": flops / moved,
+                "flops_per_second": flops / seconds,
+                "bytes_per_second": moved / seconds,
+                "ceiling_flops": parts.flops_per_second,
+                "ceiling_bytes": known.memory_bytes_per_second,
+                "share": flops / seconds / reached,
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)

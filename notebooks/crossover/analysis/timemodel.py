@@ -1,0 +1,128 @@
+"""A time model of one training step: a fixed overhead plus work at a sustained rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import optimize, stats
+
+from crossover.analysis.summary import CURVE
+
+Floats = npt.NDArray[np.float64]
+
+# Forward 2, backward 4 for each parameter and sample (Kaplan et al. 2020, section 2.1).
+FLOPS_PER_PARAMETER = 6
+FEWEST_SIZES = 3
+
+
+@dataclass(frozen=True)
+class TimeModel:
+    """Seconds per step = overhead + 6 · parameters · batch / rate.
+
+    ``overhead_seconds`` and ``flops_per_second`` (infinite if the times do not
+    grow) come with 95 % intervals; ``relative_error`` is the residuals'
+    standard deviation as a share of the time.
+    """
+
+    overhead_seconds: float
+    overhead_low: float
+    overhead_high: float
+    flops_per_second: float
+    flops_low: float
+    flops_high: float
+    relative_error: float
+    batch_size: int
+
+    def predict(self, parameters: npt.ArrayLike) -> Floats:
+        """Seconds per step, in the shape of ``parameters``."""
+        work = FLOPS_PER_PARAMETER * np.asarray(parameters, dtype=np.float64) * self.batch_size
+        return np.asarray(self.overhead_seconds + work / self.flops_per_second)
+
+
+def fit_time_model(
+    parameters: npt.ArrayLike, seconds: npt.ArrayLike, steps_total: float, batch_size: int
+) -> TimeModel:
+    """Fit overhead and rate by non-negative least squares of relative errors.
+
+    Parameters
+    ----------
+    parameters : array, shape (times,)
+    seconds : array, shape (times,)
+        Of whole trainings.
+    steps_total : float
+        Optimizer steps of one training.
+    batch_size : int
+
+    Returns
+    -------
+    TimeModel
+        The intervals are Student's t with times - 2 degrees of freedom, cut off at zero.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three different sizes are given, or a time is not positive and finite.
+    """
+    sizes = np.asarray(parameters, dtype=np.float64)
+    steps = np.asarray(seconds, dtype=np.float64) / steps_total
+    if len(np.unique(sizes)) < FEWEST_SIZES:
+        raise ValueError(f"a time model needs {FEWEST_SIZES} sizes; train more widths")
+    if not (np.isfinite(steps) & (steps > 0)).all():
+        raise ValueError("a time is not positive and finite; check its records")
+    work = FLOPS_PER_PARAMETER * sizes * batch_size
+    scale = work.max()  # Keeps both columns of one magnitude, for the solver's sake.
+    design = np.column_stack([1 / steps, work / scale / steps])
+    fitted, residual = optimize.nnls(design, np.ones(len(steps)))
+    freedom = len(steps) - 2
+    error = residual / np.sqrt(freedom)
+    half = stats.t.ppf(0.975, freedom) * error * _unit_errors(design)
+    low, high = np.clip(fitted - half, 0, None), fitted + half
+    with np.errstate(divide="ignore"):
+        rate, rate_low, rate_high = scale / np.array([fitted[1], high[1], low[1]])
+    return TimeModel(
+        float(fitted[0]),
+        float(low[0]),
+        float(high[0]),
+        float(rate),
+        float(rate_low),
+        float(rate_high),
+        float(error),
+        batch_size,
+    )
+
+
+def fit_all(trials: pd.DataFrame, timing: str) -> pd.DataFrame:
+    """Fit the medians of every curve.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        One row a trial.
+    timing : 'cold' or 'steady'
+
+    Returns
+    -------
+    DataFrame
+        One row for each machine, backend, protocol and device: the fields of
+        `TimeModel`, NaN where a curve has fewer than three timed sizes.
+    """
+    rows = []
+    for curve, group in trials.groupby(CURVE):
+        known = group.dropna(subset=[f"{timing}_seconds"])
+        medians = known.groupby("parameters")[f"{timing}_seconds"].median()
+        fields: dict[str, float] = {}
+        if len(medians) >= FEWEST_SIZES:
+            first = known.iloc[0]
+            steps_total, batch_size = first["epochs"] * first["steps"], int(first["batch_size"])
+            sizes = medians.index.to_numpy()
+            fields = vars(fit_time_model(sizes, medians.to_numpy(), steps_total, batch_size))
+        rows.append({**dict(zip(CURVE, curve, strict=True)), **fields})
+    return pd.DataFrame(rows, columns=[*CURVE, *TimeModel.__dataclass_fields__])
+
+
+def _unit_errors(design: Floats) -> Floats:
+    """Give the standard errors, shape (2,), of least squares whose residuals have unit spread."""
+    return np.asarray(np.sqrt(np.diag(np.linalg.inv(design.T @ design))))

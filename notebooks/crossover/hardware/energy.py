@@ -1,0 +1,109 @@
+"""Energy from the hardware's own counters: the card's through NVML, the CPU's through RAPL."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pynvml
+
+from crossover.hardware.card import Card, ask
+from crossover.records.record import PhaseJoules
+
+RAPL = Path("/sys/class/powercap")
+# No CPU package draws more: a longer phase could have wrapped its counter twice unseen.
+MOST_WATTS = 500.0
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A CPU package's counter, which starts again at zero beyond its range."""
+
+    name: str
+    joules: float
+    range_joules: float
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The counters at one moment."""
+
+    card_joules: float | None = None
+    zones: tuple[Zone, ...] = ()
+    clock: float = field(default_factory=time.monotonic)
+
+
+def read_counters(card: Card | None) -> Counters:
+    """Read both counters once; what cannot be read is left out.
+
+    A card that is cut into instances counts for all of them, so its energy is
+    unknown.
+    """
+    millijoules = None
+    if card is not None and card.handle is not None and not card.shared:
+        millijoules = ask(pynvml.nvmlDeviceGetTotalEnergyConsumption, card.handle)
+    return Counters(None if millijoules is None else millijoules / 1e3, read_rapl())
+
+
+def read_rapl(folder: Path = RAPL) -> tuple[Zone, ...]:
+    """The CPU packages' counters; empty unless every one of them can be read.
+
+    Only packages are counted: their sub-zones are part of them, and the zone
+    of the whole board ('psys') includes them.
+    """
+    zones = []
+    try:
+        for path in sorted(folder.glob("intel-rapl:*")):
+            name = (path / "name").read_text().strip()
+            if path.name.count(":") == 1 and name.startswith("package"):
+                values = [(path / f"{part}energy{end}").read_text()
+                          for part, end in (("", "_uj"), ("max_", "_range_uj"))]  # fmt: skip
+                zones.append(Zone(name, *(int(value) / 1e6 for value in values)))
+    except (OSError, ValueError):
+        return ()
+    return tuple(zones)
+
+
+def card_joules(before: Counters, after: Counters) -> float | None:
+    """Joules that the card used between two readings."""
+    if before.card_joules is None or after.card_joules is None:
+        return None
+    # A driver that is loaded anew starts its counter again.
+    return _positive(after.card_joules - before.card_joules)
+
+
+def cpu_joules(before: Counters, after: Counters) -> float | None:
+    """Joules that all CPU packages used between two readings, a wrapped counter set right."""
+    if not before.zones or [z.name for z in before.zones] != [z.name for z in after.zones]:
+        return None
+    total = 0.0
+    for first, last in zip(before.zones, after.zones, strict=True):
+        if (after.clock - before.clock) * MOST_WATTS > first.range_joules:
+            return None
+        used = last.joules - first.joules
+        total += used if used >= 0 else used + first.range_joules
+    return _positive(total)
+
+
+def phase_joules(marks: dict[str, Counters]) -> tuple[PhaseJoules | None, PhaseJoules | None]:
+    """The card's and the CPU's joules of each phase, None where no phase is known.
+
+    Parameters
+    ----------
+    marks : dict
+        Readings in order, each under the phase that it ends; the first one's
+        name is not used.
+    """
+    ends = list(marks.items())
+    spans = {name: (ends[n][1], after) for n, (name, after) in enumerate(ends[1:])}
+    found = []
+    for joules in (card_joules, cpu_joules):
+        known = {name: joules(*span) for name, span in spans.items()}
+        has_any = any(value is not None for value in known.values())
+        found.append(PhaseJoules(**known) if has_any else None)
+    return found[0], found[1]
+
+
+def _positive(joules: float) -> float | None:
+    return joules if joules >= 0 else None

@@ -1,0 +1,101 @@
+"""Why a GPU that was asked for cannot be used, and the one thing to do about it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+import pynvml
+
+from crossover.hardware.card import (
+    ask,
+    card_names,
+    nvidia_driver_version,
+    nvml_starts,
+    visible_cards,
+)
+from crossover.hardware.runtimes import Runtime
+from crossover.records.record import Backend
+
+
+@dataclass(frozen=True)
+class GpuFacts:
+    """What driver, CUDA and framework say; None is unknown.
+
+    ``driver_cuda`` is the newest CUDA that the driver runs, ``hidden_by`` the
+    environment variable that leaves the process no card, and
+    ``architectures`` the card generations that the framework holds code for.
+    """
+
+    driver: str | None = None
+    cards: tuple[str, ...] = ()
+    driver_cuda: tuple[int, int] | None = None
+    capability: tuple[int, int] | None = None
+    hidden_by: str | None = None
+    built_for: str | None = None
+    architectures: tuple[str, ...] = ()
+
+
+def gather_facts(backend: Backend, runtime: Runtime) -> GpuFacts:
+    """Ask driver, CUDA and framework."""
+    started = nvml_starts()
+    version = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2) if started else None
+    first = ask(pynvml.nvmlDeviceGetHandleByIndex, 0) if started else None
+    return GpuFacts(
+        driver=nvidia_driver_version(),
+        cards=tuple(card_names()),
+        driver_cuda=(version // 1000, version % 1000 // 10) if version else None,
+        capability=ask(pynvml.nvmlDeviceGetCudaComputeCapability, first) if first else None,
+        hidden_by=_hidden_by(backend),
+        built_for=runtime.cuda()[0],
+        architectures=tuple(runtime.architectures()),
+    )
+
+
+def _hidden_by(backend: Backend) -> str | None:
+    cards = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if cards is not None and visible_cards() == 0:
+        return f"CUDA_VISIBLE_DEVICES={cards}"
+    platforms = os.environ.get("JAX_PLATFORMS", "") if backend == "jax" else ""
+    if platforms and not {"cuda", "gpu"} & set(platforms.split(",")):
+        return f"JAX_PLATFORMS={platforms}"
+    return None
+
+
+def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
+    """One sentence: what is missing, and its remedy.
+
+    A missing driver, a card hidden by the environment, a framework without
+    CUDA, a driver too old for it, a card too old for it, and missing CUDA
+    libraries are told apart, in this order.
+    """
+    if facts.driver is None:
+        return "A GPU was asked for but no NVIDIA driver is present: use the kernel crossover-cpu."
+    again = f"make clean-env report BACKEND={backend}"
+    present = f"NVIDIA driver {facts.driver} shows {', '.join(facts.cards) or 'a card'}, but"
+    if facts.built_for is None:
+        return f"{present} {backend} is installed without CUDA: run '{again}' to install it with."
+    if facts.hidden_by is not None:
+        return f"{present} {facts.hidden_by} hides it: unset that, or name a card that exists."
+    needed = int(facts.built_for.split(".")[0])
+    if facts.driver_cuda is not None and facts.driver_cuda[0] < needed:
+        runs = ".".join(map(str, facts.driver_cuda))
+        return f"{present} runs CUDA up to {runs} and {backend} needs {needed}: update the driver."
+    oldest = _oldest(facts.architectures)
+    if facts.capability is not None and oldest is not None and facts.capability < oldest:
+        return (
+            f"{present} its compute capability {facts.capability[0]}.{facts.capability[1]} is too "
+            f"old for {backend}, which needs {oldest[0]}.{oldest[1]}: use the kernel crossover-cpu."
+        )
+    return (
+        f"{present} {backend} cannot start it: the libraries of CUDA {facts.built_for} are missing "
+        f"or broken: run '{again}' to install them."
+    )
+
+
+def _oldest(architectures: tuple[str, ...]) -> tuple[int, int] | None:
+    """The oldest compute capability among names such as 'sm_86' and 'compute_90'."""
+    found = [re.fullmatch(r"(?:sm|compute)_(\d+)(\d)[a-z]?", name) for name in architectures]
+    known = [(int(match[1]), int(match[2])) for match in found if match]
+    return min(known, default=None)

@@ -1,0 +1,191 @@
+"""Each backend's own words for devices: start, place, wait, and what it was built for."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import cache
+from importlib import metadata
+from typing import Any, Protocol
+
+from crossover.records.record import Backend, Device
+
+
+class DeviceError(Exception):
+    """The device that was asked for cannot be used."""
+
+
+class Runtime(Protocol):
+    """What the project needs to know of a backend's devices."""
+
+    def start(self, device: Device) -> str | None:
+        """Start the first such device, compute on it, and name it; None if there is none."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was handed to it."""
+
+    def place(self, tensor: Any) -> str:
+        """The kind of device that a tensor lives on."""
+
+    def cuda(self) -> tuple[str | None, str | None]:
+        """The versions of CUDA and cuDNN that the backend was built for."""
+
+    def architectures(self) -> list[str]:
+        """The card generations it holds code for, such as 'sm_80'; empty if unknown."""
+
+
+class TensorFlow:
+    """TensorFlow: one GPU made visible, its memory taken as it is needed."""
+
+    def __init__(self) -> None:
+        self.tf: Any = importlib.import_module("tensorflow")
+
+    def start(self, device: Device) -> str | None:
+        """Start the first such device, compute on it, and name it; None if there is none."""
+        config = self.tf.config
+        found = config.list_physical_devices(device.upper())
+        if not found:
+            return None
+        name = str(found[0].name).removeprefix("/physical_device:")
+        if device == "gpu":
+            # In a process that runs the notebook again, both are set and can't be set twice.
+            if not config.experimental.get_memory_growth(found[0]):
+                config.set_visible_devices(found[:1], "GPU")
+                config.experimental.set_memory_growth(found[0], True)
+            name = config.experimental.get_device_details(found[0]).get("device_name", name)
+        try:
+            with self.tf.device(f"{device.upper()}:0"):
+                self.tf.linalg.matmul(*[self.tf.ones((8, 8))] * 2).numpy()
+        except (self.tf.errors.OpError, RuntimeError):
+            return None
+        return name
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was handed to it."""
+        self.tf.test.experimental.sync_devices()
+
+    def place(self, tensor: Any) -> str:
+        """The kind of device that a tensor lives on."""
+        return str(tensor.device).rsplit("device:", 1)[-1]
+
+    def cuda(self) -> tuple[str | None, str | None]:
+        """The versions of CUDA and cuDNN that the backend was built for."""
+        build = self.tf.sysconfig.get_build_info()
+        return build.get("cuda_version"), build.get("cudnn_version")
+
+    def architectures(self) -> list[str]:
+        """The card generations it holds code for, such as 'sm_80'; empty if unknown."""
+        return list(self.tf.sysconfig.get_build_info().get("cuda_compute_capabilities", []))
+
+
+class Jax:
+    """JAX: its first device. Calls return before they are done, on the CPU too."""
+
+    def __init__(self) -> None:
+        self.jax: Any = importlib.import_module("jax")
+
+    def start(self, device: Device) -> str | None:
+        """Start the first such device, compute on it, and name it; None if there is none."""
+        try:
+            found = self.jax.devices()[0]
+            if (found.platform == "cpu") != (device == "cpu"):
+                return None
+            ones = self.jax.device_put(self.jax.numpy.ones((8, 8)), found)
+            (ones @ ones).block_until_ready()
+        except RuntimeError:
+            return None
+        return "CPU:0" if device == "cpu" else str(found.device_kind)
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was handed to it.
+
+        Every array that lives is waited for. Waiting for a new one would do
+        only where a device happens to work in the order of the calls, which
+        JAX doesn't promise.
+        """
+        self.jax.block_until_ready(self.jax.live_arrays())
+
+    def place(self, tensor: Any) -> str:
+        """The kind of device that a tensor lives on."""
+        return ", ".join(sorted({str(device.platform) for device in tensor.devices()}))
+
+    def cuda(self) -> tuple[str | None, str | None]:
+        """The versions of CUDA and cuDNN that the backend was built for."""
+        for major in ("13", "12"):
+            if _version(f"jax-cuda{major}-plugin"):
+                return _runtime_version(major), _version(f"nvidia-cudnn-cu{major}")
+        return None, None
+
+    def architectures(self) -> list[str]:
+        """The card generations it holds code for, such as 'sm_80'; empty if unknown."""
+        return []
+
+
+class Torch:
+    """PyTorch: its first CUDA device; computing on the CPU is synchronous."""
+
+    def __init__(self) -> None:
+        self.torch: Any = importlib.import_module("torch")
+
+    def start(self, device: Device) -> str | None:
+        """Start the first such device, compute on it, and name it; None if there is none."""
+        if device == "cpu":
+            return "CPU:0"
+        if not self.torch.cuda.is_available():
+            return None
+        try:
+            ones = self.torch.ones((8, 8), device="cuda")
+            (ones @ ones).cpu()
+        except RuntimeError:
+            return None
+        return str(self.torch.cuda.get_device_name(0))
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was handed to it."""
+        if self.torch.cuda.is_available():
+            self.torch.cuda.synchronize()
+
+    def place(self, tensor: Any) -> str:
+        """The kind of device that a tensor lives on."""
+        return str(tensor.device.type)
+
+    def cuda(self) -> tuple[str | None, str | None]:
+        """The versions of CUDA and cuDNN that the backend was built for."""
+        built_for = self.torch.version.cuda
+        return built_for, str(self.torch.backends.cudnn.version()) if built_for else None
+
+    def architectures(self) -> list[str]:
+        """The card generations it holds code for, such as 'sm_80'; empty if unknown."""
+        return list(self.torch.cuda.get_arch_list())
+
+
+@cache
+def runtime(backend: Backend) -> Runtime:
+    """The backend's runtime.
+
+    Raises
+    ------
+    DeviceError
+        If the backend is not installed in this environment.
+    """
+    kinds: dict[Backend, type[Runtime]] = {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}
+    try:
+        return kinds[backend]()
+    except ImportError:
+        raise DeviceError(
+            f"the backend {backend} is not installed in this environment: run "
+            f"'make report BACKEND={backend}', or 'make lab BACKEND={backend}' for the notebooks."
+        ) from None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _runtime_version(major: str) -> str:
+    """CUDA's version as its own package tells it; at least the major one is known."""
+    found = _version(f"nvidia-cuda-runtime-cu{major}") or _version("nvidia-cuda-runtime")
+    return ".".join(re.findall(r"\d+", found or major)[:3])

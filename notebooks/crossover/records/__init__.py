@@ -1,0 +1,1 @@
+"""What a trial leaves behind: records, their storage, references that ship with the project."""

@@ -1,0 +1,149 @@
+"""The limits record: how fast a machine's device copies, starts work and multiplies."""
+
+from __future__ import annotations
+
+import statistics
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from crossover.files import regular_size, write_text
+from crossover.records.record import (
+    Backend,
+    Code,
+    Conditions,
+    Device,
+    Frozen,
+    Machine,
+    Seconds,
+    Software,
+    Text,
+    Width,
+)
+from crossover.records.storage import MAX_RECORD_BYTES, Problem
+
+Samples = Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
+
+
+class WidthLimits(Frozen):
+    """Seconds of the parts of one training step at one width.
+
+    ``products_loop`` are the step's matrix products (forward, and both of the
+    backward pass) inside one compiled loop, ``products_call`` the same with
+    one call of the framework a step; ``optimizer`` is Adam's arithmetic on all
+    parameters inside one compiled loop.
+    """
+
+    width: Width
+    product_flops: Annotated[int, Field(ge=1)]
+    products_loop: Samples
+    products_call: Samples
+    optimizer: Samples
+
+    @property
+    def products_seconds(self) -> float:
+        """Seconds of a step's matrix products, the faster way (median)."""
+        return min(statistics.median(self.products_loop), statistics.median(self.products_call))
+
+    @property
+    def flops_per_second(self) -> float:
+        """The rate that the matrix products of this width reach."""
+        return self.product_flops / self.products_seconds
+
+
+class Limits(Frozen):
+    """What one device can do, measured beside the study; seconds are raw samples.
+
+    ``dispatch`` is one call of a compiled function that does nothing, result
+    awaited; ``launch`` the same in a row, awaited once. ``batch_copy`` moves one
+    batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one block
+    of ``large_bytes``; ``memory`` reads and writes such a block on the device.
+    """
+
+    schema_version: Literal[1] = 1
+    backend: Backend
+    device: Device
+    device_name: Text
+    batch_size: Annotated[int, Field(ge=1, le=60_000)]
+    threads: Annotated[int, Field(ge=1, le=4096)] | None
+    started: Annotated[datetime, Field(strict=False)]
+    dispatch: Samples
+    launch: Samples
+    batch_bytes: Annotated[int, Field(ge=1)]
+    batch_copy: Samples
+    large_bytes: Annotated[int, Field(ge=1)]
+    large_copy: Samples
+    memory: Samples
+    widths: Annotated[list[WidthLimits], Field(min_length=1, max_length=64)]
+    machine: Machine
+    software: Software
+    conditions: Conditions
+    code: Code
+
+    @property
+    def batch_copy_seconds(self) -> float:
+        """Median seconds of copying one batch to the device."""
+        return statistics.median(self.batch_copy)
+
+    @property
+    def copy_bytes_per_second(self) -> float:
+        """Rate of copying a large block from the host to the device."""
+        return self.large_bytes / statistics.median(self.large_copy)
+
+    @property
+    def memory_bytes_per_second(self) -> float:
+        """Rate of the device's own memory, bytes read plus bytes written."""
+        return 2 * self.large_bytes / statistics.median(self.memory)
+
+    def at(self, width: int) -> WidthLimits | None:
+        """The measured parts at one width, or None."""
+        return next((found for found in self.widths if found.width == width), None)
+
+
+def limits_table(limits: Limits) -> pd.DataFrame:
+    """One row a width: microseconds a step of products and optimizer, and the rate."""
+    rows = [
+        {
+            "width": found.width,
+            "matrix products, µs": round(found.products_seconds * 1e6, 1),
+            "optimizer, µs": round(statistics.median(found.optimizer) * 1e6, 1),
+            "GFLOP/s": round(found.flops_per_second / 1e9, 2),
+        }
+        for found in limits.widths
+    ]
+    return pd.DataFrame(rows).set_index("width")
+
+
+def limits_name(backend: Backend, device: Device, batch_size: int, threads: int | None) -> str:
+    """File name of a limits record."""
+    return f"{backend}-{device}-b{batch_size}-t{threads or 'all'}.json"
+
+
+def write_limits(folder: Path, limits: Limits) -> Path:
+    """Write a limits record atomically and return its path; raises ``StorageError``."""
+    name = limits_name(limits.backend, limits.device, limits.batch_size, limits.threads)
+    write_text(folder / name, limits.model_dump_json(indent=1) + "\n")
+    return folder / name
+
+
+def read_limits(folder: Path) -> tuple[list[Limits], list[Problem]]:
+    """Read all limits records of a folder; invalid files are named, never fatal."""
+    found: list[Limits] = []
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            if regular_size(path) > MAX_RECORD_BYTES:
+                raise ValueError("larger than a record can be")
+            found.append(Limits.model_validate_json(path.read_bytes()))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            problems.append(Problem(path.name, f"{where}: {first['msg']}"[:200]))
+        except OSError as error:
+            problems.append(Problem(path.name, f"not readable ({error.strerror})"))
+        except ValueError as error:
+            problems.append(Problem(path.name, str(error)))
+    return found, problems

@@ -1,0 +1,184 @@
+"""The published study: its table as trials, and its claims put to the test."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crossover.files import StorageError
+from crossover.records.record import Settings
+
+MACHINE = "Core i5 750 / GTX 660 (2018)"
+SETTINGS = Settings(protocol="published")
+DIGEST = "0651b6d1cda65b173712e8fa1366aa822436751f4206815b84222dba4f488bb6"
+STEPS = 422  # 54,000 training images in batches of 128.
+BATCH_BYTES = 4 * 128 * 784  # a batch of images in single precision
+CPU_WINS_UP_TO = 134_794
+LARGE, LARGE_SPEEDUP = 2_913_290, 5.0
+# "Small" and "fine" are not defined in the source: under 100,000 parameters, and
+# at most twice the GPU's time.
+SMALL, FINE = 100_000, 2.0
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read the published table as it stands in its file, verified by its SHA-256 digest.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, unreadable, or not the published table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        text = ""
+    if hashlib.sha256(text.encode()).hexdigest() != DIGEST:
+        raise StorageError(
+            f"{path.name} is not the published table: restore it with "
+            f"'git checkout data/reference/{path.name}' or download the project again."
+        )
+    return pd.read_csv(io.StringIO(text))
+
+
+def load_published(path: Path) -> pd.DataFrame:
+    """Read the published table as trials, one a width and device.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with ``width``, ``parameters`` and ``{cpu,gpu}_{seconds,accuracy}``.
+
+    Returns
+    -------
+    DataFrame
+        18 trials; what the source does not tell is NaN or None.
+    """
+    table = read_table(path)
+    frames = [
+        table[["width", "parameters"]].assign(
+            device=device,
+            cold_seconds=table[f"{device}_seconds"],
+            accuracy=table[f"{device}_accuracy"],
+        )
+        for device in ("cpu", "gpu")
+    ]
+    trials = pd.concat(frames, ignore_index=True).assign(
+        machine=MACHINE,
+        backend=SETTINGS.backend,
+        protocol=SETTINGS.protocol,
+        repeat=1,
+        steady_seconds=math.nan,
+        epochs=SETTINGS.epochs,
+        steps=STEPS,
+        batch_size=SETTINGS.batch_size,
+        steal_fraction=math.nan,
+        foreign_fraction=math.nan,
+        cpu_joules=math.nan,
+        card_joules=math.nan,
+        settings_digest=SETTINGS.digest,
+    )
+    unknown = pd.Series(None, index=trials.index, dtype=object)
+    return trials.assign(throttled=unknown, diverged=unknown, threads=unknown)
+
+
+def check_claims(
+    speedups: pd.DataFrame,
+    crossover: pd.Series[Any],
+    copy_seconds: float | None = None,
+    overhead_seconds: float | None = None,
+) -> pd.DataFrame:
+    """Test the published claims on the cold times of one machine.
+
+    Parameters
+    ----------
+    speedups : DataFrame
+        Rows of `crossover.analysis.speedup.speedups`, of one machine, backend and protocol.
+    crossover : Series
+        The cold row of `crossover.analysis.comparison.crossovers` for them.
+    copy_seconds, overhead_seconds : float, optional
+        Seconds that a GPU step spends on copying its batch from host to
+        device, and on everything that does not grow with the model.
+
+    Returns
+    -------
+    DataFrame
+        One row a claim: ``claim``, ``published`` (what the source says),
+        ``holds`` (True, False, or None: cannot be tested) and ``evidence``.
+
+    Raises
+    ------
+    ValueError
+        If ``speedups`` holds more than one machine, backend or protocol.
+    """
+    if len(speedups[["machine", "backend", "protocol"]].drop_duplicates()) > 1:
+        raise ValueError("claims are tested on one machine, backend and protocol at a time")
+    both = speedups.dropna(subset=["cold_speedup"]).sort_values("parameters")
+    rows = [
+        (
+            "The CPU is faster for small models",
+            "up to 134,794 parameters",
+            *_cpu_wins(both, str(crossover["sentence"])),
+        ),
+        (
+            "The GPU is 5 times faster for large models",
+            "at about 3 million parameters (5.83)",
+            *_gpu_wins(both),
+        ),
+        (
+            "Copying to the device slows the GPU at small sizes",
+            "stated, not measured",
+            *_copying(copy_seconds, overhead_seconds),
+        ),
+        ("A small model is fine on a CPU", "stated", *_fine(both)),
+    ]
+    table = pd.DataFrame(rows, columns=["claim", "published", "holds", "evidence"])
+    return table.astype({"holds": object})
+
+
+def _cpu_wins(both: pd.DataFrame, sentence: str) -> tuple[bool | None, str]:
+    """Whether the CPU is faster at every measured size up to the published one."""
+    rows = both[both["parameters"] <= CPU_WINS_UP_TO]
+    if rows.empty:
+        return None, f"No size up to {CPU_WINS_UP_TO:,} parameters was measured on both devices."
+    wins = int((rows["cold_speedup"] < 1).sum())
+    largest = rows["parameters"].iloc[-1]
+    evidence = f"CPU faster at {wins} of {len(rows)} sizes up to {largest:,} parameters."
+    return wins == len(rows), f"{evidence} {sentence}"
+
+
+def _gpu_wins(both: pd.DataFrame) -> tuple[bool | None, str]:
+    """Whether the GPU is at least 5 times faster within 20 % of the largest size."""
+    rows = both[(both["parameters"] / LARGE - 1).abs() <= 0.2]
+    if rows.empty:
+        return None, "No size near 3 million parameters was measured on both devices."
+    row = rows.iloc[int((rows["parameters"] - LARGE).abs().to_numpy().argmin())]
+    speedup = float(row["cold_speedup"])
+    evidence = f"At {row['parameters']:,} parameters, CPU time / GPU time is {speedup:.2f}."
+    return speedup >= LARGE_SPEEDUP, evidence
+
+
+def _copying(copy: float | None, overhead: float | None) -> tuple[bool | None, str]:
+    """Whether copying is more than half of a GPU step's fixed time."""
+    if copy is None or overhead is None or not overhead > 0:
+        return None, "The copy and the overhead of a GPU step were not both measured."
+    share = copy / overhead
+    times = f"{copy * 1e6:,.0f} of {overhead * 1e6:,.0f} µs"
+    return share > 0.5, f"Copying takes {times} of a GPU step's fixed time ({share:.0%})."
+
+
+def _fine(both: pd.DataFrame) -> tuple[bool | None, str]:
+    """Whether small models take at most twice the GPU's time on the CPU."""
+    rows = both[both["parameters"] < SMALL]
+    if rows.empty:
+        return None, f"No size under {SMALL:,} parameters was measured on both devices."
+    worst = float(rows["cold_speedup"].max())
+    evidence = (
+        f"Under {SMALL:,} parameters the CPU takes at most {worst:.2f} times as long as the GPU "
+        f"(fine: at most {FINE:.0f} times)."
+    )
+    return worst <= FINE, evidence

@@ -1,0 +1,137 @@
+"""References: one file of JSON lines a machine, from a stranger or from this machine's study."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from crossover.files import StorageError, regular_size, write_text
+from crossover.paths import REFERENCES, RUNS
+from crossover.records.frame import MixedTrialsError, check_one_machine
+from crossover.records.limits import read_limits, write_limits
+from crossover.records.record import Record
+from crossover.records.storage import (
+    MAX_RECORD_BYTES,
+    Loaded,
+    Problem,
+    parse_record,
+    read_records,
+    record_name,
+    trial_folders,
+)
+
+MAX_REFERENCE_BYTES = 200_000_000
+MAX_RECORDS = 100_000
+MAX_PROBLEMS = 20
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def reference_paths(references: Path = REFERENCES) -> list[Path]:
+    """The files that may be references: regular ones whose names are as ``keep`` gives them."""
+    return sorted(
+        path
+        for path in references.glob("*.jsonl")
+        if NAME.fullmatch(path.stem) and path.is_file() and not path.is_symlink()
+    )
+
+
+def read_reference(path: Path) -> Loaded:
+    """Read a contributed file, one record a line; bounded, and never fatal."""
+    try:
+        if regular_size(path) > MAX_REFERENCE_BYTES:
+            return Loaded([], [Problem(path.name, "larger than a reference can be")])
+        with path.open("rb") as file:
+            return _read_lines(path.name, file)
+    except OSError as error:
+        return Loaded([], [Problem(path.name, f"not readable ({error.strerror})")])
+
+
+def _read_lines(name: str, file: BinaryIO) -> Loaded:
+    records: dict[str, Record] = {}
+    problems: list[Problem] = []
+    for number in range(1, MAX_RECORDS + 2):
+        line = file.readline(MAX_RECORD_BYTES + 1)
+        if not line:
+            break
+        if len(line) > MAX_RECORD_BYTES or number > MAX_RECORDS or len(problems) >= MAX_PROBLEMS:
+            problems.append(Problem(f"{name}:{number}", "too much to read; the rest is unread"))
+            break
+        found = parse_record(line)
+        if isinstance(found, Record) and record_name(found) in records:
+            found = "the same trial stands there twice"
+        if isinstance(found, Record):
+            records[record_name(found)] = found
+        else:
+            problems.append(Problem(f"{name}:{number}", found))
+    return Loaded(list(records.values()), problems)
+
+
+def write_reference(path: Path, records: Sequence[Record]) -> None:
+    """Write records as one JSON line each, in the order of their names."""
+    ordered = sorted(records, key=record_name)
+    write_text(path, "".join(record.model_dump_json() + "\n" for record in ordered))
+
+
+def keep(name: str, study: Path, references: Path = REFERENCES, partition: str = "") -> Path:
+    """Write a study's trials as ``<name>.jsonl``, its limits beside it, and return the path.
+
+    Parameters
+    ----------
+    study : Path
+        Folder with ``trials`` and, where they were measured, ``limits``.
+    partition : str
+        The part of a cluster whose trials are kept; empty outside of clusters.
+
+    Raises
+    ------
+    ValueError
+        If the name is no file name, there is no trial, the trials are
+        of unlike hardware or software, or the reference exists already.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"NAME is {name!r:.80}: use small letters, digits and hyphens.")
+    path = references / f"{name}.jsonl"
+    if os.path.lexists(path):
+        raise ValueError(f"{path.name} exists: choose another NAME or remove that file.")
+    records = read_records(study / "trials" / partition).records
+    if not records:
+        raise ValueError("no trial is recorded: run 'make report' first.")
+    check_one_machine(records)
+    write_reference(path, records)
+    for limits in read_limits(study / "limits" / partition)[0]:
+        write_limits(references / name, limits)
+    return path
+
+
+def keep_all(name: str, study: Path, references: Path = REFERENCES) -> list[Path]:
+    """Keep a study's own trials, and those of its partitions under ``<name>-<partition>``."""
+    trials = study / "trials"
+    folders = [path for path in trial_folders(trials) if any(path.glob("*.json"))] or [trials]
+    partitions = ["" if path == trials else path.name for path in folders]
+    names = [
+        f"{name}-{re.sub(r'[^a-z0-9]', '-', each.lower())}" if each else name for each in partitions
+    ]
+    return [
+        keep(own, study, references, partition)
+        for own, partition in zip(names, partitions, strict=True)
+    ]
+
+
+def main(words: list[str]) -> int:
+    """Keep the trials of ``make report`` under the name given."""
+    try:
+        paths = keep_all(words[0] if words else "", RUNS / "main")
+    except (ValueError, MixedTrialsError, StorageError) as error:
+        print(f"crossover: {error}", file=sys.stderr)
+        return 2
+    for path in paths:
+        print(f"Reference written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

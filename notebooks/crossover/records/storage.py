@@ -1,0 +1,154 @@
+"""Trial records on disk: one JSON file a trial, named after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from crossover.files import StorageError, regular_size, write_text
+from crossover.records.record import SCHEMA_VERSION, Device, Record, Settings, printable
+
+MAX_RECORD_BYTES = 2_000_000  # A trial of 10,000 epochs takes 1.2 MB.
+NEWER = "made by a newer version of this project: update the project to read it"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file or line that is no valid record, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.name}: {self.reason}", 400)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The valid records of a folder or file, and what was not valid."""
+
+    records: list[Record]
+    problems: list[Problem]
+
+
+def trial_name(settings: Settings, device: Device, width: int, repeat: int) -> str:
+    """File name of a trial's record."""
+    return f"{settings.protocol}-{device}-w{width:04d}-r{repeat}-{settings.digest}.json"
+
+
+def record_name(record: Record) -> str:
+    """File name of this record."""
+    return trial_name(record.settings, record.device, record.width, record.repeat)
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Write one record atomically and durably and return its path.
+
+    Raises
+    ------
+    StorageError
+        One sentence, if the disk is full or the folder cannot be written.
+    """
+    path = folder / record_name(record)
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def trial_folders(folder: Path) -> list[Path]:
+    """A study's folders of trial records: its own, then one a partition of a cluster."""
+    inside = sorted(path for path in folder.glob("*") if path.is_dir() and path.name != "rejected")
+    return [folder, *inside] if folder.exists() else []
+
+
+def read_records(folder: Path) -> Loaded:
+    """Read all records of a folder; invalid files are named, never fatal.
+
+    Raises
+    ------
+    StorageError
+        If there is such a folder but it cannot be listed.
+    """
+    return read_files(_listed(folder))
+
+
+def read_files(paths: Iterable[Path]) -> Loaded:
+    """Read the records of some files; invalid ones are named, never fatal."""
+    records: list[Record] = []
+    problems: list[Problem] = []
+    for path in paths:
+        found = _read_record(path)
+        if isinstance(found, Record):
+            records.append(found)
+        else:
+            problems.append(found)
+    return Loaded(records, problems)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The JSON files of a folder by name; none where there is no folder."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(
+            f"the folder {folder.name} could not be read ({error.strerror}): "
+            "check that it is a folder, and its permissions."
+        ) from None
+
+
+def _read_record(path: Path) -> Record | Problem:
+    try:
+        if regular_size(path) > MAX_RECORD_BYTES:
+            return Problem(path.name, "larger than a record can be")
+        found = parse_record(path.read_bytes())
+    except OSError as error:
+        return Problem(path.name, f"not readable ({error.strerror})")
+    if isinstance(found, str):
+        return Problem(path.name, found)
+    if path.name != record_name(found):
+        return Problem(path.name, f"its content belongs to {record_name(found)}")
+    return found
+
+
+def parse_record(text: bytes) -> Record | str:
+    """A record, or in a few words why the text is none."""
+    try:
+        return Record.model_validate_json(text)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    version = next((e["input"] for e in errors if e["loc"] == ("schema_version",)), None)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return NEWER
+    where = ".".join(str(part) for part in errors[0]["loc"])
+    message = errors[0]["msg"]
+    return printable(f"{where}: {message}" if where else message, 200)
+
+
+def set_aside(folder: Path, problems: Iterable[Problem]) -> None:
+    """Move files that are no records into the folder ``rejected``; none is overwritten."""
+    for problem in problems:
+        rejected = folder / "rejected"
+        try:
+            rejected.mkdir(exist_ok=True)
+            target, number = rejected / problem.name, 1
+            while os.path.lexists(target):
+                number += 1
+                target = rejected / f"{number}-{problem.name}"
+            (folder / problem.name).rename(target)
+        except OSError as error:
+            raise StorageError(
+                f"{printable(problem.name, 80)} could not be set aside ({error.strerror}): "
+                "check the folder's permissions."
+            ) from None
+
+
+def set_aside_before(folder: Path) -> list[Problem]:
+    """The files that earlier runs set aside."""
+    rejected = folder / "rejected"
+    names = sorted(path.name for path in rejected.iterdir()) if rejected.is_dir() else []
+    return [Problem(f"rejected/{name}", "was no valid trial") for name in names]

@@ -1,0 +1,96 @@
+"""``make predict``: which device for a model of so many parameters, from recorded trials."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import Merged, merge, with_batch_sizes
+from crossover.analysis.predict import Predictor, fit_predictor, prediction
+from crossover.files import StorageError
+from crossover.paths import RUNS
+from crossover.records.frame import MixedTrialsError
+from crossover.records.record import Settings
+from crossover.report.narrative import finite
+
+MOST = 10**12
+
+
+def devices_of(study: Merged, protocol: str) -> tuple[str, Predictor | None, Predictor | None]:
+    """The timing that both devices have, and what predicts each (None: not measured)."""
+    pools = {}
+    for device, machine in (("cpu", study.own), ("gpu", study.gpu_machine)):
+        pool = with_batch_sizes(study, machine)
+        pools[device] = pool[(pool["device"] == device) & (pool["protocol"] == protocol)]
+    steady = all(
+        len(pool.dropna(subset=["steady_seconds"])) or pool.empty for pool in pools.values()
+    )
+    timing = "steady" if steady else "cold"
+    return timing, fit_predictor(pools["cpu"], timing), fit_predictor(pools["gpu"], timing)
+
+
+def last_settings(path: Path) -> list[Settings]:
+    """The settings of the last ``make report``, the defaults where there was none."""
+    try:
+        last = json.loads(path.read_text(encoding="utf-8"))["study"] if path.exists() else {}
+        return own_settings(
+            last.get("backend", "tensorflow"),
+            last.get("epochs", 10),
+            last.get("batch_size", 128),
+            last.get("threads") or None,
+        )
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        raise StorageError(f"{path.name} is not readable: run 'make report' again.") from None
+
+
+def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
+    """The answer in a few lines: each protocol, both devices, and the verdict."""
+    lines = []
+    for protocol in dict.fromkeys(study.trials["protocol"]):
+        timing, cpu, gpu = devices_of(study, protocol)
+        if cpu is None and gpu is None:
+            continue
+        row = prediction(cpu, gpu, parameters, batch_size)
+        lines.append(f"{protocol} protocol ({timing} times), an epoch of 54,000 images:")
+        machines = {"cpu": study.own, "gpu": study.gpu_machine}
+        for device, machine in machines.items():
+            if finite(row[f"{device}_seconds"]):
+                lines.append(
+                    f"  {device.upper()} of {machine}: {row[f'{device}_seconds']:.3g} s "
+                    f"(95 % {row[f'{device}_low']:.3g} to {row[f'{device}_high']:.3g})"
+                )
+            else:
+                lines.append(f"  {device.upper()}: not measured in this protocol")
+        lines.append(f"  faster: {row['verdict']}")
+        if not row["measured"]:
+            lines.append("  outside the sizes that were measured: an extrapolation")
+    return lines or ["Too few sizes are recorded for a prediction: run 'make report' first."]
+
+
+def main(words: list[str]) -> int:
+    """Answer for PARAMETERS and BATCH_SIZE; return an exit code."""
+    numbers = {"PARAMETERS": "", "BATCH_SIZE": "128"}
+    for word in words:
+        name, _, value = word.partition("=")
+        numbers[name] = value or numbers.get(name, "")
+    for name, value in numbers.items():
+        if not value.isdecimal() or len(value) > len(str(MOST)) or not 0 < int(value) < MOST:
+            print(f"crossover: {name} is {value!r:.80}: give a whole number, as in "
+                  "make predict PARAMETERS=500000 BATCH_SIZE=128", file=sys.stderr)  # fmt: skip
+            return 2
+    try:
+        study = merge(RUNS / "main" / "trials", last_settings(RUNS / "main" / "settings.json"))
+    except (MixedTrialsError, StorageError) as error:
+        print(f"crossover: {error}", file=sys.stderr)
+        return 2
+    if not study.records:
+        print("crossover: no trial is recorded: run 'make report' first.", file=sys.stderr)
+        return 2
+    print("\n".join(answer(study, int(numbers["PARAMETERS"]), int(numbers["BATCH_SIZE"]))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,238 @@
+"""The report's sentences, each computed from the frames that it speaks of."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crossover.analysis.merge import Merged
+from crossover.analysis.summary import FOREIGN_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
+from crossover.records import published
+from crossover.records.record import printable
+from crossover.records.storage import Problem
+from crossover.training.parameters import SummaryParameters
+
+LISTED = 12
+MARKUP = re.compile(r"[^\w\s.,;%/]|_")
+
+
+def literal(text: str) -> str:
+    """A stranger's text for Markdown: printable, bounded, and nothing but text."""
+    return MARKUP.sub(_reference, printable(text, 200))
+
+
+def _reference(found: re.Match[str]) -> str:
+    """A character by its number; in a span of its own where MathJax could take it for a formula."""
+    number = f"&#{ord(found[0])};"
+    return f"<span>{number}</span>" if found[0] in "$\\" else number
+
+
+def answer(merged: Merged, crossings: pd.DataFrame) -> str:
+    """The answer at the top of the report, as Markdown."""
+    if not merged.records:
+        return (
+            "> **No trial of this machine is recorded yet.** Run `make report` to train; below "
+            "stands the published study alone."
+        )
+    if "gpu" in merged.devices and "cpu" in merged.devices:
+        return f"> **{literal(_sentence(merged, crossings, merged.own, 'published'))}**" + _tuned(
+            merged, crossings
+        )
+    if "gpu" in merged.devices:
+        return (
+            "> **Only the GPU was measured on this machine; there is nothing to compare it with.**"
+        )
+    if merged.gpu_machine == merged.own:
+        return (
+            "> **No GPU was measured on this machine, so its crossover is unknown,** and no "
+            "reference was made with the same settings."
+        )
+    sentence = _sentence(merged, crossings, merged.gpu_machine, "published")
+    return (
+        f"> **No GPU was measured on this machine, so its own crossover is unknown.** Against the "
+        f"GPU of {literal(merged.gpu_machine)}, this machine's CPU "
+        f"({literal(merged.own)}) compares as follows: {literal(sentence)}"
+    )
+
+
+def _tuned(merged: Merged, crossings: pd.DataFrame) -> str:
+    sentence = _sentence(merged, crossings, merged.own, "tuned")
+    return f"\n>\n> Tuned on both devices: {literal(sentence)}" if sentence else ""
+
+
+def crossing_row(
+    crossings: pd.DataFrame, cpu: str, gpu: str, protocol: str, timing: str
+) -> pd.Series[Any] | None:
+    """The one comparison of two machines in a protocol and a timing, or None."""
+    rows = crossings[
+        (crossings["cpu_machine"] == cpu)
+        & (crossings["gpu_machine"] == gpu)
+        & (crossings["protocol"] == protocol)
+        & (crossings["timing"] == timing)
+    ]
+    return rows.iloc[0] if len(rows) else None
+
+
+def _sentence(merged: Merged, crossings: pd.DataFrame, gpu: str, protocol: str) -> str:
+    row = crossing_row(crossings, merged.own, gpu, protocol, "cold")
+    return "" if row is None else str(row["sentence"])
+
+
+def against_published(merged: Merged, summary: pd.DataFrame) -> str:
+    """How this machine's CPU compares with the published one, width by width."""
+    if not merged.comparable(published.MACHINE):
+        return (
+            "The published study used other settings or another backend: its seconds do not "
+            "compare with these."
+        )
+    key = (summary["protocol"] == "published") & (summary["device"] == "cpu")
+    times = summary[key].set_index(["machine", "width"])["cold_seconds"]
+    if merged.own not in times.index or merged.own == published.MACHINE:
+        return "This machine's CPU was not measured in the published protocol."
+    ratio = (times[published.MACHINE] / times[merged.own]).dropna()
+    if ratio.empty:
+        return "No width was measured both here and in the published study."
+    low, high = ratio.idxmin(), ratio.idxmax()
+    return (
+        f"For the same training, the published Core i5 750 took between {ratio[low]:.2g} (width "
+        f"{low}) and {ratio[high]:.2g} times (width {high}) as long as this machine's CPU."
+    )
+
+
+def tuning_gain(merged: Merged, summary: pd.DataFrame, timing: str = "steady") -> str:
+    """How much faster the tuned protocol is than the published one, on each device."""
+    rows = summary[summary["machine"] == merged.own].dropna(subset=[f"{timing}_seconds"])
+    times = rows.set_index(["device", "protocol", "width"])[f"{timing}_seconds"].sort_index()
+    sentences = []
+    for device in ("cpu", "gpu"):
+        if not {(device, "published"), (device, "tuned")} <= set(
+            zip(rows["device"], rows["protocol"], strict=True)
+        ):
+            continue
+        gain = (times[device, "published"] / times[device, "tuned"]).dropna()
+        if len(gain):
+            sentences.append(
+                f"On the {device.upper()}, the tuned protocol is {gain.iloc[0]:.2g} times as fast "
+                f"at width {gain.index[0]} and {gain.iloc[-1]:.2g} times at width "
+                f"{gain.index[-1]} ({timing} times)."
+            )
+    return " ".join(sentences) or "Both protocols were not measured on one device."
+
+
+def model_sentences(models: pd.DataFrame, machine: str) -> str:
+    """What the time model says of each curve of one machine, as a Markdown list."""
+    rows = models[(models["machine"] == machine) & models["overhead_seconds"].notna()]
+    lines = [
+        f"- {row['device'].upper()}, {row['protocol']}: a step costs "
+        f"{row['overhead_seconds'] * 1e6:,.0f} µs whatever the model's size, and the rest runs "
+        f"at {three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the measured "
+        f"medians by {row['relative_error']:.0%}."
+        for _, row in rows.iterrows()
+    ]
+    return "\n".join(lines) or "- Too few sizes were measured for a time model."
+
+
+def three_digits(value: float) -> str:
+    """A number with three significant digits and no exponent: 25.5, 1,720."""
+    return f"{float(f'{value:.3g}'):,g}"
+
+
+def parity_sentence(parity: pd.DataFrame, machine: str) -> str:
+    """Whether both devices learn the same on one machine."""
+    rows = parity[(parity["machine"] == machine) & (parity["method"] != "missing")]
+    if rows.empty:
+        return "Only one device was measured here, so there is no accuracy to compare."
+    worst = rows.iloc[int(rows["difference"].abs().to_numpy().argmax())]
+    found = (
+        f"The largest difference in test accuracy between the devices is "
+        f"{worst['difference'] * 100:+.2f} points (GPU − CPU) at width {worst['width']} "
+        f"(95 % interval {worst['low'] * 100:+.2f} to {worst['high'] * 100:+.2f})."
+    )
+    differing = rows[rows["differs"]]["width"].tolist()
+    if not differing:
+        return f"{found} No width differs by more than chance."
+    caution = (
+        " These are single trainings: the interval knows nothing of how much repeats differ."
+        if (rows["method"] == "binomial").any()
+        else ""
+    )
+    named = ", ".join(map(str, differing))
+    return f"**Warning: the devices differ at width {named}.** {found}{caution}"
+
+
+def parity_warning(parity: pd.DataFrame, machine: str) -> str:
+    """The warning for the top of the report; empty where both devices learn the same."""
+    rows = parity[parity["machine"] == machine]
+    if not rows["differs"].any() or machine == published.MACHINE:
+        return ""
+    return f"> {parity_sentence(parity, machine)}"
+
+
+def noise_sentence(merged: Merged, summary: pd.DataFrame) -> str:
+    """How many cells of this machine are flagged, and how many repeats stand behind each."""
+    rows = summary[summary["machine"] == merged.own]
+    repeats = sorted(set(rows["repeats"]))
+    count = f"{repeats[0]} to {repeats[-1]}" if len(repeats) > 1 else f"{repeats[0]}"
+    single = (
+        " A single repeat shows no spread: run `make report REPEATS=5`." if 1 in repeats else ""
+    )
+    return (
+        f"{len(merged.of(merged.own))} trials, {count} a cell; {int(rows['noisy'].sum())} of "
+        f"{len(rows)} cells are flagged as noisy and {int(rows['outliers'].sum())} trials as "
+        f"outliers (none is dropped).{single}{_failed(rows)}"
+    )
+
+
+def _failed(rows: pd.DataFrame) -> str:
+    """The warning for cells whose training failed; empty where none did."""
+    count = int((rows["learning"] != "").sum())
+    found = "**Warning: the training failed in"
+    return f" {found} {count} of {len(rows)} cells; the flags say how.**" if count else ""
+
+
+def flags_sentence() -> str:
+    """What each flag means, with its limit."""
+    return (
+        f"⚑ A cell is flagged where the middle half of its repeats spreads over more than "
+        f"{SPREAD_LIMIT:.0%} of their median (*spread*), the hypervisor took more than "
+        f"{STEAL_LIMIT:.0%} of the machine's capacity (*steal*), other programs more than "
+        f"{FOREIGN_LIMIT:.0%} (*foreign load*), or the GPU lowered its clock (*throttled*)."
+    )
+
+
+def problems_sentence(merged: Merged, more: Sequence[Problem] = ()) -> str:
+    """What was found beside valid trials, as Markdown; empty if nothing was."""
+    parts = [
+        f"- set aside: {literal(problem.name)}: {literal(problem.reason)}"
+        for problem in [*merged.problems, *more][:50]
+    ]
+    if merged.left_out:
+        parts.append(f"- {merged.left_out} trials with other settings are not in this report.")
+    return "\n".join(parts)
+
+
+def missing_sentence(merged: Merged, asked: SummaryParameters) -> str:
+    """Which of the trials that were asked for this machine lacks; empty if none."""
+    curves = {(record.settings.protocol, record.device) for record in merged.records}
+    protocols = asked.protocols or sorted({protocol for protocol, _ in curves})
+    devices = asked.devices or sorted({device for _, device in curves})
+    done = {(r.settings.protocol, r.device, r.repeat, r.width) for r in merged.records}
+    lacking = []
+    for key in itertools.product(protocols, devices, range(1, asked.repeats + 1)):
+        absent = [str(width) for width in asked.widths if (*key, width) not in done]
+        if absent:
+            protocol, device, repeat = key
+            lacking.append(f"{protocol} {device.upper()}, repeat {repeat}: {', '.join(absent)}")
+    more = f"; and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
+    listed = "; ".join(lacking[:LISTED]) + more
+    return f"**Unfinished study.** Widths without a trial: {listed}." if lacking else ""
+
+
+def finite(value: object) -> bool:
+    """Whether a cell holds a number."""
+    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))

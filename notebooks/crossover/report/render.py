@@ -1,0 +1,183 @@
+"""The report's page: an executed notebook as one HTML file that opens offline."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+from pathlib import Path
+
+import bleach
+import bs4
+import nbformat
+from nbconvert import HTMLExporter
+from traitlets.config import Config
+
+from crossover.files import StorageError, write_text
+from crossover.paths import NOTEBOOKS
+
+TAGS = set(
+    [
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "p",
+        "blockquote",
+        "strong",
+        "em",
+        "a",
+        "code",
+        "pre",
+        "ul",
+        "ol",
+        "li",
+        "hr",
+        "br",
+        "sup",
+        "sub",
+        "span",
+        "div",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    ]
+)
+ATTRIBUTES = {
+    "*": ["id", "class"],
+    "a": ["href"],
+    "th": ["scope", "colspan"],
+    "td": ["colspan", "data-label"],
+}
+POLICY = (
+    "default-src 'none'; img-src data:; style-src {style}; script-src {script}; "
+    "base-uri 'none'; form-action 'none'"
+)
+SCRIPT = NOTEBOOKS / "template" / "report.js"
+LOADING = {"src": ("img", "script", "iframe", "audio", "video", "embed"), "href": ("link", "base")}
+
+
+class RenderError(Exception):
+    """The notebook cannot be read, or the page would load or run what is not its own."""
+
+
+def render(notebook: Path, page: Path) -> int:
+    """Write the page of an executed notebook and return its size in bytes.
+
+    Raises
+    ------
+    RenderError
+        If the file is no notebook, an element of the page would load anything
+        from elsewhere, or the page holds a script that is not the template's.
+    """
+    config = Config({"HTMLExporter": {"extra_template_basedirs": [str(NOTEBOOKS)]}})
+    exporter = HTMLExporter(
+        config=config, template_name="template", filters={"clean_html": clean_html}
+    )
+    body, _ = exporter.from_notebook_node(_executed(notebook))
+    soup = bs4.BeautifulSoup(body, "html.parser")
+    _refuse_requests(soup)
+    _gather_code(soup)
+    _box_tables(soup)
+    _list_contents(soup)
+    _seal(soup)
+    text = str(soup)
+    write_text(page, text)
+    return len(text.encode())
+
+
+def _executed(path: Path) -> nbformat.NotebookNode:
+    try:
+        notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
+    except (OSError, ValueError, AttributeError, KeyError, nbformat.ValidationError) as error:
+        raise RenderError(f"{path.name} is no notebook ({type(error).__name__}).") from None
+    return notebook
+
+
+def clean_html(html: str) -> str:
+    """Keep the elements that a text needs; anything else becomes visible text."""
+    return str(bleach.clean(html, tags=TAGS, attributes=ATTRIBUTES, protocols=["https"]))
+
+
+def _refuse_requests(soup: bs4.BeautifulSoup) -> None:
+    for attribute, elements in LOADING.items():
+        for element in soup.find_all(elements):
+            address = str(element.get(attribute) or "")
+            if address and not address.startswith("data:image/"):
+                raise RenderError(f"the page would load {address:.80} in <{element.name}>.")
+    for script in soup.find_all("script", type=lambda kind: kind != "application/json"):
+        if script.get_text() != SCRIPT.read_text(encoding="utf-8").rstrip("\n"):
+            raise RenderError("the page holds a script that the template did not write.")
+
+
+def _gather_code(soup: bs4.BeautifulSoup) -> None:
+    """Put the code of cells that show nothing into the fold of the next one that does."""
+    for section in reversed(soup.select("section.code")):
+        following = section.find_next_sibling("section", class_="code")
+        fold = following.select_one("summary") if following else None
+        if fold and not section.select_one(".outputs"):
+            fold.insert_after(*section.select(".source"))
+            section.decompose()
+
+
+def _box_tables(soup: bs4.BeautifulSoup) -> None:
+    """Let a wide table scroll in a box of its own that the keyboard reaches."""
+    for number, table in enumerate(soup.find_all("table"), 1):
+        caption = table.find("caption")
+        label = caption.get_text(" ", strip=True) if caption else f"Table {number}"
+        box = soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0"})
+        box.attrs |= {"role": "region", "aria-label": f"{label} (table {number})"}
+        table.wrap(box)
+
+
+def _list_contents(soup: bs4.BeautifulSoup) -> None:
+    """Fill both lists of contents: the wide page's and the phone's."""
+    parts = {"main": "The answer"}
+    for heading in soup.find_all("h2"):
+        parts[str(heading.get("id"))] = heading.get_text().replace("¶", "").strip()
+    for nav in soup.find_all("nav"):
+        entries = soup.new_tag("ol")
+        for place, text in parts.items():
+            link = soup.new_tag("a", href=f"#{place}")
+            link.string = text
+            item = soup.new_tag("li")
+            item.append(link)
+            entries.append(item)
+        nav.append(entries)
+
+
+def _seal(soup: bs4.BeautifulSoup) -> None:
+    """Allow the page's own style and script by their digests, and nothing else."""
+    digests = {
+        name: " ".join(
+            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+            for text in (element.get_text() for element in soup.find_all(name, type=False))
+        )
+        for name in ("style", "script")
+    }
+    policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})
+    if not isinstance(policy, bs4.Tag):
+        raise RenderError("the template has lost its Content-Security-Policy.")
+    policy["content"] = POLICY.format(**digests)
+
+
+def main(words: list[str]) -> int:
+    """Render NOTEBOOK as PAGE; return an exit code."""
+    if len(words) != 2:
+        print("crossover: write: python -m crossover.report.render NOTEBOOK PAGE", file=sys.stderr)
+        return 2
+    try:
+        size = render(Path(words[0]), Path(words[1]))
+    except (RenderError, StorageError) as error:
+        print(f"crossover: {error}", file=sys.stderr)
+        return 1
+    print(f"{words[1]}: {size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

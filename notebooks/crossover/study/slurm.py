@@ -1,0 +1,90 @@
+"""What SLURM says of its partitions and of the jobs in its queue."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from crossover.records.record import Device
+
+
+class SlurmError(ValueError):
+    """SLURM is missing, does not answer, or does not know a partition."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One of SLURM's partitions; ``cores`` are those of its smallest node."""
+
+    name: str
+    cores: int
+    has_gpu: bool
+    default: bool
+
+    @property
+    def devices(self) -> list[Device]:
+        """The devices that its nodes can be measured on."""
+        return ["cpu", "gpu"] if self.has_gpu else ["cpu"]
+
+
+def read_partitions() -> dict[str, Partition]:
+    """Ask SLURM for its partitions, by name."""
+    answer = _ask("sinfo", "--noheader", "--exact", "--format=%P|%c|%G")
+    return parse_partitions(answer)
+
+
+def parse_partitions(answer: str) -> dict[str, Partition]:
+    """Read lines such as ``main*|64|gpu:a100:4``, one for each kind of node of a partition."""
+    found: dict[str, Partition] = {}
+    for line in answer.splitlines():
+        marked, cores, generic = line.strip().split("|")
+        name = marked.rstrip("*")
+        gpu = any(word.startswith("gpu") for word in generic.split(","))
+        here = Partition(name, int(cores), gpu, marked.endswith("*"))
+        last = found.get(name, here)
+        found[name] = Partition(
+            name, min(last.cores, here.cores), last.has_gpu or gpu, here.default
+        )
+    return found
+
+
+def choose_partitions(names: list[str], known: dict[str, Partition]) -> list[Partition]:
+    """The partitions of these names, each once; without a name, the default one.
+
+    Raises
+    ------
+    SlurmError
+        If SLURM has no partition of a name, or no default.
+    """
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SlurmError(f"PARTITIONS names {unknown[0]!r:.80}: SLURM has {', '.join(known)}.")
+    chosen = [known[name] for name in dict.fromkeys(names)]
+    chosen = chosen or [partition for partition in known.values() if partition.default]
+    if not chosen:
+        raise SlurmError(f"SLURM has no default partition: give PARTITIONS, of {', '.join(known)}.")
+    return chosen
+
+
+def queued(prefix: str) -> list[str]:
+    """The numbers of this user's waiting or running jobs whose names start with a prefix."""
+    answer = _ask("squeue", "--me", "--noheader", "--format=%i %j")
+    rows = [line.split(maxsplit=1) for line in answer.splitlines()]
+    return [row[0] for row in rows if len(row) == 2 and row[1].startswith(prefix)]
+
+
+def _ask(*command: str) -> str:
+    """What one of SLURM's commands prints."""
+    if shutil.which(command[0]) is None:
+        raise SlurmError(
+            f"PROFILE=slurm needs SLURM's {command[0]}: run this on the cluster's login node."
+        )
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except subprocess.SubprocessError as error:
+        said = str(getattr(error, "stderr", None) or error).strip().splitlines()
+        raise SlurmError(
+            f"SLURM's {command[0]} failed ({said[-1]}): check that its controller runs."
+        ) from None
+    return done.stdout

@@ -1,0 +1,194 @@
+"""A study: all sweeps that belong together, and which of them are missing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from crossover.hardware.card import nvidia_driver_version
+from crossover.records.limits import limits_name
+from crossover.records.record import Backend, Device, Frozen, Protocol, Record, Settings, Width
+from crossover.study.estimate import Estimate, balanced
+from crossover.training.parameters import (
+    SweepParameters,
+    parse_parameters,
+    protocol_settings,
+    split_words,
+)
+from crossover.training.progress import clock_text
+
+PUBLISHED_WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
+
+Change = dict[str, int | bool | str]
+
+# A cluster's word for a group of like nodes; it names a folder here.
+Partition = Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]{0,62})?$")]
+
+
+class Study(Frozen):
+    """The settings of a study, as ``make report`` takes them.
+
+    ``changes`` are variants of these settings, each trained in its own sweeps.
+    ``shards`` splits each sweep by width into that many jobs; ``partition``
+    names the part of a cluster whose nodes train this study's trials.
+    """
+
+    folder: str
+    widths: Annotated[list[Width], BeforeValidator(split_words), Field(min_length=1)]
+    devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]
+    protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(min_length=1)]
+    repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    backend: Backend = "tensorflow"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    seed: int = 777
+    changes: Annotated[list[Change], Field(min_length=1, default_factory=lambda: [{}])]
+    shards: Annotated[int, Field(ge=1, le=64)] = 1
+    partition: Partition = ""
+
+    @field_validator("devices", "protocols")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        if len(set(names)) != len(names):
+            raise ValueError("each may stand once")
+        return names
+
+    @property
+    def trials(self) -> Path:
+        """The folder of the trial records, one a partition: its nodes are another machine."""
+        return Path(self.folder) / "trials" / self.partition
+
+    @property
+    def trial_count(self) -> int:
+        """The trials of the whole study."""
+        curves = len(self.devices) * len(self.protocols)
+        return curves * len(self.changes) * self.repeats * len(set(self.widths))
+
+    @property
+    def limits(self) -> Path:
+        """The folder of the limits records, beside the trials."""
+        return Path(self.folder) / "limits" / self.partition
+
+    def missing_limits(self) -> dict[str, SweepParameters]:
+        """Devices whose limits are not measured yet, by the name of the executed notebook."""
+        missing: dict[str, SweepParameters] = {}
+        for device in self.devices:
+            name = limits_name(self.backend, device, self.batch_size, self.threads)
+            if not (self.limits / name).exists():
+                sweep = self._sweep(device, "published", 1, {"output": str(self.limits.resolve())})
+                missing[f"{self.partition}{self.partition and '-'}limits-{Path(name).stem}"] = sweep
+        return missing
+
+    def settings(self, protocol: Protocol) -> Settings:
+        """The settings that all trials of one protocol share."""
+        return protocol_settings(
+            protocol,
+            backend=self.backend,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            threads=self.threads,
+        )
+
+    def sweeps(self) -> Iterator[SweepParameters]:
+        """All sweeps in running order: devices alternate, and swap each repeat."""
+        for repeat in range(1, self.repeats + 1):
+            devices = self.devices if repeat % 2 else self.devices[::-1]
+            for protocol, change in itertools.product(self.protocols, self.changes):
+                for device in devices:
+                    yield self._sweep(device, protocol, repeat, change)
+
+    def _sweep(
+        self, device: Device, protocol: Protocol, repeat: int, change: Change
+    ) -> SweepParameters:
+        return parse_parameters(
+            {
+                "device": device,
+                "widths": sorted(set(self.widths)),
+                "protocol": protocol,
+                "backend": self.backend,
+                "epochs": self.epochs,
+                "batch_size": self.batch_size,
+                "threads": self.threads,
+                "seed": self.seed,
+                "repeat": repeat,
+                "output": str(self.trials.resolve()),
+                **change,
+            }
+        )
+
+    def missing(self, records: list[Record]) -> dict[str, SweepParameters]:
+        """Sweeps with trials that have no record, by name, with just those widths."""
+        done = {(r.settings.digest, r.device, r.repeat, r.width) for r in records}
+        estimate = Estimate(records)
+        missing: dict[str, SweepParameters] = {}
+        for sweep in self.sweeps():
+            settings = sweep.settings
+            key = (settings.digest, sweep.device, sweep.repeat)
+            widths = [width for width in sweep.widths if (*key, width) not in done]
+            seconds = partial(estimate.seconds, settings, sweep_device(sweep))
+            for part in balanced(widths, seconds, self.shards):
+                name = sweep_name(sweep, part, self.partition)
+                missing[name] = sweep.model_copy(update={"widths": part})
+        return missing
+
+
+def sweep_device(sweep: SweepParameters) -> Device:
+    """The device of a planned sweep, which is never 'auto'."""
+    return "gpu" if sweep.device == "gpu" else "cpu"
+
+
+def sweep_name(sweep: SweepParameters, widths: list[int], partition: str = "") -> str:
+    """File name of a sweep's executed notebook."""
+    return (
+        f"{partition}{partition and '-'}{sweep.protocol}-{sweep.device}-r{sweep.repeat}"
+        f"-w{'_'.join(map(str, widths))}-{sweep.settings.digest}"
+    )
+
+
+def present_devices() -> list[Device]:
+    """The devices to sweep when none is named: a GPU only where a driver shows one."""
+    return ["cpu", "gpu"] if nvidia_driver_version() else ["cpu"]
+
+
+def protocols_of(backend: str) -> tuple[Protocol, ...]:
+    """The protocols to sweep when none is named: all that the backend has."""
+    return ("published",) if backend == "torch" else ("published", "tuned")
+
+
+def study_from(config: Mapping[str, Any]) -> Study:
+    """Build a study from Snakemake's configuration, empty values left at defaults."""
+    given = {name: value for name, value in config.items() if value not in (None, "")}
+    given.setdefault("devices", present_devices())
+    given.setdefault("protocols", list(protocols_of(given.get("backend", "tensorflow"))))
+    return Study(**given)
+
+
+def plan_text(study: Study, missing: Mapping[str, SweepParameters], seconds: float) -> str:
+    """The plan in a few lines: what is there, what will be trained, how long it takes."""
+    place = f"Study on {study.partition}" if study.partition else "Study"
+    trials = sum(len(sweep.widths) for sweep in missing.values())
+    if not trials:
+        return f"{place}: all {study.trial_count} trials are recorded; nothing to train."
+    lines = [
+        f"{place}: {trials} of {study.trial_count} trials to train in {len(missing)} sweeps, "
+        f"about {clock_text(seconds)} (m:ss)."
+    ]
+    if "gpu" not in study.devices:
+        lines.append("No GPU sweep: no GPU was found, or DEVICES leaves it out.")
+    return "\n".join(lines)
+
+
+def sweep_seconds(sweeps: Iterable[SweepParameters], records: list[Record]) -> list[float]:
+    """Expected seconds of each sweep's trials."""
+    estimate = Estimate(records)
+    return [
+        sum(estimate.seconds(settings, sweep_device(sweep), width) for width in sweep.widths)
+        for sweep in sweeps
+        for settings in [sweep.settings]
+    ]

@@ -1,0 +1,100 @@
+"""Hand a plan to Snakemake, and tell in sentences what failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from crossover.files import LEAST_FREE_BYTES, write_text
+from crossover.paths import PROJECT
+from crossover.records.record import printable
+from crossover.study.processes import MARK, end_study
+from crossover.study.sites import executor_of
+
+DIED = "a training's process was killed, by someone or for want of memory: run it again."
+FULL = "the disk is full: make room, then run the same command again."
+
+
+def job_prefix(folder: Path) -> str:
+    """Names of a study's jobs in SLURM's queue start with this."""
+    return f"crossover-{folder.name}"
+
+
+def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) -> int:
+    """Run a plan up to a target as a profile says and return Snakemake's exit code.
+
+    Messages go to ``messages.log`` in the study's folder; what failed is told
+    in sentences.
+    """
+    executor = executor_of(profile)
+    settings = folder / "workflow.json"
+    write_text(settings, json.dumps(plan, indent=1))
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"),
+        *("--workflow-profile", f"workflow/profiles/{profile}"),
+        *("--nolock", "--rerun-incomplete", "--keep-going", "--scheduler", "greedy"),
+        *("--rerun-triggers", "mtime", "params"),
+        *("--quiet", "rules", "progress", "host", "reason"),
+        *("--configfile", str(settings)),
+    ]
+    if executor == "slurm":
+        command += ["--slurm-logdir", str(folder / "logs" / "slurm")]
+        command += ["--slurm-jobname-prefix", job_prefix(folder)]
+    command += ["--", target]
+    log, started = folder / "messages.log", time.time()
+    with log.open("w", encoding="utf-8") as messages:
+        code = _execute(command, messages)
+    if code:
+        jobs = [path for path in folder.glob("logs/slurm/**/*.log") if _since(path, started)]
+        texts = [
+            path.read_text(encoding="utf-8", errors="replace")
+            for path in [log, *jobs]
+            if path.exists()
+        ]
+        for line in failures("\n".join(texts)) or [_unexplained(folder)]:
+            print(f"crossover: {line}", file=sys.stderr)
+        print(f"crossover: all messages: {os.path.relpath(log, PROJECT)}", file=sys.stderr)
+    return code
+
+
+def _execute(command: list[str], messages: TextIO) -> int:
+    """Run a command apart from this terminal's Ctrl-C, and leave no process of it behind."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, MARK: str(PROJECT)}
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stderr=messages, start_new_session=True
+    )
+    code = process.wait()
+    end_study(str(PROJECT))
+    return code if code >= 0 else 1
+
+
+def _unexplained(folder: Path) -> str:
+    """Why a step may have ended without a word; a full disk swallows messages too."""
+    full = shutil.disk_usage(folder).free < LEAST_FREE_BYTES
+    return FULL if full else "a step was ended without a message: run the same command again."
+
+
+def _since(path: Path, started: float) -> bool:
+    """Whether a file was written since, by a clock that may differ by a minute."""
+    return path.stat().st_mtime > started - 60
+
+
+def failures(messages: str) -> list[str]:
+    """The sentences of the errors in a log, each once, at most five."""
+    found = re.findall(r"^(?:crossover|(?:[\w.]+\.)?\w+Error): (.+)$", messages, re.MULTILINE)
+    return list(dict.fromkeys(map(_told, found)))[:5]
+
+
+def _told(line: str) -> str:
+    """A log's sentence with the one thing to do, where the library that wrote it gives none."""
+    if "No space left on device" in line:
+        return FULL
+    return DIED if line == "Kernel died" else printable(line, 400)

@@ -1,0 +1,219 @@
+"""Measuring a device's limits: dispatch, copies, matrix products, Adam's arithmetic.
+
+Every measurement repeats its call until a block takes a few milliseconds,
+waits for the device, and keeps the seconds a call of several such blocks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import keras
+import numpy as np
+
+from crossover.hardware.card import used_card
+from crossover.hardware.conditions import watch_conditions
+from crossover.hardware.device import assert_placement, synchronize
+from crossover.hardware.machine import describe_code, describe_machine, describe_software
+from crossover.records.limits import Limits, WidthLimits
+from crossover.records.record import Backend, Device, parameter_count
+from crossover.training.mnist import CLASSES, IMAGE_PIXELS
+from crossover.training.parameters import SweepParameters
+from crossover.training.step import product_flops
+
+BLOCKS = 7
+BLOCK_SECONDS = 0.02
+LARGE_BYTES = 256 * 2**20
+MOST_CALLS = 2**14
+TINY = 1e-9
+
+Call = Callable[..., Any]
+
+
+def measure_limits(sweep: SweepParameters, device: Device, device_name: str) -> Limits:
+    """Measure everything that a limits record holds; prints a line for each part."""
+    begun, backend = datetime.now(UTC), sweep.backend
+    assert_placement(backend, device, keras.ops.ones(1))
+    batch_bytes = 4 * sweep.batch_size * IMAGE_PIXELS
+    with watch_conditions(used_card(device_name) if device == "gpu" else None) as watched:
+        dispatch, launch = measure_dispatch(backend)
+        batch_copy = measure_copy(backend, batch_bytes)
+        large_copy = measure_copy(backend, LARGE_BYTES)
+        memory = measure_memory(backend)
+        widths = []
+        for width in sorted(sweep.widths):
+            widths.append(measure_width(backend, width, sweep.batch_size))
+            print(f"limits  width {width:>5}  {widths[-1].flops_per_second / 1e9:,.1f} GFLOP/s")
+    return Limits(
+        backend=backend,
+        device=device,
+        device_name=device_name,
+        batch_size=sweep.batch_size,
+        threads=sweep.threads,
+        started=begun,
+        dispatch=dispatch,
+        launch=launch,
+        batch_bytes=batch_bytes,
+        batch_copy=batch_copy,
+        large_bytes=LARGE_BYTES,
+        large_copy=large_copy,
+        memory=memory,
+        widths=widths,
+        machine=describe_machine(device, device_name),
+        software=describe_software(backend),
+        conditions=watched.conditions,
+        code=describe_code(),
+    )
+
+
+def samples(backend: Backend, call: Call, calls: int = 1) -> list[float]:
+    """Seconds of one of ``calls`` repetitions inside ``call``, one value a block."""
+    _block(backend, call, 2)
+    count = 1
+    while _block(backend, call, count) < BLOCK_SECONDS and count < MOST_CALLS:
+        count *= 2
+    return [_block(backend, call, count) / (count * calls) for _ in range(BLOCKS)]
+
+
+def _block(backend: Backend, call: Call, count: int) -> float:
+    synchronize(backend)
+    started = time.perf_counter()
+    for _ in range(count):
+        result = call()
+    wait(backend, result)
+    return time.perf_counter() - started
+
+
+def wait(backend: Backend, result: Any) -> None:
+    """Wait until a result is there."""
+    if backend == "jax":
+        importlib.import_module("jax").block_until_ready(result)
+    else:
+        synchronize(backend)
+
+
+def compiled(backend: Backend, function: Call) -> Call:
+    """The function as one XLA program (torch: as it is)."""
+    if backend == "tensorflow":
+        tensorflow: Any = importlib.import_module("tensorflow")
+        compiled_call: Call = tensorflow.function(function, jit_compile=True, autograph=False)
+        return compiled_call
+    if backend == "jax":
+        jitted: Call = importlib.import_module("jax").jit(function)
+        return jitted
+    return function
+
+
+def traced(backend: Backend, function: Call) -> Call:
+    """The function as the published protocol runs it: a graph without XLA on TensorFlow."""
+    if backend == "tensorflow":
+        tensorflow: Any = importlib.import_module("tensorflow")
+        graph: Call = tensorflow.function(function, jit_compile=False, autograph=False)
+        return graph
+    return compiled(backend, function)
+
+
+def measure_dispatch(backend: Backend) -> tuple[list[float], list[float]]:
+    """Seconds of one call that does nothing: each awaited, and many awaited once."""
+    one = keras.ops.convert_to_tensor(np.float32(1))
+    nothing = compiled(backend, lambda value: value + 1)
+
+    def awaited() -> Any:
+        result = nothing(one)
+        wait(backend, result)
+        return result
+
+    return samples(backend, awaited), samples(backend, lambda: nothing(one))
+
+
+def measure_copy(backend: Backend, size: int) -> list[float]:
+    """Seconds of moving ``size`` bytes from NumPy to the device, each copy awaited."""
+    block = np.random.default_rng(0).random(size // 4, dtype=np.float32)
+
+    def copy() -> Any:
+        result = keras.ops.convert_to_tensor(block)
+        wait(backend, result)
+        return result
+
+    return samples(backend, copy)
+
+
+def measure_memory(backend: Backend) -> list[float]:
+    """Seconds of reading and writing ``LARGE_BYTES`` on the device."""
+    block = keras.ops.ones(LARGE_BYTES // 4, dtype="float32")
+    ways = [traced(backend, lambda x: x + 1), compiled(backend, lambda x: x + 1)]
+    return min((samples(backend, lambda way=way: way(block)) for way in ways), key=np.median)
+
+
+def measure_width(backend: Backend, width: int, batch_size: int) -> WidthLimits:
+    """Measure the parts of one training step at one width."""
+    arrays = _operands(width, batch_size)
+    loops = _loops(parameter_count(width) * batch_size)
+    loop = compiled(backend, lambda *given: _repeat(_product_step, loops, given))
+    call = traced(backend, lambda *given: _product_step(*given))
+    state = [keras.ops.zeros(parameter_count(width), dtype="float32") for _ in range(4)]
+    update = compiled(backend, lambda *given: _repeat(_adam_step, loops, given))
+    return WidthLimits(
+        width=width,
+        product_flops=product_flops(width, batch_size),
+        products_loop=samples(backend, lambda: loop(*arrays), loops),
+        products_call=samples(backend, lambda: call(*arrays)),
+        optimizer=samples(backend, lambda: update(*state), loops),
+    )
+
+
+def _loops(work: int) -> int:
+    """Steps in one compiled call: many of the small ones, so that a call costs nothing."""
+    return int(np.clip(2e9 // work, 4, 256))
+
+
+def _operands(width: int, batch_size: int) -> list[Any]:
+    """A batch and the four weight matrices, on the device."""
+    rng = np.random.default_rng(0)
+    sizes = [IMAGE_PIXELS, width, width, width, CLASSES]
+    shapes = [(batch_size, IMAGE_PIXELS), *itertools.pairwise(sizes)]
+    return [
+        keras.ops.convert_to_tensor(rng.normal(0, rows**-0.5, (rows, columns)).astype(np.float32))
+        for rows, columns in shapes
+    ]
+
+
+def _product_step(batch: Any, *weights: Any) -> tuple[Any, ...]:
+    """All matrix products of one step; the batch depends on them, so that none is left out."""
+    layers = [batch]
+    for weight in weights:
+        layers.append(keras.ops.matmul(layers[-1], weight))
+    down, gradients = layers[-1], []
+    for layer, weight in zip(layers[-2::-1], weights[::-1], strict=True):
+        gradients.append(keras.ops.matmul(keras.ops.transpose(layer), down))
+        if weight is not weights[0]:
+            down = keras.ops.matmul(down, keras.ops.transpose(weight))
+    return batch, *gradients[::-1]
+
+
+def _adam_step(values: Any, gradients: Any, first: Any, second: Any) -> tuple[Any, ...]:
+    """Adam's update without bias correction (Kingma & Ba 2015, algorithm 1)."""
+    first = 0.9 * first + 0.1 * gradients
+    second = 0.999 * second + 0.001 * gradients * gradients
+    values = values - 0.001 * first / (keras.ops.sqrt(second) + 1e-7)
+    return values, gradients, first, second
+
+
+def _repeat(step: Call, loops: int, operands: Sequence[Any]) -> Any:
+    """Run a step in a compiled loop whose every turn needs the one before."""
+
+    def turn(_: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        results = step(*carried[: len(operands)])
+        if step is _adam_step:
+            return tuple(results)
+        batch, *gradients = results
+        moved = carried[0][:1, :1] + TINY * gradients[0][:1, :1]
+        return (keras.ops.slice_update(batch, (0, 0), moved), *operands[1:], *gradients)
+
+    extra = [] if step is _adam_step else [keras.ops.zeros_like(weight) for weight in operands[1:]]
+    return keras.ops.fori_loop(0, loops, turn, (*operands, *extra))

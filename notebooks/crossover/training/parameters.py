@@ -1,0 +1,200 @@
+"""The parameters of a sweep, checked before anything is imported or trained."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+
+from crossover.records.record import Backend, Device, Frozen, Protocol, Settings, Width
+from crossover.training.mnist import TRAIN_IMAGES
+
+# What a protocol decides unless a parameter says otherwise.
+DECIDED = ("steps_per_execution", "jit_compile", "data")
+
+
+class ParameterError(ValueError):
+    """A parameter is unknown, of the wrong type, or impossible."""
+
+
+def split_words(value: object) -> object:
+    """Accept '4 8 16' or 'cpu,gpu' beside lists; command lines pass text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    if isinstance(value, str):
+        words = value.replace(",", " ").strip("[] ").split()
+        return [int(word) if word.isdecimal() else word for word in words]
+    return value
+
+
+class SweepParameters(Frozen):
+    """One sweep: what papermill hands to the training notebook."""
+
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    widths: Annotated[list[Width], BeforeValidator(split_words), Field(min_length=1, max_length=64)]
+    protocol: Protocol = "published"
+    backend: Backend = "tensorflow"
+    epochs: int = 10
+    batch_size: int = 128
+    dropout: float = 0.2
+    optimizer: str = "adam"
+    learning_rate: float = 0.001
+    validation_split: float = 0.1
+    steps_per_execution: int | None = None
+    jit_compile: bool | None = None
+    data: str | None = None
+    metrics: bool = True
+    validation: bool = True
+    threads: int | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 777
+    repeat: Annotated[int, Field(ge=1, le=10_000)] = 1
+    output: Annotated[str, Field(min_length=1, max_length=4096)]
+
+    @field_validator("widths")
+    @classmethod
+    def _each_once(cls, widths: list[int]) -> list[int]:
+        if len(set(widths)) != len(widths):
+            raise ValueError("each width may stand once")
+        return widths
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the sweep's trials, the protocol's own filled in."""
+        return protocol_settings(
+            **self.model_dump(exclude={"device", "widths", "seed", "repeat", "output"})
+        )
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the trial records."""
+        return Path(self.output)
+
+
+class SummaryParameters(Frozen):
+    """What papermill hands to the summary notebook.
+
+    Trials that ``protocols``, ``devices``, ``widths`` and ``repeats`` ask for
+    and that are not recorded are named as missing; without protocols or
+    devices, those that have a trial count.
+    """
+
+    records: Annotated[str, Field(min_length=1, max_length=4096)]
+    limits: Annotated[str, Field(min_length=1, max_length=4096)] = "../data/runs/main/limits"
+    backend: Backend = "tensorflow"
+    protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(max_length=2)]
+    devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]
+    widths: Annotated[list[Width], BeforeValidator(split_words), Field(max_length=64)]
+    repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=60_000)] = 128
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    figure_folder: Annotated[str, Field(min_length=1, max_length=4096)]
+    table_folder: Annotated[str, Field(min_length=1, max_length=4096)]
+    quick: bool = False
+
+
+def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
+    """Fill in what a protocol decides and is not given (or None); the rest is the caller's."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    plain = Settings(protocol=protocol, **chosen)
+    if protocol == "published":
+        # JAX has no compiled step without XLA; its operations one by one are no `fit` that
+        # anybody runs.
+        compiled = chosen.get("jit_compile", plain.backend == "jax")
+        return plain.model_copy(update={"jit_compile": compiled})
+    steps = steps_per_epoch(plain.batch_size, plain.validation_split)
+    tuned: dict[str, Any] = {"steps_per_execution": steps, "jit_compile": True, "data": "device"}
+    return Settings(protocol=protocol, **(tuned | chosen))
+
+
+def steps_per_epoch(batch_size: int, validation_split: float) -> int:
+    """Optimizer steps an epoch; the last batch may be smaller."""
+    return -(-int(TRAIN_IMAGES * (1 - validation_split)) // batch_size)
+
+
+def check_parameters(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> SweepParameters:
+    """Validate the literals in a notebook's namespace.
+
+    Parameters
+    ----------
+    namespace, hidden : mapping
+        The notebook's variables, and those that IPython itself put there.
+        When the notebook runs again in one process, its own variables stand
+        beside the parameters, and no name is unknown.
+
+    Raises
+    ------
+    ParameterError
+        One sentence that names the parameter and what would be right.
+    """
+    return parse_parameters(_given(SweepParameters, namespace, hidden))
+
+
+def check_summary(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> SummaryParameters:
+    """Validate the summary notebook's literals as ``check_parameters`` does the other's."""
+    given = _given(SummaryParameters, namespace, hidden)
+    try:
+        return SummaryParameters(**given)
+    except ValidationError as error:
+        raise _sentence(error, given) from None
+
+
+def _given(
+    model: type[Frozen], namespace: Mapping[str, Any], hidden: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parameters in a namespace, once it is sure that no other is there."""
+    literals = (bool, int, float, str, list, dict, tuple, type(None))
+    rerun = any(isinstance(value, model) for value in namespace.values())
+    for name, value in namespace.items():
+        own = name in model.model_fields or name in hidden or name.startswith("_")
+        if not own and not rerun and isinstance(value, literals):
+            hint = _hint(name, list(model.model_fields))
+            raise ParameterError(f"unknown parameter {name!r:.80}: {hint}")
+    return {name: namespace[name] for name in model.model_fields if name in namespace}
+
+
+def _hint(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
+
+
+def _sentence(error: ValidationError, given: Mapping[str, Any]) -> ParameterError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    return ParameterError(f"parameter '{name}' is {given.get(name)!r:.80}: {first['msg']:.200}.")
+
+
+def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
+    """Build the parameters, or say in one sentence which one is wrong."""
+    try:
+        parameters = SweepParameters(**given)
+        _ = parameters.settings
+    except ValidationError as error:
+        raise _sentence(error, given) from None
+    trained = int(TRAIN_IMAGES * (1 - parameters.validation_split))
+    if parameters.batch_size > trained:
+        raise ParameterError(
+            f"parameter 'batch_size' is {parameters.batch_size}: "
+            f"only {trained} images are trained on, choose no more."
+        )
+    if parameters.protocol == "tuned":
+        _refuse_changes(parameters)
+    if parameters.protocol == "tuned" and parameters.backend == "torch":
+        raise ParameterError(
+            "parameter 'protocol' is 'tuned': the backend torch has only 'published', choose "
+            "that, or the backend tensorflow or jax."
+        )
+    return parameters
+
+
+def _refuse_changes(parameters: SweepParameters) -> None:
+    """The tuned protocol is one program: what it decides cannot be given."""
+    for name in (*DECIDED, "metrics", "validation"):
+        if getattr(parameters, name) is not SweepParameters.model_fields[name].default:
+            raise ParameterError(
+                f"parameter '{name}' is {getattr(parameters, name)!r:.80}: the protocol 'tuned' "
+                "decides it, leave it out or choose 'published'."
+            )

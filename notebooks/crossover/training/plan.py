@@ -1,0 +1,69 @@
+"""What a sweep still has to train, in which order, and what it has trained."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+
+from crossover.records.record import Device, Record
+from crossover.records.storage import read_files, trial_name
+from crossover.study.estimate import Estimate
+from crossover.training.parameters import SweepParameters
+from crossover.training.progress import Progress, clock_text
+
+
+def shuffled_widths(widths: list[int], seed: int, repeat: int) -> list[int]:
+    """Training order of the widths, the same for both devices of one repeat."""
+    order = sorted(widths)
+    random.Random(f"{seed}/{repeat}").shuffle(order)
+    return order
+
+
+def own_records(sweep: SweepParameters, device: Device) -> list[Record]:
+    """The sweep's trials that are recorded already; only their own files are read."""
+    settings = sweep.settings
+    names = [trial_name(settings, device, width, sweep.repeat) for width in sweep.widths]
+    paths = [sweep.folder / name for name in names]
+    return read_files(path for path in paths if path.exists()).records
+
+
+def remaining_widths(sweep: SweepParameters, device: Device) -> list[tuple[int, int]]:
+    """Position in the shuffled order and width of each trial without a record."""
+    done = {record.width for record in own_records(sweep, device)}
+    if done:
+        print(f"Already recorded: {len(done)} of {len(sweep.widths)} trials.")
+    order = shuffled_widths(sweep.widths, sweep.seed, sweep.repeat)
+    return [(position, width) for position, width in enumerate(order, 1) if width not in done]
+
+
+def sweep_progress(
+    sweep: SweepParameters, device: Device, order: list[tuple[int, int]]
+) -> Progress:
+    """Print the plan of a sweep and return its progress.
+
+    The first repeat's trials tell how long others take: of a large study, each
+    sweep reads no more than those.
+    """
+    first = sweep.folder.glob(f"{sweep.protocol}-{device}-w*-r1-*.json")
+    estimate, settings = Estimate(read_files(first).records), sweep.settings
+    expected = [(width, estimate.seconds(settings, device, width)) for _, width in order]
+    minutes = clock_text(sum(seconds for _, seconds in expected))
+    print(f"{len(order)} trials to train, about {minutes} (a guess until the first has ended)")
+    return Progress(expected, sweep.epochs)
+
+
+def sweep_table(sweep: SweepParameters, device: Device) -> pd.DataFrame:
+    """One row a width: parameters, cold and steady seconds, accuracy, loss."""
+    rows = [
+        {
+            "width": record.width,
+            "parameters": record.parameters,
+            "cold seconds": record.cold_seconds,
+            "steady seconds": record.steady_seconds,
+            "test accuracy": record.test_accuracy,
+            "test loss": record.test_loss,
+        }
+        for record in own_records(sweep, device)
+    ]
+    return pd.DataFrame(rows).set_index("width").sort_index()

@@ -1,0 +1,78 @@
+"""Progress of a sweep: the plan first, then a line now and then with the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from crossover.records.record import Record
+
+LINE_EVERY_SECONDS = 10.0
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Progress:
+    """Print where a sweep stands, at most once in ten seconds and once a trial.
+
+    Parameters
+    ----------
+    expected : sequence of (int, float)
+        Widths in training order and a first guess of each one's seconds; the
+        guess is rescaled by what the sweep has measured so far.
+    epochs : int
+        Epochs of each trial.
+    """
+
+    def __init__(
+        self,
+        expected: Sequence[tuple[int, float]],
+        epochs: int,
+        say: Callable[[str], None] = lambda line: print(line, flush=True),
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.expected = list(expected)
+        self.epochs = epochs
+        self.say, self.now = say, now
+        self.done = 0
+        self.done_fraction = 0.0
+        self.started = self.last_line = now()
+
+    def left_seconds(self) -> float:
+        """Seconds left: the first guess, scaled by progress once there is some."""
+        total = sum(seconds for _, seconds in self.expected)
+        finished = sum(seconds for _, seconds in self.expected[: self.done])
+        if self.done < len(self.expected):
+            finished += self.done_fraction * self.expected[self.done][1]
+        spent = self.now() - self.started
+        guess = total - finished
+        if finished < 0.02 * total:
+            return guess
+        return guess * spent / finished
+
+    def epoch(self, number: int, seconds: float) -> None:
+        """Note a finished epoch of the current trial."""
+        self.done_fraction = number / self.epochs
+        if self.now() - self.last_line >= LINE_EVERY_SECONDS and number < self.epochs:
+            self._line(f"epoch {number}/{self.epochs}")
+
+    def trial(self, record: Record) -> None:
+        """Note that the current trial has ended and its record is written."""
+        accuracy = "no accuracy" if record.test_accuracy is None else f"{record.test_accuracy:.4f}"
+        self._line(f"{record.cold_seconds:.1f} s, accuracy {accuracy}", finished=True)
+        self.done += 1
+        self.done_fraction = 0.0
+
+    def _line(self, text: str, finished: bool = False) -> None:
+        self.last_line = self.now()
+        if finished:
+            self.done_fraction = 1.0
+        width, _ = self.expected[self.done]
+        trial = f"trial {self.done + 1}/{len(self.expected)}"
+        left = clock_text(self.left_seconds())
+        self.say(f"{trial}  width {width:>5}  {text:<28}  sweep: {left} left")

@@ -1,0 +1,74 @@
+"""The published protocol: Keras's own ``fit``, timed as the study timed it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from crossover.hardware.device import synchronize
+from crossover.records.record import Backend, Settings
+from crossover.training.model import read_from_device
+
+EpochHook = Callable[[int, float], None]
+
+
+class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Collect the seconds of each epoch, validation included."""
+
+    def __init__(self, backend: Backend, on_epoch: EpochHook) -> None:
+        super().__init__()
+        self.backend = backend
+        self.on_epoch = on_epoch
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Start the epoch's clock, the device being idle."""
+        synchronize(self.backend)
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        """Stop the epoch's clock when the device has finished."""
+        synchronize(self.backend)
+        self.seconds.append(time.perf_counter() - self.started)
+        self.on_epoch(epoch + 1, self.seconds[-1])
+
+
+def fit_published(
+    model: keras.Model,
+    images: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    settings: Settings,
+    on_epoch: EpochHook,
+) -> tuple[list[float], dict[str, list[float]]]:
+    """Train with ``fit`` and return the seconds of each epoch and the history.
+
+    Parameters
+    ----------
+    images : float32 array (n, 784), 0 to 1
+    labels : float32 array (n, 10), one-hot
+    on_epoch : callable
+        Called after each epoch with its number and its seconds.
+    """
+    clock = EpochClock(settings.backend, on_epoch)
+    inputs: NDArray[Any] = images
+    if settings.data == "device":
+        model = read_from_device(model, images, settings)
+        inputs = np.arange(len(images), dtype=np.int32)
+    history = model.fit(
+        inputs,
+        labels,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        validation_split=settings.validation_split,
+        validation_freq=1 if settings.validation else settings.epochs + 1,
+        verbose=0,
+        callbacks=[clock],
+    )
+    return clock.seconds, {
+        name: list(map(float, values)) for name, values in history.history.items()
+    }

@@ -1,0 +1,195 @@
+"""A sweep: the trials of one device, protocol and repeat, one after the other."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from crossover.hardware.card import used_card
+from crossover.hardware.conditions import watch_conditions
+from crossover.hardware.device import assert_placement, synchronize
+from crossover.hardware.machine import describe_code, describe_machine, describe_software
+from crossover.records.record import Code, Device, Machine, Phases, Record, Settings, Software
+from crossover.training import mnist
+from crossover.training.model import build_model
+from crossover.training.parameters import SweepParameters
+from crossover.training.published_training import EpochHook, fit_published
+from crossover.training.tuned import fit_tuned
+
+WARM_UP_WIDTH = 16
+WARM_UP_IMAGES = 1280
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """MNIST as a protocol trains on it, and the scaled test set."""
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    test_images: NDArray[np.float32]
+    test_labels: NDArray[np.float32]
+    seconds: float
+
+
+def prepare_data(settings: Settings) -> Prepared:
+    """Load, verify and scale MNIST; raises ``DataSetError`` if it is not MNIST."""
+    started = time.perf_counter()
+    data = mnist.load_mnist()
+    test = mnist.scale(data.x_test), mnist.one_hot(data.y_test)
+    if settings.protocol == "tuned":
+        train = data.x_train.reshape(-1, mnist.IMAGE_PIXELS), data.y_train
+        return Prepared(*train, *test, time.perf_counter() - started)
+    scaled = mnist.scale(data.x_train), mnist.one_hot(data.y_train)
+    return Prepared(*scaled, *test, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained model and the wall-clock seconds that building and training took."""
+
+    model: keras.Model
+    build_seconds: float
+    fit_seconds: float
+    epoch_seconds: list[float]
+    history: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Trains and records trials that share settings, device and data."""
+
+    sweep: SweepParameters
+    device: Device
+    device_name: str
+    data: Prepared
+    runtime_start_seconds: float
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings that all trials of the sweep share."""
+        return self.sweep.settings
+
+    @property
+    def seed(self) -> int:
+        """Each repeat trains from its own seed; both devices share it."""
+        return self.sweep.seed + self.sweep.repeat - 1
+
+    @cached_property
+    def provenance(self) -> tuple[Machine, Software, Code]:
+        """What the trials run on, gathered once and outside timed sections."""
+        machine = describe_machine(self.device, self.device_name)
+        return machine, describe_software(self.settings.backend), describe_code()
+
+    @cached_property
+    def warm_up_seconds(self) -> float:
+        """Seconds of a throw-away training, so that no trial pays the start-up."""
+        started = time.perf_counter()
+        settings = self.settings.model_copy(update={"epochs": 1})
+        self._fit(WARM_UP_WIDTH, settings, lambda *_: None, images=WARM_UP_IMAGES)
+        return time.perf_counter() - started
+
+    def trial(self, width: int, position: int, on_epoch: EpochHook) -> Record:
+        """Train one width, evaluate it, and return its record.
+
+        Parameters
+        ----------
+        width : int
+        position : int
+            Place in the sweep's training order, from 1.
+        on_epoch : callable
+            Called after each epoch with its number and its seconds.
+        """
+        warm_up_seconds, (machine, software, code) = self.warm_up_seconds, self.provenance
+        gc.collect()
+        begun = datetime.now(UTC)
+        card = used_card(self.device_name) if self.device == "gpu" else None
+        with watch_conditions(card) as watched:
+            fit = self._fit(width, self.settings, on_epoch, ends=watched.ends)
+            started = time.perf_counter()
+            loss, accuracy = self._evaluate(fit.model)
+            evaluate_seconds = time.perf_counter() - started
+            watched.ends("evaluate")
+        return Record(
+            settings=self.settings,
+            device=self.device,
+            device_name=self.device_name,
+            width=width,
+            parameters=fit.model.count_params(),
+            repeat=self.sweep.repeat,
+            seed=self.seed,
+            position=position,
+            started=begun,
+            phases=Phases(
+                runtime_start=self.runtime_start_seconds,
+                warm_up=warm_up_seconds,
+                data=self.data.seconds,
+                build=fit.build_seconds,
+                epochs=fit.epoch_seconds,
+                fit=fit.fit_seconds,
+                evaluate=evaluate_seconds,
+            ),
+            test_accuracy=accuracy,
+            test_loss=_finite(loss),
+            history={name: [_finite(v) for v in values] for name, values in fit.history.items()},
+            machine=machine,
+            software=software,
+            conditions=watched.conditions,
+            code=code,
+        )
+
+    def _fit(
+        self,
+        width: int,
+        settings: Settings,
+        on_epoch: EpochHook,
+        images: int | None = None,
+        ends: Callable[[str], None] = lambda phase: None,
+    ) -> Fit:
+        keras.utils.set_random_seed(self.seed)
+        started = time.perf_counter()
+        model = build_model(width, settings)
+        synchronize(settings.backend)
+        build_seconds = time.perf_counter() - started
+        train = self.data.images[:images], self.data.labels[:images]
+        self._assert_placed(model, train[0][: settings.batch_size])
+        ends("build")
+        started = time.perf_counter()
+        if settings.protocol == "tuned":
+            epochs, history = fit_tuned(model, *train, settings, self.seed, on_epoch)
+        else:
+            epochs, history = fit_published(model, *train, settings, on_epoch)
+        fit_seconds = time.perf_counter() - started
+        ends("fit")
+        self._assert_placed(model, train[0][: settings.batch_size])
+        return Fit(model, build_seconds, fit_seconds, epochs, history)
+
+    def _assert_placed(self, model: keras.Model, batch: NDArray[Any]) -> None:
+        """Refuse weights, or a batch handed to the framework, on any other device."""
+        tensors = [variable.value for variable in model.trainable_variables]
+        tensors.append(keras.ops.convert_to_tensor(batch.astype(np.float32)))
+        for tensor in tensors:
+            assert_placement(self.settings.backend, self.device, tensor)
+
+    def _evaluate(self, model: keras.Model) -> tuple[float, float]:
+        """Loss and accuracy on the 10,000 test images."""
+        loss = keras.losses.CategoricalCrossentropy()
+        probabilities = model.predict(
+            self.data.test_images, batch_size=self.settings.batch_size, verbose=0
+        )
+        right = probabilities.argmax(axis=1) == self.data.test_labels.argmax(axis=1)
+        return float(loss(self.data.test_labels, probabilities)), float(np.mean(right))
+
+
+def _finite(value: float) -> float | None:
+    """A JSON-safe number: a diverged training has losses that are none."""
+    return value if math.isfinite(value) else None
