@@ -152,6 +152,10 @@ def test_the_ablations_are_one_sweep_a_change():
     sweeps = list(study_from(given).sweeps())
     assert len({sweep.settings.digest for sweep in sweeps}) == len(sweeps) == len(CHANGES)
     assert {tuple(sweep.widths) for sweep in sweeps} == {(4, 128, 1024)}
+    # The next repeat goes backwards, so that a drift favours no change.
+    twice = list(study_from(given | {"repeats": 2}).sweeps())
+    digests = [sweep.settings.digest for sweep in twice]
+    assert digests == digests[::-1]
 
 
 def test_the_map_trains_each_batch_size_on_both_devices():

@@ -56,9 +56,11 @@ def ablation_table(records: Sequence[Record]) -> pd.DataFrame:
     DataFrame
         One row for each device, width and change: ``epoch_seconds`` (median
         over repeats of the steady epoch), ``ratio`` (epoch of the published
-        protocol / this one: above 1 the change helps), ``low`` and ``high``
-        (the smallest and largest ratio over the repeats) and ``saved_us``
-        (microseconds that the change saves in each step of the baseline).
+        protocol / this one, of the same repeat; median over the repeats: above
+        1 the change helps), ``low`` and ``high`` (the smallest and largest of
+        these ratios) and ``saved_us`` (microseconds that the change saves in
+        each step of the baseline, median over the repeats). Repeats without a
+        baseline are left out.
     """
     known = [record for record in records if change_of(record.settings)]
     if all(change_of(record.settings) == BASELINE for record in known):
@@ -68,24 +70,22 @@ def ablation_table(records: Sequence[Record]) -> pd.DataFrame:
         )  # fmt: skip
     frame = to_frame(known, "").assign(change=[str(change_of(record.settings)) for record in known])
     frame["epoch_seconds"] = frame["steady_seconds"] / frame["epochs"]
-    cells = frame.groupby(["device", "width", "change"], sort=False)["epoch_seconds"]
-    table = cells.agg(["median", "min", "max"]).reset_index()
-    base = table[table["change"] == BASELINE].set_index(["device", "width"])
-    table = table.join(base[["median", "min", "max"]], on=["device", "width"], rsuffix="_base")
+    # Within one repeat, minutes apart: over hours a machine's own speed drifts by more.
+    turn = ["device", "width", "repeat"]
+    base = frame[frame["change"] == BASELINE].groupby(turn)["epoch_seconds"].median()
+    frame = frame.join(base.rename("base"), on=turn).dropna(subset="base")
+    frame["ratio"] = frame["base"] / frame["epoch_seconds"]
+    frame["saved_us"] = (frame["base"] - frame["epoch_seconds"]) / WHOLE_EPOCH * 1e6
     order = {name: place for place, name in enumerate(CHANGES)}
-    table = table.sort_values(["device", "width", "change"], key=lambda c: c.replace(order))
-    return pd.DataFrame(
-        {
-            "device": table["device"],
-            "width": table["width"],
-            "change": table["change"],
-            "epoch_seconds": table["median"],
-            "ratio": table["median_base"] / table["median"],
-            "low": table["min_base"] / table["max"],
-            "high": table["max_base"] / table["min"],
-            "saved_us": (table["median_base"] - table["median"]) / WHOLE_EPOCH * 1e6,
-        }
-    ).reset_index(drop=True)
+    cells = frame.groupby(["device", "width", "change"]).agg(
+        epoch_seconds=("epoch_seconds", "median"),
+        ratio=("ratio", "median"),
+        low=("ratio", "min"),
+        high=("ratio", "max"),
+        saved_us=("saved_us", "median"),
+    )
+    table = cells.sort_index(key=lambda names: names.map(lambda name: order.get(name, name)))
+    return table.reset_index()
 
 
 def noise_factors(trials: pd.DataFrame) -> dict[tuple[str, int], float]:

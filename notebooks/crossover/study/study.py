@@ -96,10 +96,14 @@ class Study(Frozen):
         )
 
     def sweeps(self) -> Iterator[SweepParameters]:
-        """All sweeps in running order: devices alternate, and swap each repeat."""
+        """All sweeps in running order: devices alternate, and swap each repeat.
+
+        So do changes, lest a machine that slows down favour the first of them.
+        """
         for repeat in range(1, self.repeats + 1):
-            devices = self.devices if repeat % 2 else self.devices[::-1]
-            for protocol, change in itertools.product(self.protocols, self.changes):
+            turn = slice(None, None, 1 if repeat % 2 else -1)
+            devices, changes = self.devices[turn], self.changes[turn]
+            for protocol, change in itertools.product(self.protocols, changes):
                 for device in devices:
                     yield self._sweep(device, protocol, repeat, change)
 
