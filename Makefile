@@ -29,18 +29,18 @@ help:  ## this list
 	@echo "Settings of report, quick, explain, map: $(NAMES), e.g. make report REPEATS=5"
 
 report: $(VENV)/ready  ## train what is missing, merge, plot, render figures/report.html
-	@$(BIN)/python -m crossover.study.run report $(SETTINGS)
+	@$(BIN)/python -m crossover.study report $(SETTINGS)
 
 quick: $(VENV)/ready  ## a quick look: three widths, one epoch, figures/quick/report.html
-	@$(BIN)/python -m crossover.study.run quick $(SETTINGS)
+	@$(BIN)/python -m crossover.study quick $(SETTINGS)
 
 partial: $(VENV)/ready  ## report what is recorded so far, train nothing
-	@$(BIN)/python -m crossover.study.run partial $(SETTINGS)
+	@$(BIN)/python -m crossover.study partial $(SETTINGS)
 explain: $(VENV)/ready  ## what each change of the published protocol buys (ablations), then the report
-	@$(BIN)/python -m crossover.study.run explain $(SETTINGS)
+	@$(BIN)/python -m crossover.study explain $(SETTINGS)
 
 map: $(VENV)/ready  ## batch size x width: where the GPU pays off, then the report
-	@$(BIN)/python -m crossover.study.run map $(SETTINGS)
+	@$(BIN)/python -m crossover.study map $(SETTINGS)
 
 predict: $(VENV)/ready  ## which device for my model: make predict PARAMETERS=500000 BATCH_SIZE=128
 	@$(BIN)/python -m crossover.report.ask PARAMETERS=$(PARAMETERS) BATCH_SIZE=$(BATCH_SIZE)

@@ -22,8 +22,8 @@ import yaml
 from crossover.paths import PROFILES, PUBLISHED, REFERENCES
 from crossover.records.record import Record
 from crossover.records.reference import read_reference
-from crossover.study.estimate import Estimate
 from crossover.study.study import Study, sweep_device
+from crossover.training.estimate import Estimate
 
 MEASURED = Path(__file__).with_name("measured.json")
 WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]

@@ -54,7 +54,7 @@ def make_record(width=4, repeat=1, device="cpu", fit=12.0, **changes):
         "width": width,
         "parameters": parameter_count(width),
         "repeat": repeat,
-        "seed": 777,
+        "seed": 776 + repeat,
         "position": 1,
         "started": datetime(2026, 1, 1, tzinfo=UTC),
         "phases": Phases(
@@ -144,7 +144,7 @@ def copy_project(folder):
 
 def front_door(project, *words, **options):
     """Start the project's front door as make does; return the running process."""
-    command = [sys.executable, "-m", "crossover.study.run", *words]
+    command = [sys.executable, "-m", "crossover.study", *words]
     environment = os.environ | {
         "PYTHONPATH": str(project / "notebooks"),
         "CROSSOVER_LOCK": str(project / "timing.lock"),

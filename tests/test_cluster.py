@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 
@@ -14,14 +15,14 @@ from crossover.analysis.merge import merge
 from crossover.paths import PROFILES, PROJECT
 from crossover.records.frame import check_comparable
 from crossover.records.record import Machine
-from crossover.records.reference import keep_all, read_reference
+from crossover.records.reference import keep_all, read_reference, reference_paths
 from crossover.records.storage import trial_folders, write_record
 from crossover.study.configuration import configuration
 from crossover.study.copies import CopyError, copy_notebooks
-from crossover.study.estimate import Estimate, balanced
 from crossover.study.sites import Site, sites
 from crossover.study.slurm import SlurmError, choose_partitions, parse_partitions
 from crossover.study.study import study_from, sweep_seconds
+from crossover.training.estimate import Estimate, balanced
 from crossover.training.parameters import protocol_settings
 from crossover.training.plan import own_records, remaining_widths, sweep_progress
 
@@ -59,6 +60,12 @@ def test_an_estimate_interpolates_between_records_in_logarithms():
     assert estimate.seconds(settings, "cpu", 4) == pytest.approx(2.0)
     # Width 16 has 13,274 parameters: between 3,230 and 59,210 at 0.4860 of the way in logarithms.
     assert estimate.seconds(settings, "cpu", 16) == pytest.approx(2.0 * 16**0.4860, rel=1e-3)
+    # The recorded references stand in for a machine without such trials: their median.
+    tuned = protocol_settings("tuned")
+    recorded = [record for path in reference_paths() for record in read_reference(path).records]
+    alike = [r for r in recorded if (r.settings, r.width, r.device) == (tuned, 4, "cpu")]
+    fits = [record.phases.fit for record in alike]
+    assert estimate.seconds(tuned, "cpu", 4) == pytest.approx(statistics.median(fits))
     # The published GPU took 32.7011 s at width 4, at ten epochs.
     one = protocol_settings("published", epochs=1)
     assert estimate.seconds(one, "gpu", 4) == pytest.approx(3.27011)
@@ -103,7 +110,7 @@ def test_partitions_are_read_from_sinfo():
 )
 def test_a_wrong_place_is_one_sentence(words, sentence):
     run = subprocess.run(
-        [sys.executable, "-m", "crossover.study.run", "report", *words],
+        [sys.executable, "-m", "crossover.study", "report", *words],
         capture_output=True,
         text=True,
     )

@@ -174,6 +174,18 @@ def test_a_signal_ends_the_whole_study_in_one_sentence(number, project):
     assert marked(project) == []
 
 
+def test_ctrl_c_while_it_starts_prints_no_traceback(project):
+    door = front_door(project, "quick", "DEVICES=cpu")
+    maps = Path(f"/proc/{door.pid}/maps")
+    while "pydantic_core" not in maps.read_text():  # In the midst of its imports.
+        assert door.poll() is None
+        time.sleep(0.005)
+    door.send_signal(signal.SIGINT)
+    _, said = door.communicate(timeout=60)
+    assert door.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert "Traceback" not in said
+
+
 def test_an_orphaned_kernel_ends_by_itself(tmp_path):
     command = [BIN / "papermill", NOTEBOOKS / "train.ipynb", tmp_path / "t.ipynb"]
     command += ["--kernel", "crossover-cpu", "--cwd", NOTEBOOKS, "-p", "output", tmp_path]

@@ -47,7 +47,7 @@ def start_study(project, **settings):
         filter(None, [str(project / "notebooks"), os.environ.get("PYTHONPATH")])
     )
     return subprocess.Popen(
-        [sys.executable, "-m", "crossover.study.run", "quick", *words],
+        [sys.executable, "-m", "crossover.study", "quick", *words],
         cwd=project,
         env=os.environ | {"PYTHONPATH": paths, "CROSSOVER_LOCK": str(project / "timing.lock")},
         stdout=subprocess.PIPE,

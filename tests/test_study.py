@@ -8,8 +8,9 @@ import yaml
 
 from conftest import make_record
 from crossover.paths import PROJECT
+from crossover.records.record import Settings
 from crossover.study.configuration import configuration
-from crossover.study.study import study_from
+from crossover.study.study import SeedError, study_from
 from crossover.study.workflow import failures
 from crossover.training.parameters import protocol_settings
 from crossover.training.plan import shuffled_widths
@@ -58,6 +59,14 @@ def test_more_repeats_add_only_the_new_ones():
     assert [sweep.repeat for sweep in missing] == [2, 3]
 
 
+def test_another_seed_is_refused_where_its_trials_would_replace_others(tmp_path):
+    study = study_from({"folder": str(tmp_path), "widths": "4", "devices": "cpu", "seed": 5})
+    study.check_seed([make_record(seed=5), make_record(seed=6, repeat=2)])
+    study.check_seed([make_record(seed=777, settings=Settings(epochs=3))])
+    with pytest.raises(SeedError, match="SEED is 5, but trials of this study began from 777"):
+        study.check_seed([make_record(seed=778, repeat=2)])
+
+
 def test_the_order_of_widths_is_shuffled_by_seed_and_repeat():
     widths = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
     orders = [shuffled_widths(widths, 777, repeat) for repeat in (1, 2, 1)]
@@ -87,7 +96,7 @@ def test_the_quick_preset_has_a_folder_of_its_own():
 )
 def test_a_wrong_setting_is_one_sentence(words, sentence):
     run = subprocess.run(
-        [sys.executable, "-m", "crossover.study.run", "report", *words],
+        [sys.executable, "-m", "crossover.study", "report", *words],
         capture_output=True,
         text=True,
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from crossover.analysis import ablations
 from crossover.records.record import Device, Record
 from crossover.records.storage import read_records
-from crossover.study.estimate import Estimate
 from crossover.study.study import Study
+from crossover.training.estimate import Estimate
 from crossover.training.parameters import SweepParameters
 
 # Starting papermill, a kernel and a framework, and the throw-away training.

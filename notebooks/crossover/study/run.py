@@ -18,7 +18,7 @@ from crossover.study.copies import CopyError, copy_notebooks
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import Site, executor_of, sites
 from crossover.study.slurm import SlurmError, queued
-from crossover.study.study import plan_text, sweep_seconds
+from crossover.study.study import SeedError, plan_text, sweep_seconds
 from crossover.study.workflow import job_prefix, run_workflow
 
 
@@ -39,6 +39,8 @@ def main(words: list[str]) -> int:
         return _refuse(
             "stopped; finished trials are kept: the same command goes on.", 128 + stopped.number
         )
+    except SeedError as error:
+        return _refuse(str(error), 2)
     except SlurmError as error:
         return _refuse(str(error), 5)
     except Timeout:
@@ -135,6 +137,7 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
     for problem in loaded.problems:
         print(f"{'Not read' if problem.reason == NEWER else 'Set aside'}: {problem}")
     set_aside(trials, [each for each in loaded.problems if each.reason != NEWER])
+    site.study.check_seed(loaded.records)
     missing = site.study.missing(loaded.records)
     seconds = sweep_seconds(missing.values(), loaded.records)
     lacking = sum(len(sweep.widths) for sweep in missing.values())
@@ -143,7 +146,3 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
     if config["partial"]:
         return {}
     return site.jobs(missing, seconds) | (site.limits_jobs() if config["limits"] else {})
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from crossover.hardware.card import nvidia_driver_version
 from crossover.records.limits import limits_name
 from crossover.records.record import Backend, Device, Frozen, Protocol, Record, Settings, Width
-from crossover.study.estimate import Estimate, balanced
+from crossover.training.estimate import Estimate, balanced
 from crossover.training.parameters import (
     SweepParameters,
     parse_parameters,
@@ -25,6 +25,11 @@ from crossover.training.progress import clock_text
 PUBLISHED_WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 Change = dict[str, int | bool | str]
+
+
+class SeedError(ValueError):
+    """Trials of the same study were trained from another seed."""
+
 
 # A cluster's word for a group of like nodes; it names a folder here.
 Partition = Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]{0,62})?$")]
@@ -125,6 +130,21 @@ class Study(Frozen):
                 **change,
             }
         )
+
+    def check_seed(self, records: list[Record]) -> None:
+        """Raise ``SeedError`` where a trial of these settings began from another seed.
+
+        A trial is told by its repeat, which has a seed of its own: a second
+        seed for the same repeat would have to replace what was measured.
+        """
+        own = {sweep.settings.digest for sweep in self.sweeps()}
+        for record in records:
+            began = record.seed - record.repeat + 1
+            if began != self.seed and record.settings.digest in own:
+                raise SeedError(
+                    f"SEED is {self.seed}, but trials of this study began from {began}: leave SEED "
+                    f"at {began} and give more REPEATS, or move {self.trials} away."
+                )
 
     def missing(self, records: list[Record]) -> dict[str, SweepParameters]:
         """Sweeps with trials that have no record, by name, with just those widths."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from crossover.records.record import Device, Record
 from crossover.records.storage import read_files, trial_name
-from crossover.study.estimate import Estimate
+from crossover.training.estimate import Estimate
 from crossover.training.parameters import SweepParameters
 from crossover.training.progress import Progress, clock_text
 
