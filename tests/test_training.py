@@ -14,8 +14,8 @@ prepare_process("tensorflow", "cpu", None)
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from crossover import mnist  # noqa: E402
 from crossover.records.record import Settings, parameter_count  # noqa: E402
+from crossover.training import mnist  # noqa: E402
 from crossover.training.model import build_model  # noqa: E402
 from crossover.training.parameters import protocol_settings  # noqa: E402
 from crossover.training.published_training import fit_published  # noqa: E402

@@ -4,11 +4,12 @@ import pytest
 
 from conftest import make_record
 from crossover.analysis.ablations import BASELINE, CHANGES
-from crossover.analysis.breakdown import PARTS, step_breakdown
+from crossover.analysis.breakdown import PARTS, profile_table, step_breakdown
 from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.records.frame import to_frame
+from crossover.records.limits import KINDS, StepProfile
 from crossover.records.published import load_published
 from crossover.report.plots import new_figure
 from crossover.report.why import (
@@ -16,10 +17,11 @@ from crossover.report.why import (
     ablation_sentences,
     breakdown_sentences,
     guess_sentences,
+    profile_sentences,
     published_guess,
     roofline_sentences,
 )
-from crossover.report.why_plots import breakdown_plot, roofline_plot
+from crossover.report.why_plots import breakdown_plot, profile_plot, roofline_plot
 from crossover.training.parameters import protocol_settings
 from crossover.training.step import product_flops, step_bytes
 from test_limits import make_limits
@@ -95,6 +97,28 @@ def test_alt_texts_state_the_finding(trials, recorded):
     assert "CPU published, width 4 (4,739 µs): most in dispatch, 50%" in alt
     _, axis = new_figure()
     assert "CPU, published" in roofline_plot(axis, roofline(trials, [make_limits()]))
+
+
+def test_the_profile_stands_beside_the_studys_step(trials):
+    seconds = dict.fromkeys(KINDS, 0.0) | {
+        "matrix products": 1e-3, "starting operations": 2e-3, "Python": 1e-3,
+    }  # fmt: skip
+    limits = make_limits(widths=(4, 8))
+    profiled = limits.widths[0].model_copy(
+        update={"profile": StepProfile(steps=9, seconds=seconds)}
+    )
+    table = profile_table(
+        trials, [limits.model_copy(update={"widths": [profiled, *limits.widths[1:]]})]
+    )
+    (row,) = table.to_dict("records")
+    assert (row["width"], row["profiled_us"]) == (4, pytest.approx(4000))
+    assert row["step_us"] == pytest.approx(STEP)
+    text = profile_sentences(table)
+    assert "at width 4, of 4,000 µs, 25% is arithmetic, 0% copying to the device" in text
+    assert "75% starting operations and Python" in text
+    assert "make report" in profile_sentences(profile_table(trials, [make_limits()]))
+    _, axis = new_figure()
+    assert "CPU, width 4 (4,000 µs): most in starting operations, 50%" in profile_plot(axis, table)
 
 
 def test_ablation_sentences_name_best_and_worst(recorded):

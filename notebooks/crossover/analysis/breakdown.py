@@ -5,10 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from crossover.analysis.ablations import ablation_table
-from crossover.records.limits import Limits
+from crossover.records.limits import KINDS, Limits
 from crossover.records.record import Record
 
 PARTS = [
@@ -75,6 +76,39 @@ def step_breakdown(
     measured = table[PARTS[:-1]].astype(float)
     table["not attributed"] = table["step_us"] - measured.clip(lower=0).sum(axis=1)
     return table
+
+
+def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
+    """What the framework's profiler saw of published steps.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        The study's trials of this machine, one row a trial.
+    limits : sequence of Limits
+        Measured on the same machine; widths without a profile are left out.
+
+    Returns
+    -------
+    DataFrame
+        One row for each device and width: ``step_us`` (median microseconds of
+        the study's steady step, NaN where there is none), ``profiled_us`` and
+        one column of microseconds for each of ``KINDS``, which add up to it.
+    """
+    steps = dict(_steps(trials))
+    rows = [
+        {
+            "device": found.device,
+            "width": parts.width,
+            "step_us": steps.get((found.backend, "published", found.device, parts.width), np.nan),
+            "profiled_us": parts.profile.step_seconds * 1e6,
+            **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
+        }
+        for found in limits
+        for parts in found.widths
+        if parts.profile
+    ]
+    return pd.DataFrame(rows, columns=["device", "width", "step_us", "profiled_us", *KINDS])
 
 
 def _steps(trials: pd.DataFrame) -> list[tuple[tuple[str, str, str, int], float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pandas as pd
 from pydantic import Field, ValidationError
@@ -28,13 +28,41 @@ from crossover.records.storage import MAX_RECORD_BYTES, Problem
 Samples = Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
 
 
+Kind = Literal[
+    "matrix products",
+    "other arithmetic",
+    "copying to the device",
+    "waiting for a batch",
+    "starting operations",
+    "Python",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class StepProfile(Frozen):
+    """The wall clock of a published step under the framework's profiler, split by kind.
+
+    ``seconds`` of each kind add up to the step: a moment counts for the first
+    kind that any thread was in.
+    """
+
+    steps: Annotated[int, Field(ge=1)]
+    seconds: dict[Kind, Seconds]
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of a profiled step."""
+        return sum(self.seconds.values())
+
+
 class WidthLimits(Frozen):
     """Seconds of the parts of one training step at one width.
 
     ``products_loop`` are the step's matrix products (forward, and both of the
     backward pass) inside one compiled loop, ``products_call`` the same with
     one call of the framework a step; ``optimizer`` is Adam's arithmetic on all
-    parameters inside one compiled loop.
+    parameters inside one compiled loop; ``profile`` is a published step under
+    the framework's profiler, where that works.
     """
 
     width: Width
@@ -42,6 +70,7 @@ class WidthLimits(Frozen):
     products_loop: Samples
     products_call: Samples
     optimizer: Samples
+    profile: StepProfile | None = None
 
     @property
     def products_seconds(self) -> float:

@@ -194,6 +194,15 @@ def breakdown_table(breakdown: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def profile_table(profile: pd.DataFrame) -> pd.DataFrame:
+    """What the profiler saw of each step, microseconds, beside the study's own step."""
+    titles = {"step_us": "study's step", "profiled_us": "profiled step"}
+    shown = pd.DataFrame({"device": profile["device"].str.upper(), "width": profile["width"]})
+    for name in profile.columns.drop(["device", "width"]):
+        shown[titles.get(name, name)] = [number(value, ",.0f") for value in profile[name]]
+    return shown
+
+
 def ablation_table(ablations: pd.DataFrame) -> pd.DataFrame:
     """Each change's epoch, how many times as fast it is, and what it saves a step."""
     ratios = zip(ablations["ratio"], ablations["low"], ablations["high"], strict=True)

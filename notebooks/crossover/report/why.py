@@ -10,7 +10,7 @@ from crossover.analysis.ablations import BASELINE
 from crossover.analysis.breakdown import PARTS
 from crossover.records import published
 from crossover.records.frame import groups
-from crossover.records.limits import Limits
+from crossover.records.limits import KINDS, Limits
 from crossover.report.figure import NAMES
 
 
@@ -71,6 +71,24 @@ def breakdown_sentences(breakdown: pd.DataFrame) -> str:
             )
         lines.append(f"- {NAMES[device]}, {protocol}: {'; '.join(told)}.")
     return "\n".join(lines)
+
+
+def profile_sentences(profile: pd.DataFrame) -> str:
+    """How much of a profiled step is arithmetic, smallest and largest model of each device."""
+    lines = []
+    for device, rows in groups(profile, "device"):
+        told = []
+        for _, row in rows.sort_values("width").iloc[[0, -1]].iterrows():
+            seen = row[list(KINDS)].astype(float) / row["profiled_us"]
+            arithmetic = seen["matrix products"] + seen["other arithmetic"]
+            told.append(
+                f"at width {row['width']}, of {row['profiled_us']:,.0f} µs, {arithmetic:.0%} is "
+                f"arithmetic, {seen['copying to the device']:.0%} copying to the device, "
+                f"{seen['waiting for a batch']:.0%} waiting for a batch, and "
+                f"{seen['starting operations'] + seen['Python']:.0%} starting operations and Python"
+            )
+        lines.append(f"- {NAMES[device]}: {'; '.join(told)}.")
+    return "\n".join(lines) or "No step was profiled here: `make report` does it once."
 
 
 def ablation_sentences(table: pd.DataFrame) -> str:

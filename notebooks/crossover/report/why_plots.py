@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,17 +16,24 @@ from crossover.analysis.breakdown import PARTS
 from crossover.analysis.summary import CURVE
 from crossover.analysis.timemodel import TimeModel
 from crossover.records.frame import groups
+from crossover.records.limits import KINDS
 from crossover.report.figure import COLOURS, CURVES, MARKERS, NAMES, STYLE, parameter_axis, plain
 
-# Okabe and Ito's colours, the unexplained rest in grey.
-PART_COLOURS = dict(
-    zip(
-        PARTS,
-        ["#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#B8BDC4"],
-        strict=True,
-    )
-)
-HATCHES = dict(zip(PARTS, ["", "//", "xx", "..", "\\\\", "++", ""], strict=True))
+# Okabe and Ito's colours, the unexplained rest in grey; alike what both figures show alike.
+LOOKS = {
+    "matrix products": ("#0072B2", ""),
+    "optimizer": ("#56B4E9", "//"),
+    "other arithmetic": ("#56B4E9", "//"),
+    "batch copy": ("#D55E00", "xx"),
+    "copying to the device": ("#D55E00", "xx"),
+    "waiting for a batch": ("#009E73", "\\\\"),
+    "dispatch": ("#E69F00", ".."),
+    "starting operations": ("#E69F00", ".."),
+    "validation": ("#009E73", "\\\\"),
+    "metrics": ("#CC79A7", "++"),
+    "Python": ("#CC79A7", "++"),
+    "not attributed": ("#B8BDC4", ""),
+}
 
 
 def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -96,24 +105,47 @@ def breakdown_plot(ax: Axes, table: pd.DataFrame) -> str:
         f"{device.upper()} {protocol}, width {width} ({step:,.0f} µs)"
         for device, protocol, width, step in zip(*named, strict=True)
     ]
+    largest = _share_bars(ax, labels, table, PARTS, "step_us")
+    ax.set_xlabel("share of a steady step\n(parts that overlap in time can pass 100 %)")
+    return f"Parts of a training step as shares of its time. {largest}."
+
+
+def profile_plot(ax: Axes, table: pd.DataFrame) -> str:
+    """Draw each profiled step as one bar of what the wall clock was spent on.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What `crossover.analysis.breakdown.profile_table` returns.
+    """
+    named = [table[name] for name in ("device", "width", "profiled_us")]
+    labels = [
+        f"{device.upper()}, width {width} ({step:,.0f} µs)"
+        for device, width, step in zip(*named, strict=True)
+    ]
+    largest = _share_bars(ax, labels, table, KINDS, "profiled_us")
+    ax.set_xlabel("share of a published step under the profiler")
+    return f"What the profiler saw in a published step, as shares of its time. {largest}."
+
+
+def _share_bars(
+    ax: Axes, labels: list[str], table: pd.DataFrame, parts: Sequence[str], whole: str
+) -> str:
+    """Draw one bar of shares a row; return each row's largest part in words."""
     left = np.zeros(len(table))
-    for part in PARTS:
-        share = (table[part].astype(float) / table["step_us"]).clip(lower=0).fillna(0).to_numpy()
-        ax.barh(labels, share, left=left, color=PART_COLOURS[part], hatch=HATCHES[part],
+    for part in parts:
+        share = (table[part].astype(float) / table[whole]).clip(lower=0).fillna(0).to_numpy()
+        ax.barh(labels, share, left=left, color=LOOKS[part][0], hatch=LOOKS[part][1],
                 edgecolor="white", linewidth=0.5, label=part)  # fmt: skip
         left += share
     ax.axvline(1, color="#333333", lw=1.2, ls="--")
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    ax.set_xlabel("share of a steady step\n(parts that overlap in time can pass 100 %)")
     ax.grid(axis="y", visible=False)
     ax.figure.legend(loc="outside upper center", ncols=4, fontsize=9)
-    largest = [
-        f"{label}: most in {row[PARTS].astype(float).idxmax()}, "
-        f"{row[PARTS].astype(float).max() / row['step_us']:.0%}"
-        for label, (_, row) in zip(labels, table.iterrows(), strict=True)
-    ]
-    return "Parts of a training step as shares of its time. " + "; ".join(largest) + "."
+    shares = table[list(parts)].astype(float).div(table[whole], axis=0)
+    largest = zip(labels, shares.idxmax(axis=1), shares.max(axis=1), strict=True)
+    return "; ".join(f"{label}: most in {part}, {share:.0%}" for label, part, share in largest)
 
 
 def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:

@@ -24,6 +24,7 @@ from crossover.records.limits import Limits, WidthLimits
 from crossover.records.record import Backend, Device, parameter_count
 from crossover.training.mnist import CLASSES, IMAGE_PIXELS
 from crossover.training.parameters import SweepParameters
+from crossover.training.profiler import profile_step
 from crossover.training.step import product_flops
 
 BLOCKS = 7
@@ -47,7 +48,9 @@ def measure_limits(sweep: SweepParameters, device: Device, device_name: str) -> 
         memory = measure_memory(backend)
         widths = []
         for width in sorted(sweep.widths):
-            widths.append(measure_width(backend, width, sweep.batch_size))
+            parts = measure_width(backend, width, sweep.batch_size)
+            profile = profile_step(backend, width, sweep.batch_size)
+            widths.append(parts.model_copy(update={"profile": profile}))
             print(f"limits  width {width:>5}  {widths[-1].flops_per_second / 1e9:,.1f} GFLOP/s")
     return Limits(
         backend=backend,

@@ -1,0 +1,192 @@
+"""A training step under the framework's own profiler: what the wall clock was spent on.
+
+TensorFlow and JAX write the same traces (XSpace); torch's profiler is not read.
+Where a trace cannot be taken, there is no profile, and the study goes on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossover.records.limits import KINDS, Kind, StepProfile
+from crossover.records.record import Backend
+from crossover.training.mnist import CLASSES, IMAGE_PIXELS
+from crossover.training.model import build_model
+from crossover.training.parameters import protocol_settings
+
+STEPS, FEWEST_STEPS, SECONDS = 120, 40, 2.0
+# The event that begins each step of Keras's `fit`.
+STEP_EVENTS = {"tensorflow": "multi_step_on_iterator", "jax": "PjitFunction(train_step)"}
+# XLA hands products to libraries together with the additions that follow them (YNNPACK on CPUs).
+PRODUCTS = re.compile(r"matmul|gemm|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion", re.IGNORECASE)
+COPIES = re.compile(r"memcpy|\bh2d\b|host ?to ?device|copytodevice|deviceput", re.IGNORECASE)
+INPUT = re.compile(r"IteratorGetNext|Iterator::Root")
+# Threads that run operations; TensorFlow's input pipeline has threads of its own, which work ahead.
+WORKERS = re.compile(r"tf_Compute|XLAEigen|XLAPjRtCpuClient|Stream")
+AHEAD = re.compile(r"tf_data_(?!iterator_get_next)")
+# What a runtime says of itself, and not of an operation.
+RUNTIME = re.compile(r"::|\(|^(FunctionRun|ExecutorDoneCallback|Memory\w+|end: .*)$")
+
+
+class Event(NamedTuple):
+    """One event of a trace; nanoseconds."""
+
+    name: str
+    thread: str
+    start: float
+    end: float
+
+
+def profile_step(backend: Backend, width: int, batch_size: int) -> StepProfile | None:
+    """Profile published steps at one width; None where the profiler does not work.
+
+    The images are random: a step's time does not depend on them.
+    """
+    if backend not in STEP_EVENTS:
+        return None
+    fit = _Fit(backend, width, batch_size)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            with _tracing(backend, folder):
+                fit.run()
+            events = list(_read(backend, Path(folder)))
+        return step_profile(events, STEP_EVENTS[backend])
+    except (ImportError, AttributeError, RuntimeError, ValueError, OSError) as error:
+        print(f"No profile at width {width}: {str(error)[:200]}")
+        return None
+
+
+def step_profile(events: list[Event], step: str) -> StepProfile:
+    """Split the time between the steps' beginnings by what any thread was busy with.
+
+    Each moment counts once, for the first kind of ``KINDS`` that a thread was
+    in; moments without any event are the interpreter's.
+
+    Raises
+    ------
+    ValueError
+        If the trace holds fewer than two steps.
+    """
+    starts = _step_starts(events, step)
+    if len(starts) < 2:
+        raise ValueError(f"the trace holds no steps named {step}")
+    begin, end, steps = starts[0], starts[-1], len(starts) - 1
+    spans: dict[Kind, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
+    for event in events:
+        kind = kind_of(event)
+        if kind and event.end > begin and event.start < end:
+            spans[kind].append((max(event.start, begin), min(event.end, end)))
+    seconds: dict[Kind, float] = {}
+    busy: list[tuple[float, float]] = []
+    known = 0.0
+    for kind in KINDS[:-1]:
+        busy += spans[kind]
+        now = covered(np.array(busy).reshape(-1, 2))
+        seconds[kind] = (now - known) / steps / 1e9
+        known = now
+    seconds[KINDS[-1]] = (end - begin - known) / steps / 1e9
+    return StepProfile(steps=steps, seconds=seconds)
+
+
+def kind_of(event: Event) -> Kind | None:
+    """What an event's time is spent on; None if it only works ahead of the step."""
+    if AHEAD.match(event.thread):
+        return None
+    if INPUT.search(event.name):
+        return "waiting for a batch"
+    if COPIES.search(event.name):
+        return "copying to the device"
+    if WORKERS.search(event.thread) and not RUNTIME.search(event.name):
+        return "matrix products" if PRODUCTS.search(event.name) else "other arithmetic"
+    return "starting operations"
+
+
+def covered(spans: NDArray[np.float64]) -> float:
+    """The length of the union of spans, shape (spans, 2), in their unit."""
+    if not len(spans):
+        return 0.0
+    start, end = spans[np.argsort(spans[:, 0])].T
+    reached = np.maximum.accumulate(end)
+    gaps = np.clip(start[1:] - reached[:-1], 0, None)
+    return float(reached[-1] - start[0] - gaps.sum())
+
+
+def _step_starts(events: Iterable[Event], step: str) -> list[float]:
+    """When each step begins; an event inside another of its name is no step."""
+    starts, reached = [], -np.inf
+    for event in sorted((each for each in events if each.name == step), key=lambda e: e.start):
+        if event.start >= reached:
+            starts.append(event.start)
+            reached = event.end
+    return starts
+
+
+class _Fit:
+    """Keras's ``fit`` of one short epoch on random images, compiled beforehand."""
+
+    def __init__(self, backend: Backend, width: int, batch_size: int) -> None:
+        settings = protocol_settings("published", backend=backend, batch_size=batch_size, epochs=1)
+        self.model = build_model(width, settings)
+        self.batch_size, self.steps = batch_size, FEWEST_STEPS
+        random = np.random.default_rng(0)
+        self.images = random.random((STEPS * batch_size, IMAGE_PIXELS), dtype=np.float32)
+        self.labels = np.eye(CLASSES, dtype=np.float32)[
+            random.integers(CLASSES, size=len(self.images))
+        ]
+        self.run()
+        once = self.run() / FEWEST_STEPS
+        self.steps = int(np.clip(SECONDS / once, FEWEST_STEPS, STEPS))
+        self.plain_seconds = self.run() / self.steps
+
+    def run(self) -> float:
+        """Train an epoch of ``steps`` steps and return its seconds."""
+        count = self.steps * self.batch_size
+        started = time.perf_counter()
+        self.model.fit(
+            self.images[:count], self.labels[:count], batch_size=self.batch_size, verbose=0
+        )
+        return time.perf_counter() - started
+
+
+def _tracing(backend: Backend, folder: str) -> Any:
+    """A context whose operations are traced into a folder, the interpreter's calls left out."""
+    if backend == "jax":
+        profiler: Any = importlib.import_module("jax").profiler
+        options = profiler.ProfileOptions()
+        options.python_tracer_level = 0
+        return profiler.trace(folder, profiler_options=options)
+    profiler = importlib.import_module("tensorflow").profiler.experimental
+    options = profiler.ProfilerOptions(host_tracer_level=2, python_tracer_level=0)
+    return profiler.Profile(folder, options)
+
+
+def _read(backend: Backend, folder: Path) -> Iterator[Event]:
+    """The events of the one trace in a folder."""
+    (path,) = folder.rglob("*.xplane.pb")
+    if backend == "jax":
+        space = importlib.import_module("jax").profiler.ProfileData.from_file(str(path))
+        for plane in space.planes:
+            for line in plane.lines:
+                for event in line.events:
+                    start = event.start_ns
+                    yield Event(event.name, line.name, start, start + event.duration_ns)
+        return
+    space = importlib.import_module("tensorflow.tsl.profiler.protobuf.xplane_pb2").XSpace()
+    space.ParseFromString(path.read_bytes())
+    for plane in space.planes:
+        names = {number: found.name for number, found in plane.event_metadata.items()}
+        for line in plane.lines:
+            for event in line.events:
+                start = line.timestamp_ns + event.offset_ps / 1e3
+                yield Event(
+                    names[event.metadata_id], line.name, start, start + event.duration_ps / 1e3
+                )

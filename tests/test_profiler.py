@@ -1,0 +1,92 @@
+"""The profiler's events: each moment counts once, against a count moment by moment."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossover.records.limits import KINDS
+from crossover.training.profiler import Event, covered, kind_of, profile_step, step_profile
+
+WORKER, STEP = "tf_Compute/1", "multi_step_on_iterator"
+
+
+def test_a_step_is_split_by_the_first_kind_that_any_thread_is_in():
+    events = [
+        Event(STEP, "python", 0, 1000),
+        Event("ExecutorState::Process", WORKER, 100, 700),
+        Event("_MklMatMul", WORKER, 200, 300),
+        Event("Softmax", "tf_Compute/2", 250, 400),  # 250 to 300 beside the product
+        Event("IteratorGetNextOp::DoCompute", "tf_data_iterator_get_next/3", 350, 500),
+        Event("GatherV2", "tf_data_private_threadpool/4", 0, 1900),  # works ahead
+        Event(STEP, "python", 1500, 1600),
+        Event(STEP, "python", 1510, 1590),  # inside the one before
+        Event("_MklMatMul", WORKER, 1550, 1600),  # after the last whole step
+    ]
+    profile = step_profile(events, STEP)
+    assert profile.steps == 1
+    assert {kind: seconds * 1e9 for kind, seconds in profile.seconds.items()} == pytest.approx(
+        {
+            "matrix products": 100,
+            "other arithmetic": 100,
+            "copying to the device": 0,
+            "waiting for a batch": 100,
+            "starting operations": 700,
+            "Python": 500,
+        }
+    )
+    assert profile.step_seconds * 1e9 == pytest.approx(1500)
+
+
+@pytest.mark.parametrize(
+    ("thread", "name", "kind"),
+    [
+        (WORKER, "_MklNativeFusedMatMul", "matrix products"),
+        ("tf_XLAEigen/5", "dot.3", "matrix products"),
+        ("tf_XLAEigen/5", "ynn_fusion.6", "matrix products"),
+        ("Stream #13", "sm90_xmma_gemm_f32f32_tn", "matrix products"),
+        ("Stream #13", "MemcpyH2D", "copying to the device"),
+        ("python", "DevicePut", "copying to the device"),
+        ("python", "EagerCopyToDevice", "copying to the device"),
+        ("Stream #13", "loop_add_fusion_4", "other arithmetic"),
+        (WORKER, "SoftmaxCrossEntropyWithLogits", "other arithmetic"),
+        (WORKER, "ThreadpoolListener::Record", "starting operations"),
+        ("tf_XLAEigen/5", "ThunkExecutor::Execute (wait for completion)", "starting operations"),
+        ("python", "EagerExecute", "starting operations"),
+        ("tf_data_iterator_get_next/3", "Iterator::Root", "waiting for a batch"),
+        ("tf_data_private_threadpool/4", "GatherV2", None),
+    ],
+)
+def test_kinds_of_events(thread, name, kind):
+    assert kind_of(Event(name, thread, 0, 1)) == kind
+
+
+def test_a_trace_without_steps_is_refused():
+    with pytest.raises(ValueError, match="no steps"):
+        step_profile([Event(STEP, "python", 0, 1)], STEP)
+
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12)
+
+
+@given(spans)
+def test_the_union_is_what_a_count_of_moments_finds(found):
+    moments = np.zeros(100, bool)
+    for start, length in found:
+        moments[start : start + length] = True
+    ends = np.array([(start, start + length) for start, length in found], float)
+    assert covered(ends.reshape(-1, 2)) == moments.sum()
+
+
+def test_a_real_step_is_profiled_and_adds_up():
+    profile = profile_step("tensorflow", 256, 128)
+    assert profile is not None
+    assert set(profile.seconds) == set(KINDS)
+    assert 20 < profile.steps < 120
+    assert 1e-4 < profile.step_seconds < 10
+    # At this width the products of one step are 0.2 GFLOP, and no moment counts twice.
+    assert 0.01 < profile.seconds["matrix products"] / profile.step_seconds < 0.99
+
+
+def test_torch_has_no_profile():
+    assert profile_step("torch", 4, 128) is None
