@@ -53,6 +53,22 @@ def test_a_sharded_study_trains_the_same_trials():
     assert trials(3) == trials(1)
 
 
+@pytest.mark.parametrize(
+    ("verb", "title"),
+    [
+        ("report", "published, CPU, repeat 1"),
+        ("explain", "published, CPU, XLA, repeat 1"),
+        ("map", "published, CPU, batches of 512, repeat 1"),
+    ],
+)
+def test_a_sweep_is_named_by_its_change(verb, title):
+    (site,) = sites(configuration(verb, ["DEVICES=cpu"])["study"], "local", "")
+    missing = site.study.missing([])
+    titles = [job["title"] for job in site.jobs(missing, [0.0] * len(missing)).values()]
+    assert title in titles
+    assert len(set(titles)) == len(titles) > 1
+
+
 def test_an_estimate_interpolates_between_records_in_logarithms():
     settings = protocol_settings("published")
     records = [make_record(width=w, fit=s, settings=settings) for w, s in ((4, 2.0), (64, 32.0))]

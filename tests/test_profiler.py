@@ -55,6 +55,7 @@ def test_a_step_is_split_by_the_first_kind_that_any_thread_is_in():
         ("python", "EagerExecute", "starting operations"),
         ("tf_data_iterator_get_next/3", "Iterator::Root", "waiting for a batch"),
         ("tf_data_private_threadpool/4", "GatherV2", None),
+        ("XLA Ops", "loop_add_fusion_4", None),
     ],
 )
 def test_kinds_of_events(thread, name, kind):
@@ -79,7 +80,7 @@ def test_the_union_is_what_a_count_of_moments_finds(found):
 
 
 def test_a_real_step_is_profiled_and_adds_up():
-    profile = profile_step("tensorflow", 256, 128)
+    profile = profile_step("tensorflow", "cpu", 256, 128)
     assert profile is not None
     assert set(profile.seconds) == set(KINDS)
     assert 20 < profile.steps < 120
@@ -88,5 +89,11 @@ def test_a_real_step_is_profiled_and_adds_up():
     assert 0.01 < profile.seconds["matrix products"] / profile.step_seconds < 0.99
 
 
+def test_a_trace_without_the_gpu_is_no_profile_of_it(capsys):
+    """The host's events alone would call the GPU's work something else."""
+    assert profile_step("tensorflow", "gpu", 4, 128) is None
+    assert "nothing of the GPU" in capsys.readouterr().out
+
+
 def test_torch_has_no_profile():
-    assert profile_step("torch", 4, 128) is None
+    assert profile_step("torch", "cpu", 4, 128) is None

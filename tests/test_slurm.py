@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import bs4
 import pytest
 
 from conftest import copy_project, papermill
@@ -137,6 +138,22 @@ def test_the_records_are_those_of_a_local_run(finished, tmp_path):
 def test_the_report_is_written_by_the_planning_machine(finished):
     project = Path(finished[0]).parents[3]
     assert (project / "figures" / "quick" / "report.html").stat().st_size > 100_000
+
+
+def test_two_partitions_are_told_apart_in_one_report(slurm, tmp_path):
+    project = copy_project(tmp_path / "project")
+    given = {"PARTITIONS": "first second", "WIDTHS": "4", "REPEATS": "1", "DEVICES": "cpu"}
+    study = start_study(project, PROFILE="slurm", **given)
+    said, _ = study.communicate(timeout=PATIENCE_SECONDS)
+    assert study.returncode == 0, said
+    trials = project / "data/runs/quick/trials"
+    (first,), (second,) = (read_records(trials / name).records for name in ("first", "second"))
+    assert first.settings == second.settings
+    page = bs4.BeautifulSoup(
+        (project / "figures" / "quick" / "report.html").read_text(), "html.parser"
+    )
+    cells = {cell.get_text() for cell in page.find_all("td")}
+    assert {name.split(":")[0] for name in cells if ": " in name} >= {"first", "second"}
 
 
 def test_slurm_tells_which_devices_a_partition_has(slurm):

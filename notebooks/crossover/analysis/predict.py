@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, stats
+from scipy import stats
 
+from crossover.analysis.leastsquares import Floats, fit_relative
 from crossover.analysis.timemodel import FLOPS_PER_PARAMETER
 from crossover.training.mnist import TRAIN_IMAGES
 
-Floats = npt.NDArray[np.float64]
 VALIDATION_SPLIT = 0.1
 FEWEST_SIZES = 3
 
@@ -73,16 +73,14 @@ def fit_predictor(trials: pd.DataFrame, timing: str) -> Predictor | None:
     terms = _terms(sizes["parameters"].to_numpy(), sizes["batch_size"].to_numpy())
     if sizes["batch_size"].nunique() == 1:
         terms[:, 1] = 0
-    scales = np.where(terms.max(axis=0) > 0, terms.max(axis=0), 1)
-    design = terms / scales / cells.to_numpy()[:, None]
-    fitted, residual = optimize.nnls(design, np.ones(len(design)))
-    used = design * (fitted > 0)
-    freedom = len(design) - int((fitted > 0).sum())
+    fit = fit_relative(terms, cells.to_numpy())
+    used = fit.design * (fit.coefficients > 0)
+    freedom = len(cells) - int((fit.coefficients > 0).sum())
     return Predictor(
-        coefficients=fitted,
-        scales=scales,
-        inverse=np.linalg.pinv(used.T @ used),
-        error=float(residual / np.sqrt(freedom)),
+        coefficients=fit.coefficients,
+        scales=fit.scales,
+        inverse=np.asarray(np.linalg.pinv(used.T @ used), dtype=np.float64),
+        error=float(fit.residual / np.sqrt(freedom)),
         freedom=freedom,
         parameters=(int(sizes["parameters"].min()), int(sizes["parameters"].max())),
         batch_sizes=tuple(sorted(map(int, sizes["batch_size"].unique()))),

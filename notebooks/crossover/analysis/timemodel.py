@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, stats
+from scipy import stats
 
+from crossover.analysis.leastsquares import Floats, fit_relative
 from crossover.analysis.summary import CURVE
-
-Floats = npt.NDArray[np.float64]
 
 # Forward 2, backward 4 for each parameter and sample (Kaplan et al. 2020, section 2.1).
 FLOPS_PER_PARAMETER = 6
@@ -73,15 +72,13 @@ def fit_time_model(
     if not (np.isfinite(steps) & (steps > 0)).all():
         raise ValueError("a time is not positive and finite; check its records")
     work = FLOPS_PER_PARAMETER * sizes * batch_size
-    scale = work.max()  # Keeps both columns of one magnitude, for the solver's sake.
-    design = np.column_stack([1 / steps, work / scale / steps])
-    fitted, residual = optimize.nnls(design, np.ones(len(steps)))
-    freedom = len(steps) - 2
-    error = residual / np.sqrt(freedom)
-    half = stats.t.ppf(0.975, freedom) * error * _unit_errors(design)
+    fit = fit_relative(np.column_stack([np.ones(len(work)), work]), steps)
+    fitted, freedom = fit.coefficients, len(steps) - 2
+    error = fit.residual / np.sqrt(freedom)
+    half = stats.t.ppf(0.975, freedom) * error * _unit_errors(fit.design)
     low, high = np.clip(fitted - half, 0, None), fitted + half
     with np.errstate(divide="ignore"):
-        rate, rate_low, rate_high = scale / np.array([fitted[1], high[1], low[1]])
+        rate, rate_low, rate_high = fit.scales[1] / np.array([fitted[1], high[1], low[1]])
     return TimeModel(
         float(fitted[0]),
         float(low[0]),

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from crossover.analysis.ablations import change_of
 from crossover.paths import PROFILES
 from crossover.study.jobs import LIMITS, LIMITS_PARAMETERS, TRAIN
 from crossover.study.slurm import choose_partitions, read_partitions
@@ -31,10 +32,17 @@ class Site:
     ) -> dict[str, dict[str, Any]]:
         """What the workflow needs of each missing sweep, by name, in running order."""
         return {
-            name: self._job(sweep, f"repeat {sweep.repeat}", expected)
+            name: self._job(sweep, f"{self._change(sweep)}repeat {sweep.repeat}", expected)
             | {"notebook": f"notebooks/{TRAIN}", "parameters": sweep.model_dump()}
             for (name, sweep), expected in zip(missing.items(), seconds, strict=True)
         }
+
+    def _change(self, sweep: SweepParameters) -> str:
+        """What sets a sweep apart where the study has several variants of its settings."""
+        if len(self.study.changes) < 2:
+            return ""
+        settings = sweep.settings
+        return f"{change_of(settings) or f'batches of {settings.batch_size}'}, "
 
     def limits_jobs(self) -> dict[str, dict[str, Any]]:
         """What the workflow needs to measure the limits of each device that lacks them."""

@@ -49,7 +49,7 @@ def measure_limits(sweep: SweepParameters, device: Device, device_name: str) -> 
         widths = []
         for width in sorted(sweep.widths):
             parts = measure_width(backend, width, sweep.batch_size)
-            profile = profile_step(backend, width, sweep.batch_size)
+            profile = profile_step(backend, device, width, sweep.batch_size)
             widths.append(parts.model_copy(update={"profile": profile}))
             print(f"limits  width {width:>5}  {widths[-1].flops_per_second / 1e9:,.1f} GFLOP/s")
     return Limits(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossover.records.limits import KINDS, Kind, StepProfile
-from crossover.records.record import Backend
+from crossover.records.record import Backend, Device
 from crossover.training.mnist import CLASSES, IMAGE_PIXELS
 from crossover.training.model import build_model
 from crossover.training.parameters import protocol_settings
@@ -30,9 +30,13 @@ STEP_EVENTS = {"tensorflow": "multi_step_on_iterator", "jax": "PjitFunction(trai
 PRODUCTS = re.compile(r"matmul|gemm|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion", re.IGNORECASE)
 COPIES = re.compile(r"memcpy|\bh2d\b|host ?to ?device|copytodevice|deviceput", re.IGNORECASE)
 INPUT = re.compile(r"IteratorGetNext|Iterator::Root")
-# Threads that run operations; TensorFlow's input pipeline has threads of its own, which work ahead.
+# Threads that run operations, on a GPU its streams.
 WORKERS = re.compile(r"tf_Compute|XLAEigen|XLAPjRtCpuClient|Stream")
-AHEAD = re.compile(r"tf_data_(?!iterator_get_next)")
+# TensorFlow's input pipeline works ahead in threads of its own; the profiler repeats in lines of
+# its own what the streams did.
+IGNORED = re.compile(
+    r"tf_data_(?!iterator_get_next)|XLA (Ops|Modules|TraceMe)|Steps|Framework|TensorFlow |Source"
+)
 # What a runtime says of itself, and not of an operation.
 RUNTIME = re.compile(r"::|\(|^(FunctionRun|ExecutorDoneCallback|Memory\w+|end: .*)$")
 
@@ -46,7 +50,9 @@ class Event(NamedTuple):
     end: float
 
 
-def profile_step(backend: Backend, width: int, batch_size: int) -> StepProfile | None:
+def profile_step(
+    backend: Backend, device: Device, width: int, batch_size: int
+) -> StepProfile | None:
     """Profile published steps at one width; None where the profiler does not work.
 
     The images are random: a step's time does not depend on them.
@@ -59,8 +65,10 @@ def profile_step(backend: Backend, width: int, batch_size: int) -> StepProfile |
             with _tracing(backend, folder):
                 fit.run()
             events = list(_read(backend, Path(folder)))
+        if device == "gpu" and not any("Stream" in event.thread for event in events):
+            raise ValueError("the trace holds nothing of the GPU (is CUPTI installed?)")
         return step_profile(events, STEP_EVENTS[backend])
-    except (ImportError, AttributeError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # The frameworks' own errors have no other class in common.
         print(f"No profile at width {width}: {str(error)[:200]}")
         return None
 
@@ -98,8 +106,8 @@ def step_profile(events: list[Event], step: str) -> StepProfile:
 
 
 def kind_of(event: Event) -> Kind | None:
-    """What an event's time is spent on; None if it only works ahead of the step."""
-    if AHEAD.match(event.thread):
+    """What an event's time is spent on; None if it is no part of the step."""
+    if IGNORED.match(event.thread):
         return None
     if INPUT.search(event.name):
         return "waiting for a batch"
