@@ -232,6 +232,7 @@ def map_plot(ax: Axes, table: pd.DataFrame) -> str:
     ax.set_ylabel("batch size")
     ax.grid(visible=False)
     if both:
+        ax.set_title("times as fast on the GPU as on the CPU; dashed: the crossover")
         return (
             f"Speed-up of the GPU over the CPU by parameters and batch size: from "
             f"{np.nanmin(shown.to_numpy()):.2g} to {np.nanmax(shown.to_numpy()):.2g} times; the "
@@ -239,6 +240,7 @@ def map_plot(ax: Axes, table: pd.DataFrame) -> str:
         )
     (only,) = by_device
     device = NAMES[only]
+    ax.set_title(f"seconds of an epoch, {device}, published protocol")
     return (
         f"Seconds of an epoch on the {device} by parameters and batch size: from "
         f"{np.nanmin(shown.to_numpy()):.2g} to {np.nanmax(shown.to_numpy()):.2g}."
