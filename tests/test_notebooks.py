@@ -116,7 +116,9 @@ def test_the_summary_holds_one_row_a_cell(summarised, trained):
     cells = pd.read_csv(summarised / "summary.csv")
     keys = ["machine", "backend", "protocol", "device", "width"]
     assert not cells.duplicated(keys).any()
-    own = cells[cells["machine"] != "Core i5 750 / GTX 660 (2018)"]
+    # A reference with trials of these settings, as a batch-size map has, stands beside them.
+    others = cells["machine"].str.startswith(("Core i5 750 / GTX 660 (2018)", "reference "))
+    own = cells[~others]
     records = read_records(trained[0] / "trials").records
     expected = {(r.settings.protocol, r.width): r.phases.fit for r in records}
     found = {(r.protocol, r.width): r.cold_seconds for r in own.itertuples()}
