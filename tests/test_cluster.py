@@ -115,26 +115,6 @@ def test_partitions_are_read_from_sinfo():
         choose_partitions(["none"], known)
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["PROFILE=pbs"], "PROFILE is 'pbs': known are kubernetes, local, slurm."),
-        (["PARTITIONS=a"], "PARTITIONS are SLURM's"),
-        (["PROFILE=kubernetes"], "DEVICES is missing"),
-        (["SHARDS=0"], "SHARDS is 0"),
-    ],
-)
-def test_a_wrong_place_is_one_sentence(words, sentence):
-    run = subprocess.run(
-        [sys.executable, "-m", "crossover.study", "report", *words],
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 2
-    assert sentence in run.stderr
-    assert run.stderr.count("\n") == 1
-
-
 def test_a_profile_needs_no_device_on_the_planning_machine():
     settings = configuration("report", [])["study"] | {"devices": "gpu"}
     (site,) = sites(settings, "kubernetes", "")

@@ -92,6 +92,10 @@ def test_the_quick_preset_has_a_folder_of_its_own():
         (["BATCH_SIZE=99999"], "'batch_size' is 99999"),
         (["BACKEND=mxnet"], "BACKEND is 'mxnet'"),
         (["WIDHTS=4"], "unknown setting 'WIDHTS=4'"),
+        (["PROFILE=pbs"], "PROFILE is 'pbs': known are kubernetes, local, slurm."),
+        (["PARTITIONS=a"], "PARTITIONS are SLURM's"),
+        (["PROFILE=kubernetes"], "DEVICES is missing"),
+        (["SHARDS=0"], "SHARDS is 0"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(words, sentence):

@@ -137,7 +137,8 @@ class Study(Frozen):
         A trial is told by its repeat, which has a seed of its own: a second
         seed for the same repeat would have to replace what was measured.
         """
-        own = {sweep.settings.digest for sweep in self.sweeps()}
+        first = itertools.takewhile(lambda sweep: sweep.repeat == 1, self.sweeps())
+        own = {sweep.settings.digest for sweep in first}
         for record in records:
             began = record.seed - record.repeat + 1
             if began != self.seed and record.settings.digest in own:
