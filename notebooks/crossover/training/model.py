@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from crossover.records.record import Settings
 from crossover.training.dropout import HashDropout
+from crossover.training.linear import Linear
 from crossover.training.mnist import CLASSES, IMAGE_PIXELS
 
 OPTIMIZERS = {
@@ -45,16 +47,14 @@ def build_model(width: int, settings: Settings) -> keras.Model:
 
 
 def _layers(width: int, settings: Settings) -> list[keras.layers.Layer]:
-    dropout = HashDropout if settings.protocol == "tuned" else keras.layers.Dropout
+    if settings.protocol == "tuned":
+        hidden = [(Linear(width, "relu"), HashDropout(settings.dropout)) for _ in range(3)]
+        return [*itertools.chain(*hidden), Linear(CLASSES), keras.layers.Softmax()]
     hidden = [
-        layer
+        (keras.layers.Dense(width, activation="relu"), keras.layers.Dropout(settings.dropout))
         for _ in range(3)
-        for layer in (
-            keras.layers.Dense(width, activation="relu"),
-            dropout(settings.dropout),
-        )
     ]
-    return [*hidden, keras.layers.Dense(CLASSES, activation="softmax")]
+    return [*itertools.chain(*hidden), keras.layers.Dense(CLASSES, activation="softmax")]
 
 
 class Rows(keras.layers.Layer):  # type: ignore[misc]

@@ -3,7 +3,8 @@
 The learning problem is the published one: same model, batch size, shuffling,
 dropout, optimizer and validation split. Pixels stay bytes on the device and
 are scaled when a batch is read; the training set is put into the epoch's
-order once, so that each batch is a contiguous slice.
+order once, so that each batch is a contiguous slice. The last batch is filled
+up with images that count for nothing, so that one compiled step serves all.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from crossover.records.record import Settings
+from crossover.training.mnist import CLASSES
 from crossover.training.published_training import EpochHook
 
 MODULES = {
@@ -33,6 +36,59 @@ class Training(Protocol):
 
     def finish(self) -> None:
         """Leave what was learned in the model."""
+
+
+class Order:
+    """The order in which an epoch's batches read the images.
+
+    Parameters
+    ----------
+    images : int
+        Images in all; the last ``validation_split`` of them are held out.
+    settings : Settings
+    seed : int
+    """
+
+    def __init__(self, images: int, settings: Settings, seed: int) -> None:
+        self.trained = int(images * (1 - settings.validation_split))
+        self.held_out = images - self.trained
+        self.batch_size = settings.batch_size
+        self.steps = -(-self.trained // settings.batch_size)
+        self.random = np.random.default_rng(seed)
+
+    def next(self) -> NDArray[np.int32]:
+        """Row numbers of one more epoch, a whole number of batches; filled up with row 0."""
+        rows = np.zeros(self.steps * self.batch_size, dtype=np.int32)
+        rows[: self.trained] = self.random.permutation(self.trained)
+        return rows
+
+
+def logits_of(model: keras.Model) -> keras.Model:
+    """The same layers and weights up to the softmax, which the loss takes together with it."""
+    return keras.Model(model.inputs, model.layers[-2].output)
+
+
+def scaled(images: Any) -> Any:
+    """Pixels from 0 to 1, of bytes."""
+    return ops.cast(images, "float32") / 255.0
+
+
+def loss_and_hits(logits: Any, labels: Any, counted: Any = True) -> tuple[Any, Any]:
+    """Summed cross-entropy and the number of right answers, of the images that count.
+
+    Parameters
+    ----------
+    logits : float32 tensor (n, 10)
+    labels : uint8 tensor (n,)
+    counted : bool tensor (n,), optional
+        All by default.
+    """
+    losses = keras.losses.categorical_crossentropy(
+        ops.one_hot(labels, CLASSES), logits, from_logits=True
+    )
+    right = ops.equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
+    hits = ops.cast(ops.logical_and(right, counted), "float32")
+    return ops.sum(ops.where(counted, losses, 0.0)), ops.sum(hits)
 
 
 def tuned_training(

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from crossover.hardware.device import synchronize
 from crossover.records.record import Settings
-from crossover.training.mnist import CLASSES
+from crossover.training.tuned import Order, logits_of, loss_and_hits, scaled
 
 # Trainable, other (dropout's seeds) and optimizer variables, as Keras's stateless calls take them.
 State = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
-Sums = dict[str, jax.Array]
+Sums = tuple[jax.Array, jax.Array]
 
 
 class TunedTraining:
@@ -32,20 +32,14 @@ class TunedTraining:
     ) -> None:
         self.model = model
         self.settings = settings
-        self.trained = trained = int(len(images) * (1 - settings.validation_split))
-        self.data = [jax.device_put(array) for array in (images[:trained], labels[:trained])]
-        self.held_out = [jax.device_put(array) for array in (images[trained:], labels[trained:])]
-        self.shuffle = np.random.default_rng(seed)
+        self.order = Order(len(images), settings, seed)
+        self.data = [jax.device_put(images), jax.device_put(labels)]
         self.state = _state(model)
-        self.compiled = _compile_epoch(model, trained, settings.batch_size)
-        self.validate = jax.jit(lambda *arguments: _validate(model, *arguments))
+        self.compiled = _compile_epoch(model, self.order)
 
     def epoch(self) -> dict[str, float]:
         """Train one more epoch, evaluate the images held out, and return the logs."""
-        order = self.shuffle.permutation(self.trained).astype(np.int32)
-        self.state, logs = self.compiled(self.state, *self.data, order)
-        if len(self.held_out[0]):
-            logs |= self.validate(self.state, *self.held_out)
+        self.state, logs = self.compiled(self.state, *self.data, self.order.next())
         synchronize(self.settings.backend)
         return {name: float(value) for name, value in logs.items()}
 
@@ -69,58 +63,38 @@ def _state(model: keras.Model) -> State:
     return trainable, others, optimizer
 
 
-def _compile_epoch(model: keras.Model, trained: int, batch_size: int) -> Any:
-    """One epoch as one XLA program: a scan over full batches, then the rest."""
-    full, rest = divmod(trained, batch_size)
+def _compile_epoch(model: keras.Model, order: Order) -> Any:
+    """One epoch as one XLA program: a scan over the batches, then the images held out."""
+    logits, size, trained = logits_of(model), order.batch_size, order.trained
 
     def loss(
-        weights: list[jax.Array], others: list[jax.Array], images: jax.Array, labels: jax.Array
+        weights: list[jax.Array], others: list[jax.Array], batch: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, tuple[Sums, list[jax.Array]]]:
-        outputs, others = model.stateless_call(weights, others, _scaled(images), training=True)
-        sums = _loss_and_hits(outputs, labels)
-        return sums["loss"] / len(images), (sums, others)
+        images, labels, counted = batch
+        outputs, others = logits.stateless_call(weights, others, scaled(images), training=True)
+        sums = loss_and_hits(outputs, labels, counted)
+        return sums[0] / counted.sum(), (sums, others)
 
     gradient = jax.grad(loss, has_aux=True)
 
-    def step(state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, Sums]:
+    def step(state: State, batch: tuple[jax.Array, ...]) -> tuple[State, Sums]:
         weights, others, optimizer = state
-        gradients, (sums, others) = gradient(weights, others, *batch)
+        gradients, (sums, others) = gradient(weights, others, batch)
         weights, optimizer = model.optimizer.stateless_apply(optimizer, gradients, weights)
         return (weights, others, optimizer), sums
 
     def epoch(
-        state: State, images: jax.Array, labels: jax.Array, order: jax.Array
-    ) -> tuple[State, Sums]:
-        images, labels = images[order], labels[order]
-        batches = (
-            images[: full * batch_size].reshape(full, batch_size, images.shape[1]),
-            labels[: full * batch_size].reshape(full, batch_size),
-        )
+        state: State, images: jax.Array, labels: jax.Array, rows: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        arrays = images[rows], labels[rows], jnp.arange(len(rows)) < trained
+        batches = tuple(array.reshape(-1, size, *array.shape[1:]) for array in arrays)
         state, each = jax.lax.scan(step, state, batches)
-        sums = {name: values.sum() for name, values in each.items()}
-        if rest:
-            state, added = step(state, (images[-rest:], labels[-rest:]))
-            sums = {name: value + added[name] for name, value in sums.items()}
-        return state, {name: value / trained for name, value in sums.items()}
+        found, hits = (values.sum() for values in each)
+        logs = {"loss": found / trained, "accuracy": hits / trained}
+        if order.held_out:
+            outputs, _ = logits.stateless_call(*state[:2], scaled(images[trained:]))
+            found, hits = loss_and_hits(outputs, labels[trained:])
+            logs |= {"val_loss": found / order.held_out, "val_accuracy": hits / order.held_out}
+        return state, logs
 
     return jax.jit(epoch, donate_argnums=0)
-
-
-def _validate(model: keras.Model, state: State, images: jax.Array, labels: jax.Array) -> Sums:
-    weights, others, _ = state
-    outputs, _ = model.stateless_call(weights, others, _scaled(images), training=False)
-    sums = _loss_and_hits(outputs, labels)
-    return {f"val_{name}": value / len(images) for name, value in sums.items()}
-
-
-def _scaled(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255.0
-
-
-def _loss_and_hits(probabilities: jax.Array, labels: jax.Array) -> Sums:
-    """Summed cross-entropy and the number of right answers in a batch."""
-    targets = jax.nn.one_hot(labels, CLASSES)
-    return {
-        "loss": keras.losses.categorical_crossentropy(targets, probabilities).sum(),
-        "accuracy": (probabilities.argmax(axis=1) == labels).sum().astype(jnp.float32),
-    }
