@@ -3,6 +3,7 @@
 import itertools
 from datetime import UTC, datetime
 
+import keras
 import numpy as np
 import pytest
 
@@ -47,7 +48,8 @@ def test_bytes_of_a_step_at_width_4():
     assert step_bytes(4, 128) == 4 * (128 * 784 + 10 * 3_230)
 
 
-def test_the_measured_step_holds_every_product():
+@pytest.mark.parametrize("way", ["_products", "_products_turned", "_products_in_halves"])
+def test_the_measured_step_holds_every_product(way):
     """The gradients of a linear network, against NumPy's."""
     batch, *weights = operands = microbenchmark._operands(8, 32)
     x, (a, b, c, d) = np.array(batch), map(np.array, weights)
@@ -56,9 +58,14 @@ def test_the_measured_step_holds_every_product():
     expected = [
         x.T @ (y @ d.T @ c.T @ b.T), h1.T @ (y @ d.T @ c.T), h2.T @ (y @ d.T), h3.T @ y,
     ]  # fmt: skip
-    once = microbenchmark._product_step(*operands)
-    looped = microbenchmark._repeat(microbenchmark._product_step, 3, operands)
-    for wanted, step, loop in zip(expected, once[1:], looped[5:], strict=True):
+    products = getattr(microbenchmark, way)
+    if way != "_products":
+        operands = [x, *map(np.transpose, operands[1:])]
+        expected = [gradient.T for gradient in expected]
+    tensors = [keras.ops.convert_to_tensor(operand) for operand in operands]
+    once = products(*tensors)
+    looped = microbenchmark._repeat(products, 3, tensors)
+    for wanted, step, loop in zip(expected, once, looped[5:], strict=True):
         np.testing.assert_allclose(np.array(step), wanted, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(np.array(loop), wanted, rtol=1e-3, atol=1e-4)
 

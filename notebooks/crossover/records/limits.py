@@ -59,8 +59,9 @@ class WidthLimits(Frozen):
     """Seconds of the parts of one training step at one width.
 
     ``products_loop`` are the step's matrix products (forward, and both of the
-    backward pass) inside one compiled loop, ``products_call`` the same with
-    one call of the framework a step; ``optimizer`` is Adam's arithmetic on all
+    backward pass) inside one compiled loop, in the fastest of the ways tried,
+    ``products_call`` the same with one call of the framework a step, as the
+    published protocol multiplies; ``optimizer`` is Adam's arithmetic on all
     parameters inside one compiled loop; ``profile`` is a published step under
     the framework's profiler, where that works.
     """

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import keras
@@ -155,19 +157,39 @@ def measure_memory(backend: Backend) -> list[float]:
 
 def measure_width(backend: Backend, width: int, batch_size: int) -> WidthLimits:
     """Measure the parts of one training step at one width."""
-    arrays = _operands(width, batch_size)
+    batch, *kernels = _operands(width, batch_size)
     loops = _loops(parameter_count(width) * batch_size)
-    loop = compiled(backend, lambda *given: _repeat(_product_step, loops, given))
-    call = traced(backend, lambda *given: _product_step(*given))
+    call = traced(backend, lambda *given: _products(*given))
     state = [keras.ops.zeros(parameter_count(width), dtype="float32") for _ in range(4)]
     update = compiled(backend, lambda *given: _repeat(_adam_step, loops, given))
     return WidthLimits(
         width=width,
         product_flops=product_flops(width, batch_size),
-        products_loop=samples(backend, lambda: loop(*arrays), loops),
-        products_call=samples(backend, lambda: call(*arrays)),
+        products_loop=_fastest_products(backend, loops, batch, kernels),
+        products_call=samples(backend, lambda: call(batch, *kernels)),
         optimizer=samples(backend, lambda: update(*state), loops),
     )
+
+
+def _fastest_products(
+    backend: Backend, loops: int, batch: Any, kernels: Sequence[Any]
+) -> list[float]:
+    """Seconds of a step's products in a compiled loop, in the fastest of three ways.
+
+    Which way of laying the kernels down XLA multiplies fastest, and whether it
+    is faster in halves of a batch, depends on device and width.
+    """
+    turned = [keras.ops.transpose(kernel) for kernel in kernels]
+    ways: list[tuple[Call, list[Any]]] = [
+        (_products, [batch, *kernels]),
+        (_products_turned, [batch, *turned]),
+        (_products_in_halves, [batch, *turned]),
+    ]
+    found = []
+    for way, operands in ways:
+        loop = compiled(backend, lambda *given, way=way: _repeat(way, loops, given))
+        found.append(samples(backend, partial(loop, *operands), loops))
+    return min(found, key=statistics.median)
 
 
 def _loops(work: int) -> int:
@@ -176,7 +198,7 @@ def _loops(work: int) -> int:
 
 
 def _operands(width: int, batch_size: int) -> list[Any]:
-    """A batch and the four weight matrices, on the device."""
+    """A batch and the four kernels, as (inputs, units), on the device."""
     rng = np.random.default_rng(0)
     sizes = [IMAGE_PIXELS, width, width, width, CLASSES]
     shapes = [(batch_size, IMAGE_PIXELS), *itertools.pairwise(sizes)]
@@ -186,17 +208,35 @@ def _operands(width: int, batch_size: int) -> list[Any]:
     ]
 
 
-def _product_step(batch: Any, *weights: Any) -> tuple[Any, ...]:
-    """All matrix products of one step; the batch depends on them, so that none is left out."""
+def _products(batch: Any, *kernels: Any, turned: bool = False) -> tuple[Any, ...]:
+    """All matrix products of one step: the gradients of the kernels, laid down as these are.
+
+    ``kernels`` are (inputs, units), or (units, inputs) where they are
+    ``turned``, as the tuned protocol keeps them.
+    """
+    matmul, transpose = keras.ops.matmul, keras.ops.transpose
     layers = [batch]
-    for weight in weights:
-        layers.append(keras.ops.matmul(layers[-1], weight))
+    for kernel in kernels:
+        layers.append(matmul(layers[-1], transpose(kernel) if turned else kernel))
     down, gradients = layers[-1], []
-    for layer, weight in zip(layers[-2::-1], weights[::-1], strict=True):
-        gradients.append(keras.ops.matmul(keras.ops.transpose(layer), down))
-        if weight is not weights[0]:
-            down = keras.ops.matmul(down, keras.ops.transpose(weight))
-    return batch, *gradients[::-1]
+    for layer, kernel in zip(layers[-2::-1], kernels[::-1], strict=True):
+        left, right = (down, layer) if turned else (layer, down)
+        gradients.append(matmul(transpose(left), right))
+        if kernel is not kernels[0]:
+            down = matmul(down, kernel if turned else transpose(kernel))
+    return tuple(gradients[::-1])
+
+
+def _products_turned(batch: Any, *kernels: Any) -> tuple[Any, ...]:
+    """The same with kernels as (units, inputs)."""
+    return _products(batch, *kernels, turned=True)
+
+
+def _products_in_halves(batch: Any, *kernels: Any) -> tuple[Any, ...]:
+    """The same in two halves of the batch, which do not need each other."""
+    half = batch.shape[0] // 2
+    parts = [_products_turned(rows, *kernels) for rows in (batch[:half], batch[half:])]
+    return tuple(first + second for first, second in zip(*parts, strict=True))
 
 
 def _adam_step(values: Any, gradients: Any, first: Any, second: Any) -> tuple[Any, ...]:
@@ -209,14 +249,18 @@ def _adam_step(values: Any, gradients: Any, first: Any, second: Any) -> tuple[An
 
 def _repeat(step: Call, loops: int, operands: Sequence[Any]) -> Any:
     """Run a step in a compiled loop whose every turn needs the one before."""
+    if step is _adam_step:
+        return keras.ops.fori_loop(0, loops, lambda _, carried: tuple(step(*carried)), operands)
+    # A turn changes one number of the batch or of the first kernel, whichever is the smaller to
+    # copy, by the products of the turn before: so none of them is left out.
+    changed = min((0, 1), key=lambda place: np.prod(operands[place].shape))
 
     def turn(_: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
-        results = step(*carried[: len(operands)])
-        if step is _adam_step:
-            return tuple(results)
-        batch, *gradients = results
-        moved = carried[0][:1, :1] + TINY * gradients[0][:1, :1]
-        return (keras.ops.slice_update(batch, (0, 0), moved), *operands[1:], *gradients)
+        given = list(carried[: len(operands)])
+        gradients = step(*given)
+        moved = given[changed][:1, :1] + TINY * gradients[0][:1, :1]
+        given[changed] = keras.ops.slice_update(given[changed], (0, 0), moved)
+        return (*given, *gradients)
 
-    extra = [] if step is _adam_step else [keras.ops.zeros_like(weight) for weight in operands[1:]]
-    return keras.ops.fori_loop(0, loops, turn, (*operands, *extra))
+    results = [keras.ops.zeros_like(kernel) for kernel in operands[1:]]
+    return keras.ops.fori_loop(0, loops, turn, (*operands, *results))
