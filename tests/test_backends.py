@@ -87,6 +87,15 @@ def test_one_backend_alone_is_said_to_be(tmp_path):
     assert "make report BACKEND=tensorflow" in measured(merged)
 
 
+def test_trials_of_an_earlier_program_of_a_protocol_share_no_curve(tmp_path):
+    now = protocol_settings("tuned")
+    for repeat, settings in enumerate([now, now.model_copy(update={"revision": 1})], start=1):
+        write_record(tmp_path, make_record(repeat=repeat, settings=settings))
+    merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    assert [record.repeat for record in merged.records] == [1]
+    assert merged.left_out == 1
+
+
 def test_ablations_of_another_backend_or_thread_count_are_not_mixed_in(tmp_path):
     alike = {"backend": "jax", "epochs": EPOCHS}
     for given in (alike, alike | {"backend": "tensorflow"}, alike | {"threads": 1}):
@@ -273,9 +282,10 @@ def test_tuned_on_jax_is_gradient_descent(tmp_path):
     found = np.load(tmp_path / "epoch.npz")
     order = np.random.default_rng(7).permutation(300)
     images, labels = mnist.scale(found["images"])[order], mnist.one_hot(found["labels"])[order]
-    expected = numpy_epoch([found[f"b{n}"] for n in range(8)], images, labels, 32, 0.1)
+    # Kernels as (units, inputs) on JAX, as (inputs, units) in NumPy.
+    expected = numpy_epoch([found[f"b{n}"].T for n in range(8)], images, labels, 32, 0.1)
     for n, wanted in enumerate(expected):
-        np.testing.assert_allclose(found[f"a{n}"], wanted, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found[f"a{n}"].T, wanted, rtol=1e-3, atol=1e-5)
 
 
 PARITY = """

@@ -48,7 +48,9 @@ class Settings(Frozen):
     ``steps_per_execution`` is the number of batches that one call of the
     backend trains; ``data`` says whether the training set lies in host memory
     or on the device; ``validation`` whether the split-off images are evaluated
-    after each epoch; ``threads`` limits the CPU threads (None: all visible).
+    after each epoch; ``threads`` limits the CPU threads (None: all visible);
+    ``revision`` counts the ways in which a protocol has been programmed, for
+    their seconds must not be mixed.
     """
 
     backend: Backend = "tensorflow"
@@ -66,6 +68,7 @@ class Settings(Frozen):
     validation: bool = True
     dtype: Literal["float32"] = "float32"
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    revision: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @property
     def digest(self) -> str:

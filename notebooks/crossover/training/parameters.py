@@ -14,6 +14,8 @@ from crossover.training.mnist import TRAIN_IMAGES
 
 # What a protocol decides unless a parameter says otherwise.
 DECIDED = ("steps_per_execution", "jit_compile", "data")
+# 1 kept kernels as (inputs, units); 2 turned them, and trains halves of a batch side by side.
+TUNED_REVISION = 2
 
 
 class ParameterError(ValueError):
@@ -106,7 +108,12 @@ def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
         compiled = chosen.get("jit_compile", plain.backend == "jax")
         return plain.model_copy(update={"jit_compile": compiled})
     steps = steps_per_epoch(plain.batch_size, plain.validation_split)
-    tuned: dict[str, Any] = {"steps_per_execution": steps, "jit_compile": True, "data": "device"}
+    tuned: dict[str, Any] = {
+        "steps_per_execution": steps,
+        "jit_compile": True,
+        "data": "device",
+        "revision": TUNED_REVISION,
+    }
     return Settings(protocol=protocol, **(tuned | chosen))
 
 
