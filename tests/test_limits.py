@@ -48,26 +48,29 @@ def test_bytes_of_a_step_at_width_4():
     assert step_bytes(4, 128) == 4 * (128 * 784 + 10 * 3_230)
 
 
-@pytest.mark.parametrize("way", ["_products", "_products_turned", "_products_in_halves"])
-def test_the_measured_step_holds_every_product(way):
-    """The gradients of a linear network, against NumPy's."""
-    batch, *weights = operands = microbenchmark._operands(8, 32)
-    x, (a, b, c, d) = np.array(batch), map(np.array, weights)
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("width", [8, 96])
+def test_the_measured_step_holds_every_product(width, turned, parts):
+    """The gradients of a linear network, against NumPy's; those of parts add up to the whole."""
+    batch, *kernels = microbenchmark._operands(width, 32)
+    x, (a, b, c, d) = np.array(batch), map(np.array, kernels)
     h1, h2, h3 = x @ a, x @ a @ b, x @ a @ b @ c
     y = h3 @ d
     expected = [
         x.T @ (y @ d.T @ c.T @ b.T), h1.T @ (y @ d.T @ c.T), h2.T @ (y @ d.T), h3.T @ y,
     ]  # fmt: skip
-    products = getattr(microbenchmark, way)
-    if way != "_products":
-        operands = [x, *map(np.transpose, operands[1:])]
-        expected = [gradient.T for gradient in expected]
-    tensors = [keras.ops.convert_to_tensor(operand) for operand in operands]
-    once = products(*tensors)
-    looped = microbenchmark._repeat(products, 3, tensors)
-    for wanted, step, loop in zip(expected, once, looped[5:], strict=True):
+    products = microbenchmark._products
+    if turned:
+        products, expected = microbenchmark._products_turned, [each.T for each in expected]
+        kernels = [keras.ops.transpose(kernel) for kernel in kernels]
+    batches = [batch[:12], batch[12:]] if parts == 2 else [batch]
+    once = [sum(each) for each in zip(*(products(rows, *kernels) for rows in batches), strict=True)]
+    looped = microbenchmark._repeat_products(products, 3, batches, kernels)[parts + 4 :]
+    summed = [sum(np.array(each) for each in looped[place::4]) for place in range(4)]
+    for wanted, step, loop in zip(expected, once, summed, strict=True):
         np.testing.assert_allclose(np.array(step), wanted, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(np.array(loop), wanted, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(loop, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_the_optimizer_step_is_adams():

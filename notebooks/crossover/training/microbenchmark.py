@@ -180,15 +180,17 @@ def _fastest_products(
     is faster in halves of a batch, depends on device and width.
     """
     turned = [keras.ops.transpose(kernel) for kernel in kernels]
-    ways: list[tuple[Call, list[Any]]] = [
-        (_products, [batch, *kernels]),
-        (_products_turned, [batch, *turned]),
-        (_products_in_halves, [batch, *turned]),
+    half = batch.shape[0] // 2
+    ways = [
+        (_products, [batch], kernels),
+        (_products_turned, [batch], turned),
+        (_products_turned, [batch[half:], batch[:half]] if half else [batch], turned),
     ]
     found = []
-    for way, operands in ways:
-        loop = compiled(backend, lambda *given, way=way: _repeat(way, loops, given))
-        found.append(samples(backend, partial(loop, *operands), loops))
+    for way, batches, laid in ways:
+        repeat = partial(_repeat_products, way, loops)
+        loop = compiled(backend, lambda *given, repeat=repeat: repeat(*given))
+        found.append(samples(backend, partial(loop, batches, laid), loops))
     return min(found, key=statistics.median)
 
 
@@ -232,13 +234,6 @@ def _products_turned(batch: Any, *kernels: Any) -> tuple[Any, ...]:
     return _products(batch, *kernels, turned=True)
 
 
-def _products_in_halves(batch: Any, *kernels: Any) -> tuple[Any, ...]:
-    """The same in two halves of the batch, which do not need each other."""
-    half = batch.shape[0] // 2
-    parts = [_products_turned(rows, *kernels) for rows in (batch[:half], batch[half:])]
-    return tuple(first + second for first, second in zip(*parts, strict=True))
-
-
 def _adam_step(values: Any, gradients: Any, first: Any, second: Any) -> tuple[Any, ...]:
     """Adam's update without bias correction (Kingma & Ba 2015, algorithm 1)."""
     first = 0.9 * first + 0.1 * gradients
@@ -248,19 +243,35 @@ def _adam_step(values: Any, gradients: Any, first: Any, second: Any) -> tuple[An
 
 
 def _repeat(step: Call, loops: int, operands: Sequence[Any]) -> Any:
-    """Run a step in a compiled loop whose every turn needs the one before."""
-    if step is _adam_step:
-        return keras.ops.fori_loop(0, loops, lambda _, carried: tuple(step(*carried)), operands)
-    # A turn changes one number of the batch or of the first kernel, whichever is the smaller to
-    # copy, by the products of the turn before: so none of them is left out.
-    changed = min((0, 1), key=lambda place: np.prod(operands[place].shape))
+    """Run a step, whose results are its next operands, in a compiled loop."""
+    return keras.ops.fori_loop(0, loops, lambda _, carried: tuple(step(*carried)), tuple(operands))
 
-    def turn(_: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
-        given = list(carried[: len(operands)])
-        gradients = step(*given)
-        moved = given[changed][:1, :1] + TINY * gradients[0][:1, :1]
-        given[changed] = keras.ops.slice_update(given[changed], (0, 0), moved)
-        return (*given, *gradients)
 
-    results = [keras.ops.zeros_like(kernel) for kernel in operands[1:]]
-    return keras.ops.fori_loop(0, loops, turn, (*operands, *results))
+def _repeat_products(
+    products: Call, loops: int, batches: Sequence[Any], kernels: Sequence[Any]
+) -> Any:
+    """Run the products of each batch in a compiled loop whose every turn needs the one before.
+
+    A turn changes one number of each batch, or of the first kernel where that
+    is smaller to copy, by the products of the turn before: so none is left out.
+    """
+    count = len(batches)
+    by_batch = np.prod(batches[0].shape) <= np.prod(kernels[0].shape)
+
+    def turn(*carried: Any) -> tuple[Any, ...]:
+        rows, laid = list(carried[:count]), list(carried[count : count + len(kernels)])
+        gradients = [products(batch, *laid) for batch in rows]
+        if by_batch:
+            rows = [_nudged(batch, *found) for batch, found in zip(rows, gradients, strict=True)]
+        else:
+            laid[0] = _nudged(laid[0], *(found[0] for found in gradients))
+        return (*rows, *laid, *itertools.chain(*gradients))
+
+    results = [keras.ops.zeros_like(kernel) for kernel in kernels] * count
+    return _repeat(turn, loops, [*batches, *kernels, *results])
+
+
+def _nudged(operand: Any, *gradients: Any) -> Any:
+    """The operand with its first number changed by a trifle that each of the gradients sets."""
+    moved = operand[:1, :1] + TINY * sum(gradient[:1, :1] for gradient in gradients)
+    return keras.ops.slice_update(operand, (0, 0), moved)
