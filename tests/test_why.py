@@ -88,6 +88,9 @@ def test_the_ceiling_is_the_lower_of_arithmetic_and_memory(trials):
     memory_bound = flops / moved * 1e9
     assert table.loc[4, "share"] == pytest.approx(flops / (STEP / 1e6) / memory_bound)
     assert "of the ceiling at width 4" in roofline_sentences(table.reset_index())
+    assert "More than 100%" not in roofline_sentences(table.assign(share=0.98).reset_index())
+    over = table.assign(share=1.02).reset_index()
+    assert roofline_sentences(over).endswith("slower while its ceiling was measured.")
 
 
 def test_alt_texts_state_the_finding(trials, recorded):

@@ -135,4 +135,8 @@ def roofline_sentences(table: pd.DataFrame) -> str:
             f"({high['flops_per_second'] / 1e9:,.3g} of {high['ceiling_flops'] / 1e9:,.3g} GFLOP/s "
             "that the matrix products alone reach)."
         )
+    if (table["share"] > 1).any():
+        lines.append(
+            "\nMore than 100% means that the machine was slower while its ceiling was measured."
+        )
     return "\n".join(lines)
