@@ -67,7 +67,7 @@ def test_no_other_device_passes(name):
 def test_tuned_sets_what_the_protocol_decides():
     settings = parse_parameters(GOOD | {"protocol": "tuned"}).settings
     assert settings == Settings(
-        protocol="tuned", steps_per_execution=422, jit_compile=True, data="device", revision=2
+        protocol="tuned", steps_per_execution=422, jit_compile=True, data="device", revision=3
     )
 
 

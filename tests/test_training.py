@@ -20,6 +20,7 @@ from crossover.training.model import build_model  # noqa: E402
 from crossover.training.parameters import protocol_settings  # noqa: E402
 from crossover.training.published_training import fit_published  # noqa: E402
 from crossover.training.tuned import fit_tuned  # noqa: E402
+from crossover.training.tuned_tensorflow import WIDTHS_IN_HALVES  # noqa: E402
 
 PUBLISHED_PARAMETERS = {
     4: 3230, 8: 6514, 16: 13274, 32: 27562, 64: 59210,
@@ -95,18 +96,20 @@ def numpy_epoch(weights, images, labels, batch_size, rate):
     return weights
 
 
+@pytest.mark.parametrize("width", [16, 32])
 @pytest.mark.parametrize("batch_size", [30, 32, 75, 128, 300])
-def test_tuned_training_is_gradient_descent(batch_size):
+def test_tuned_training_is_gradient_descent(batch_size, width):
     """Without dropout and with SGD, an epoch has one right answer; so has its order.
 
     The batch sizes give an even and an odd number of steps, with and without a last batch
-    that has to be filled up, and a single step.
+    that has to be filled up, and a single step; the widths, a batch in whole and in halves.
     """
+    assert (width in WIDTHS_IN_HALVES) == (width == 32)
     images, labels = first_images(300)
     learning = {"dropout": 0.0, "optimizer": "sgd", "learning_rate": 0.1, "batch_size": batch_size}
     settings = Settings(protocol="tuned", epochs=1, validation_split=0.0, **learning)
     keras.utils.set_random_seed(1)
-    model = build_model(16, settings)
+    model = build_model(width, settings)
     order = np.random.default_rng(7).permutation(300)
     # The tuned model keeps its kernels as (units, inputs), NumPy's epoch as (inputs, units).
     before = [weights.T for weights in model.get_weights()]

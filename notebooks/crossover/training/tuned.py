@@ -1,10 +1,9 @@
 """The tuned protocol: whole epochs compiled into one call, the data on the device.
 
 The learning problem is the published one: same model, batch size, shuffling,
-dropout, optimizer and validation split. Pixels stay bytes on the device and
-are scaled when a batch is read; the training set is put into the epoch's
-order once, so that each batch is a contiguous slice. The last batch is filled
-up with images that count for nothing, so that one compiled step serves all.
+dropout, optimizer and validation split. Pixels stay bytes on the device; a
+step reads the rows of its batch and scales them. The last batch is filled up
+with images that count for nothing, so that one compiled step serves all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tuned protocol on JAX: an epoch is one ``lax.scan`` over batches of the shuffled bytes."""
+"""The tuned protocol on JAX: an epoch is one ``lax.scan`` over the row numbers of its batches."""
 
 from __future__ import annotations
 
@@ -77,22 +77,23 @@ def _compile_epoch(model: keras.Model, order: Order) -> Any:
 
     gradient = jax.grad(loss, has_aux=True)
 
-    def step(state: State, batch: tuple[jax.Array, ...]) -> tuple[State, Sums]:
-        weights, others, optimizer = state
-        gradients, (sums, others) = gradient(weights, others, batch)
-        weights, optimizer = model.optimizer.stateless_apply(optimizer, gradients, weights)
-        return (weights, others, optimizer), sums
-
     def epoch(
         state: State, images: jax.Array, labels: jax.Array, rows: jax.Array
     ) -> tuple[State, dict[str, jax.Array]]:
-        arrays = images[rows], labels[rows], jnp.arange(len(rows)) < trained
-        batches = tuple(array.reshape(-1, size, *array.shape[1:]) for array in arrays)
-        state, each = jax.lax.scan(step, state, batches)
+        def step(state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, Sums]:
+            (weights, others, optimizer), (read, counted) = state, batch
+            known = images[read], labels[read], counted
+            gradients, (sums, others) = gradient(weights, others, known)
+            weights, optimizer = model.optimizer.stateless_apply(optimizer, gradients, weights)
+            return (weights, others, optimizer), sums
+
+        counted = jnp.arange(len(rows)) < trained
+        state, each = jax.lax.scan(step, state, (rows.reshape(-1, size), counted.reshape(-1, size)))
         found, hits = (values.sum() for values in each)
         logs = {"loss": found / trained, "accuracy": hits / trained}
         if order.held_out:
-            outputs, _ = logits.stateless_call(*state[:2], scaled(images[trained:]))
+            held_out = scaled(images[trained:])
+            outputs, _ = logits.stateless_call(*state[:2], held_out, training=False)
             found, hits = loss_and_hits(outputs, labels[trained:])
             logs |= {"val_loss": found / order.held_out, "val_accuracy": hits / order.held_out}
         return state, logs

@@ -17,7 +17,9 @@ from crossover.training.tuned import Order, logits_of, loss_and_hits, scaled
 # On a CPU TensorFlow's XLA runs independent products side by side, but gains little from splitting
 # one small product over the cores: at these widths a batch is trained in two halves, whose
 # gradients are added. Below, a half is too little work; above, a product is split well.
-WIDTHS_IN_HALVES = range(16, 257)
+WIDTHS_IN_HALVES = range(32, 129)
+
+Sums = tuple[tf.Tensor, tf.Tensor]
 
 
 class TunedTraining:
@@ -62,32 +64,30 @@ def _compile_epoch(model: keras.Model, order: Order, place: str) -> Any:
     size, trained = order.batch_size, order.trained
     halves = _halves(model.layers[0].units, size, place)
 
-    def step(images: tf.Tensor, labels: tf.Tensor, start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        counted = tf.range(size) < trained - start
+    def step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, left: tf.Tensor) -> Sums:
+        counted = tf.range(size) < left
         loss, hits = tf.constant(0.0), tf.constant(0.0)
         with tf.GradientTape() as tape:
-            for rows in halves:
-                outputs = logits(scaled(images[rows]), training=True)
-                added = loss_and_hits(outputs, labels[rows], counted[rows])
+            for half in halves:
+                outputs = logits(scaled(tf.gather(images, rows[half])), training=True)
+                added = loss_and_hits(outputs, tf.gather(labels, rows[half]), counted[half])
                 loss, hits = loss + added[0], hits + added[1]
-            mean = loss / tf.minimum(float(size), tf.cast(trained - start, tf.float32))
+            mean = loss / tf.minimum(float(size), tf.cast(left, tf.float32))
         optimizer.apply(tape.gradient(mean, model.trainable_variables))
         return loss, hits
 
     @tf.function(jit_compile=True, autograph=False)
     def epoch(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        shuffled = tf.gather(images, rows), tf.gather(labels, rows)
-
         def turn(start: tf.Tensor, loss: tf.Tensor, hits: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            batch = tf.slice(shuffled[0], [start, 0], [size, images.shape[1]])
-            added = step(batch, tf.slice(shuffled[1], [start], [size]), start)
+            added = step(images, labels, tf.slice(rows, [start], [size]), trained - start)
             return start + size, loss + added[0], hits + added[1]
 
         begin = (tf.constant(0), tf.constant(0.0), tf.constant(0.0))
         _, loss, hits = tf.while_loop(lambda start, *_: start < trained, turn, begin)
         logs = {"loss": loss / trained, "accuracy": hits / trained}
         if order.held_out:
-            loss, hits = loss_and_hits(logits(scaled(images[trained:])), labels[trained:])
+            outputs = logits(scaled(images[trained:]), training=False)
+            loss, hits = loss_and_hits(outputs, labels[trained:])
             logs |= {"val_loss": loss / order.held_out, "val_accuracy": hits / order.held_out}
         return logs
 
