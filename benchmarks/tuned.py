@@ -158,7 +158,7 @@ def compare(width: int) -> dict[str, Any]:
     for round_ in range(ROUNDS_NARROW if width <= NARROW else ROUNDS):
         for name, way in ways if round_ % 2 else ways[::-1]:
             seconds[name].append(way())
-        if round_ < ROUNDS:
+        if round_ < ROUNDS:  # Compiling the products' loops takes longer than the round.
             seconds["products"].append(measure_width("tensorflow", width, BATCH).products_seconds)
     scan.stop()
     tuned = np.array(seconds["tuned"])
