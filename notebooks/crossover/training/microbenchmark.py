@@ -181,10 +181,11 @@ def _fastest_products(
     """
     turned = [keras.ops.transpose(kernel) for kernel in kernels]
     half = batch.shape[0] // 2
+    turned_products = partial(_products, turned=True)
     ways = [
         (_products, [batch], kernels),
-        (_products_turned, [batch], turned),
-        (_products_turned, [batch[half:], batch[:half]] if half else [batch], turned),
+        (turned_products, [batch], turned),
+        (turned_products, [batch[half:], batch[:half]] if half else [batch], turned),
     ]
     found = []
     for way, batches, laid in ways:
@@ -227,11 +228,6 @@ def _products(batch: Any, *kernels: Any, turned: bool = False) -> tuple[Any, ...
         if kernel is not kernels[0]:
             down = matmul(down, kernel if turned else transpose(kernel))
     return tuple(gradients[::-1])
-
-
-def _products_turned(batch: Any, *kernels: Any) -> tuple[Any, ...]:
-    """The same with kernels as (units, inputs)."""
-    return _products(batch, *kernels, turned=True)
 
 
 def _adam_step(values: Any, gradients: Any, first: Any, second: Any) -> tuple[Any, ...]:
