@@ -181,7 +181,7 @@ def _fastest_products(
     """
     turned = [keras.ops.transpose(kernel) for kernel in kernels]
     half = batch.shape[0] // 2
-    turned_products = partial(_products, turned=True)
+    turned_products: Call = partial(_products, turned=True)
     ways = [
         (_products, [batch], kernels),
         (turned_products, [batch], turned),
