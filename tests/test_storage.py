@@ -180,6 +180,7 @@ def test_the_frame_has_one_row_a_trial():
     frame = to_frame([make_record(width=4), make_record(width=8, test_accuracy=None)], "box")
     assert frame["width"].tolist() == [4, 8]
     assert frame["steps"].tolist() == [422, 422]
+    assert frame["evaluated"].tolist() == [6_000, 6_000]
     assert frame["accuracy"].isna().tolist() == [False, True]
     assert to_frame([], "box").empty
 

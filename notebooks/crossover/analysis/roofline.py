@@ -8,7 +8,7 @@ import pandas as pd
 
 from crossover.records.frame import groups
 from crossover.records.limits import Limits
-from crossover.training.step import product_flops, step_bytes
+from crossover.training.step import evaluation_flops, product_flops, step_bytes
 
 COLUMNS = [
     "protocol", "device", "width", "flops", "bytes", "intensity", "flops_per_second",
@@ -31,10 +31,11 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
     DataFrame
         One row for each protocol, device and width with limits: ``flops`` and
         ``bytes`` of a step, ``intensity`` (FLOP/byte), ``flops_per_second``
-        and ``bytes_per_second`` achieved, ``ceiling_flops`` (matrix products
-        of the same shapes), ``ceiling_bytes`` (the device's memory) and
-        ``share``, the achieved part of the lower ceiling (Williams, Waterman &
-        Patterson 2009): min(ceiling_flops, intensity · ceiling_bytes).
+        and ``bytes_per_second`` achieved (the products that evaluate the
+        images held out count), ``ceiling_flops`` (matrix products of the same
+        shapes), ``ceiling_bytes`` (the device's memory) and ``share``, the
+        achieved part of the lower ceiling (Williams, Waterman & Patterson
+        2009): min(ceiling_flops, intensity · ceiling_bytes).
     """
     by_device = {(found.backend, found.device): found for found in limits}
     keys = ["backend", "protocol", "device", "width"]
@@ -47,6 +48,8 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
             continue
         batch_size = int(cell["batch_size"].iloc[0])
         flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
+        evaluated = evaluation_flops(width, int(cell["evaluated"].iloc[0]))
+        rate = (flops + evaluated / int(cell["steps"].iloc[0])) / seconds
         reached = min(parts.flops_per_second, flops / moved * known.memory_bytes_per_second)
         rows.append(
             {
@@ -56,11 +59,11 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
                 "flops": flops,
                 "bytes": moved,
                 "intensity": flops / moved,
-                "flops_per_second": flops / seconds,
+                "flops_per_second": rate,
                 "bytes_per_second": moved / seconds,
                 "ceiling_flops": parts.flops_per_second,
                 "ceiling_bytes": known.memory_bytes_per_second,
-                "share": flops / seconds / reached,
+                "share": rate / reached,
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from crossover.records.record import Machine, Record, printable
-from crossover.training.parameters import steps_per_epoch
+from crossover.training.parameters import TRAIN_IMAGES, steps_per_epoch, trained_images
 
 COLUMNS = [
     "machine", "backend", "protocol", "device", "width", "parameters", "repeat",
-    "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "batch_size",
+    "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "evaluated", "batch_size",
     "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest", "threads",
     "cpu_joules", "card_joules",
 ]  # fmt: skip
@@ -34,7 +34,8 @@ class MixedTrialsError(ValueError):
 def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     """One row a trial, under the machine's name; see ``COLUMNS``.
 
-    ``steps`` counts the optimizer steps of an epoch; ``cpu_joules`` and
+    ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the
+    images held out that are evaluated after them; ``cpu_joules`` and
     ``card_joules`` are what the CPU and the GPU's card used during the fit;
     seconds, accuracy, shares and joules are NaN where unknown.
     """
@@ -57,6 +58,9 @@ def _row(record: Record, machine: str) -> dict[str, Any]:
         "accuracy": record.test_accuracy,
         "epochs": settings.epochs,
         "steps": steps_per_epoch(settings.batch_size, settings.validation_split),
+        "evaluated": (
+            TRAIN_IMAGES - trained_images(settings.validation_split) if settings.validation else 0
+        ),
         "batch_size": settings.batch_size,
         "steal_fraction": record.conditions.steal_fraction,
         "foreign_fraction": record.conditions.foreign_fraction,

@@ -120,7 +120,12 @@ def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
 
 def steps_per_epoch(batch_size: int, validation_split: float) -> int:
     """Optimizer steps an epoch; the last batch may be smaller."""
-    return -(-int(TRAIN_IMAGES * (1 - validation_split)) // batch_size)
+    return -(-trained_images(validation_split) // batch_size)
+
+
+def trained_images(validation_split: float) -> int:
+    """Images trained on; the others are held out."""
+    return int(TRAIN_IMAGES * (1 - validation_split))
 
 
 def check_parameters(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> SweepParameters:
@@ -182,7 +187,7 @@ def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
         _ = parameters.settings
     except ValidationError as error:
         raise _sentence(error, given) from None
-    trained = int(TRAIN_IMAGES * (1 - parameters.validation_split))
+    trained = trained_images(parameters.validation_split)
     if parameters.batch_size > trained:
         raise ParameterError(
             f"parameter 'batch_size' is {parameters.batch_size}: "

@@ -21,6 +21,11 @@ def product_flops(width: int, batch_size: int) -> int:
     return 2 * batch_size * (2 * first + 3 * later)
 
 
+def evaluation_flops(width: int, images: int) -> int:
+    """Floating-point operations of the products that evaluate ``images`` images: forward only."""
+    return 2 * images * (IMAGE_PIXELS * width + 2 * width * width + CLASSES * width)
+
+
 def step_bytes(width: int, batch_size: int) -> int:
     """The least bytes that a step moves: its batch once, its parameters' passes.
 
