@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from crossover.records.record import Machine, Record, printable
-from crossover.training.parameters import TRAIN_IMAGES, steps_per_epoch, trained_images
+from crossover.training.mnist import TRAIN_IMAGES
+from crossover.training.parameters import steps_per_epoch, trained_images
 
 COLUMNS = [
     "machine", "backend", "protocol", "device", "width", "parameters", "repeat",
