@@ -32,7 +32,8 @@ FAULTS = PROJECT / "docs" / "faults.md"
 SEED = int(os.environ.get("CROSSOVER_KILL_SEED", "7"))
 KILLS = 20
 MOST_SECONDS = 30  # before a kill, on a machine that others slow down
-TINY = ["WIDTHS=4 5 6 7 8 9", "EPOCHS=1", "PROTOCOLS=published", "DEVICES=cpu", "REPEATS=2"]
+WIDTHS = "4 5 6 7 8 9"
+TINY = [f"WIDTHS={WIDTHS}", "EPOCHS=1", "PROTOCOLS=published", "DEVICES=cpu", "REPEATS=2"]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
@@ -114,7 +115,7 @@ def sweep_undisturbed(folder):
     for repeat in (1, 2):
         done = papermill(
             "train.ipynb", folder / f"{repeat}.ipynb",
-            widths="4 5 6 7 8 9", epochs=1, repeat=repeat, output=folder / "trials",
+            widths=WIDTHS, epochs=1, repeat=repeat, output=folder / "trials",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     return min(path.stat().st_mtime for path in (folder / "trials").iterdir()) - started
