@@ -1,20 +1,36 @@
 """The study against the clock: what is worth most first, and nothing finished is lost."""
 
+import re
+
 import psutil
 import pytest
 
 from conftest import make_record
 from crossover.analysis.ablations import CHANGES
+from crossover.paths import PROJECT
 from crossover.records.storage import read_records, write_record
 from crossover.study.jobs import START_SECONDS, expected, jobs
-from crossover.study.offline import Clock, run_job, run_study
-from crossover.study.study import study_from
+from crossover.study.offline import Clock, main, run_job, run_study
+from crossover.study.study import present_devices, study_from
 from crossover.training.parameters import protocol_settings
 
 
 def study(folder, **changes):
     given = {"folder": str(folder), "widths": "4", "devices": "cpu", "protocols": "published"}
     return study_from(given | {"epochs": 1} | changes)
+
+
+def test_the_readmes_command_plans_the_published_widths(tmp_path, capsys):
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    options = re.search(r"offline_study.py run WHEELS OUT ([^`]*)`", text)[1].split()
+    assert main([str(tmp_path / "study"), "--seconds=1", *options]) == 1
+    out = capsys.readouterr().out.splitlines()
+    # Three repeats of both protocols, the limits, and the ablations: JAX has XLA always on.
+    each = 3 * 2 + 1 + len(CHANGES) - 1
+    assert out[0] == f"Study: {each * len(present_devices())} notebooks to execute in 0:01"
+    assert out[-1].startswith("0 trials recorded, ")
+    left_out = (tmp_path / "study" / "left-out.txt").read_text()
+    assert "published-cpu-r1-w4_8_16_32_64_128_256_512_1024-" in left_out
 
 
 def test_the_clock_counts_down_to_zero():

@@ -14,8 +14,9 @@ from crossover.files import write_text
 from crossover.paths import NOTEBOOKS
 from crossover.records.storage import read_records
 from crossover.study.jobs import START_SECONDS, Job, expected, jobs
-from crossover.study.study import Study, study_from
+from crossover.study.study import PUBLISHED_WIDTHS, Study, study_from
 from crossover.training.progress import clock_text
+from crossover.words import counted
 
 INTERRUPT_SECONDS = 10.0
 
@@ -85,16 +86,18 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="of the trials and executed notebooks")
     parser.add_argument("--seconds", type=float, default=540.0, help="the deadline")
-    for name in ("backend", "devices", "protocols", "widths", "repeats", "epochs"):
+    for name in ("backend", "devices", "protocols", "widths"):
         parser.add_argument(f"--{name}")
-    given = vars(parser.parse_args(words))
+    for name in ("repeats", "epochs"):
+        parser.add_argument(f"--{name}", type=int)
+    given = {name: value for name, value in vars(parser.parse_args(words)).items() if value}
     clock = Clock(given.pop("seconds"))
-    numbers = {name: int(given[name]) for name in ("repeats", "epochs") if given[name]}
-    study = study_from({"widths": "4 8 16 32 64 128 256 512 1024"} | given | numbers)
-    say(f"Study: {len(jobs(study))} notebooks to execute in {clock_text(clock.left)}")
+    study = study_from({"widths": PUBLISHED_WIDTHS} | given)
+    count = counted(len(jobs(study)), "notebook")
+    say(f"Study: {count} to execute in {clock_text(clock.left)}")
     left_out = run_study(study, clock, say)
     recorded = len(read_records(study.trials).records)
-    say(f"{recorded} trials recorded, {clock_text(clock.left)} left")
+    say(f"{counted(recorded, 'trial')} recorded, {clock_text(clock.left)} left")
     write_text(Path(study.folder) / "left-out.txt", "".join(f"{name}\n" for name in left_out))
     return 1 if left_out else 0
 

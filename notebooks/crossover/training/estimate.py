@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -15,28 +17,49 @@ from crossover.records.reference import read_reference, reference_paths
 
 PUBLISHED_EPOCHS, PUBLISHED_BATCH_SIZE = 10, 128
 
-Curve = tuple[Device, Protocol, Backend]
-Logarithms = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+Floats = npt.NDArray[np.float64]
+Key = tuple[Device, Protocol, Backend]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What trials of one kind take, over ascending logarithms of their parameters.
+
+    ``starts`` are the seconds of a fit beyond its epochs (tracing, compiling),
+    ``epochs`` the logarithms of the seconds of a later epoch at batch size 128;
+    shape (sizes,) each.
+    """
+
+    sizes: Floats
+    starts: Floats
+    epochs: Floats
+
+    def at(self, parameters: int) -> tuple[float, float]:
+        """Seconds of the start and of an epoch at a size, interpolated in logarithms."""
+        size = np.log(parameters)
+        start = np.interp(size, self.sizes, self.starts)
+        return float(start), float(np.exp(np.interp(size, self.sizes, self.epochs)))
 
 
 class Estimate:
     """Seconds that trials will take, from a machine's trials or the references.
 
     Trials of the same protocol, backend and device are interpolated in the
-    logarithms of parameters and seconds and scaled by epochs and batch size.
-    Without any, the recorded references stand in, or else the published table:
-    right to a factor of a few.
+    logarithms of parameters and seconds; their epochs are scaled by number and
+    batch size, what comes before the second epoch is paid once. Without any,
+    the recorded references stand in, or else the published table: right to a
+    factor of a few.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self._curves = _curves(records)
+        self._curves = _curves(records, _recorded())
 
     def seconds(self, settings: Settings, device: Device, width: int) -> float:
         """Seconds of one trial's fit."""
-        curve = (device, settings.protocol, settings.backend)
-        sizes, seconds = self._curves.get(curve) or _recorded().get(curve) or _published(device)
-        guess = np.exp(np.interp(np.log(parameter_count(width)), sizes, seconds))
-        return float(guess / _scale(settings))
+        key = (device, settings.protocol, settings.backend)
+        curve = self._curves.get(key) or _recorded().get(key) or _published(device)
+        start, epoch = curve.at(parameter_count(width))
+        return start + settings.epochs * epoch * PUBLISHED_BATCH_SIZE / settings.batch_size
 
 
 def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int) -> list[list[int]]:
@@ -54,37 +77,45 @@ def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int)
     return [sorted(group) for group in groups]
 
 
-def _scale(settings: Settings) -> float:
-    """Factor from a trial's seconds to those of ten epochs at batch size 128."""
-    return PUBLISHED_EPOCHS / settings.epochs * settings.batch_size / PUBLISHED_BATCH_SIZE
-
-
-def _logarithms(known: dict[int, float]) -> Logarithms:
-    """Logarithms of ascending parameters and of their seconds, shape (sizes,) each."""
-    sizes = sorted(known)
-    return np.log(np.array(sizes, dtype=float)), np.log([known[size] for size in sizes])
-
-
-def _curves(records: Iterable[Record]) -> dict[Curve, Logarithms]:
-    """The medians of the trials of each curve, scaled to the published study's settings."""
-    known: dict[Curve, dict[int, list[float]]] = {}
+def _curves(records: Iterable[Record], known: Mapping[Key, Curve]) -> dict[Key, Curve]:
+    """The medians of the trials of each kind; ``known`` splits fits of a single epoch."""
+    found: dict[Key, dict[int, list[tuple[float, float]]]] = {}
     for record in records:
         settings = record.settings
-        curve = known.setdefault((record.device, settings.protocol, settings.backend), {})
-        curve.setdefault(record.parameters, []).append(record.phases.fit * _scale(settings))
-    return {
-        curve: _logarithms({size: float(np.median(each)) for size, each in sizes.items()})
-        for curve, sizes in known.items()
-    }
+        key = (record.device, settings.protocol, settings.backend)
+        parts = _parts(record, known.get(key))
+        found.setdefault(key, {}).setdefault(record.parameters, []).append(parts)
+    return {key: _curve(sizes) for key, sizes in found.items()}
+
+
+def _parts(record: Record, known: Curve | None) -> tuple[float, float]:
+    """Seconds of a trial's start, and of an epoch at the published batch size."""
+    settings, fit = record.settings, record.phases.fit
+    batches = settings.batch_size / PUBLISHED_BATCH_SIZE
+    later = record.phases.epochs[1:]
+    if later:
+        epoch = min(statistics.fmean(later), fit / settings.epochs)
+        return fit - settings.epochs * epoch, epoch * batches
+    # What a single epoch spent on its start only longer trials tell.
+    start, epoch = known.at(record.parameters) if known else (0.0, 1.0)
+    share = epoch / batches / (start + epoch / batches)
+    return fit * (1 - share), fit * share * batches
+
+
+def _curve(sizes: Mapping[int, list[tuple[float, float]]]) -> Curve:
+    ordered = sorted(sizes)
+    starts, epochs = np.array([np.median(sizes[size], axis=0) for size in ordered]).T
+    return Curve(np.log(np.array(ordered, dtype=np.float64)), starts, np.log(epochs))
 
 
 @cache
-def _recorded() -> dict[Curve, Logarithms]:
+def _recorded() -> dict[Key, Curve]:
     records = (record for path in reference_paths() for record in read_reference(path).records)
-    return _curves(record for record in records if record.settings.epochs == PUBLISHED_EPOCHS)
+    return _curves((r for r in records if r.settings.epochs == PUBLISHED_EPOCHS), {})
 
 
 @cache
-def _published(device: Device) -> Logarithms:
+def _published(device: Device) -> Curve:
     table = read_table(PUBLISHED)
-    return _logarithms(dict(zip(table["parameters"], table[f"{device}_seconds"], strict=True)))
+    fits = dict(zip(table["parameters"], table[f"{device}_seconds"], strict=True))
+    return _curve({size: [(0.0, seconds / PUBLISHED_EPOCHS)] for size, seconds in fits.items()})

@@ -11,6 +11,7 @@ from crossover.records.storage import read_files, trial_name
 from crossover.training.estimate import Estimate
 from crossover.training.parameters import SweepParameters
 from crossover.training.progress import Progress, clock_text
+from crossover.words import counted
 
 
 def shuffled_widths(widths: list[int], seed: int, repeat: int) -> list[int]:
@@ -49,7 +50,8 @@ def sweep_progress(
     estimate, settings = Estimate(read_files(first).records), sweep.settings
     expected = [(width, estimate.seconds(settings, device, width)) for _, width in order]
     minutes = clock_text(sum(seconds for _, seconds in expected))
-    print(f"{len(order)} trials to train, about {minutes} (a guess until the first has ended)")
+    trials = counted(len(order), "trial")
+    print(f"{trials} to train, about {minutes} (a guess until the first has ended)")
     return Progress(expected, sweep.epochs)
 
 

@@ -1,0 +1,8 @@
+"""Words that sentences all over the project share."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things in words: '1 trial', '2 trials'."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
