@@ -256,6 +256,48 @@ def test_a_sweep_that_waits_says_so_and_gives_up_in_a_sentence(tmp_path, monkeyp
         pass
 
 
+STRANGER = 54321
+
+
+@pytest.fixture
+def strangers_lock(tmp_path, monkeypatch):
+    """A lock file of another user where this user's would be."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    monkeypatch.delenv("CROSSOVER_LOCK", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = tmp_path / f"crossover-{os.getuid()}.lock"
+    path.touch(mode=0o644)
+    os.chown(path, STRANGER, STRANGER)
+    return path
+
+
+def test_a_strangers_lock_file_is_named_and_passed_over(strangers_lock, capsys):
+    for _ in range(2):
+        with timing_lock(), pytest.raises(LockError), timing_lock(wait_seconds=0.1):
+            pass
+        said = capsys.readouterr().out.splitlines()[0]
+        name = strangers_lock.stem
+        assert said == f"The lock file {name}.lock belongs to user {STRANGER}: using {name}-2.lock."
+    assert strangers_lock.read_bytes() == b""
+
+
+def test_a_lock_that_a_stranger_holds_is_waited_for(strangers_lock, capsys):
+    gives_up = pytest.raises(LockError, match=f"user {STRANGER} and was held")
+    with FileLock(strangers_lock), gives_up, timing_lock(wait_seconds=0.1):
+        pass
+    assert f"belongs to user {STRANGER} and is held: waiting for" in capsys.readouterr().out
+    with timing_lock(wait_seconds=0.1):
+        pass
+
+
+def test_what_is_no_file_is_passed_over(strangers_lock, capsys):
+    strangers_lock.unlink()
+    os.mkfifo(strangers_lock)
+    with timing_lock(wait_seconds=0.1):
+        assert "is no regular file: using" in capsys.readouterr().out
+
+
 def needs_mount(folder, size):
     """Mount a small file system on a folder, or skip with the reason."""
     folder.mkdir(parents=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
+import itertools
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
+
+from crossover.files import regular_size
+
+if os.name == "posix":
+    import fcntl
+    import pwd
 
 LOCK_VARIABLE = "CROSSOVER_LOCK"
 WAIT_SECONDS = 6 * 3600.0
@@ -22,10 +31,69 @@ class LockError(Exception):
 
 
 def lock_path() -> Path:
-    """The lock's file: one a user, in the machine's temporary folder."""
+    """The lock's file, one a user in the machine's temporary folder.
+
+    Names that another user's file has taken are passed over, so that all
+    sweeps of one user find the same one.
+    """
+    if LOCK_VARIABLE in os.environ:
+        return Path(os.environ[LOCK_VARIABLE])
+    names = _names()
+    return next((path for path in names if not _stranger(path)), names[0])
+
+
+def _names() -> list[Path]:
+    """The default lock's file, and what stands in for it."""
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
-    default = Path(tempfile.gettempdir()) / f"crossover-{user}.lock"
-    return Path(os.environ.get(LOCK_VARIABLE, default))
+    folder = Path(tempfile.gettempdir())
+    return [folder / f"crossover-{user}{ending}.lock" for ending in ("", "-2", "-3", "-4")]
+
+
+def _stranger(path: Path) -> str:
+    """Why a file cannot be the lock; empty where it is missing or this user's own."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return ""
+    if not hasattr(os, "geteuid") or status.st_uid == os.geteuid():
+        return "" if stat.S_ISREG(status.st_mode) else "is no regular file"
+    try:
+        return f"belongs to user {pwd.getpwuid(status.st_uid).pw_name}"
+    except KeyError:
+        return f"belongs to user {status.st_uid}"
+
+
+def _held_by_stranger(path: Path) -> bool:
+    """Whether somebody holds a lock that is another user's file, as far as it can be read."""
+    try:
+        regular_size(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _pass_strangers(path: Path, wait_seconds: float) -> None:
+    """Say whose files are passed over, and wait for what is being timed under them."""
+    ends = time.monotonic() + wait_seconds
+    for passed in itertools.takewhile(lambda name: name != path, _names()):
+        said = f"The lock file {passed.name} {_stranger(passed)}"
+        if _held_by_stranger(passed):
+            print(f"{said} and is held: waiting for that sweep to end.", flush=True)
+        while _held_by_stranger(passed):
+            if time.monotonic() >= ends:
+                raise LockError(
+                    f"{said} and was held for {wait_seconds:.0f} s: wait for that sweep, or name "
+                    f"another file in {LOCK_VARIABLE}."
+                )
+            time.sleep(1.0)
+        print(f"{said}: using {path.name}.", flush=True)
 
 
 @contextmanager
@@ -42,6 +110,8 @@ def timing_lock(wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
         cannot be opened.
     """
     path = lock_path()
+    if LOCK_VARIABLE not in os.environ:
+        _pass_strangers(path, wait_seconds)
     lock = FileLock(path)
     try:
         _acquire(lock, wait_seconds)
