@@ -1,79 +1,104 @@
 # Crossover: every verb sets up what it needs and does nothing twice.
-PYTHON ?= python3
 BACKEND ?= tensorflow
 ifeq ($(filter $(BACKEND),tensorflow jax torch),)
 $(error BACKEND is '$(BACKEND)': choose tensorflow, jax or torch)
 endif
 # An environment a backend: their CUDA libraries don't mix, and none can break another's.
+ifeq ($(VENV),system)
+override VENV := .venv-system$(if $(filter-out tensorflow,$(BACKEND)),-$(BACKEND))
+else
 VENV := .venv$(if $(filter-out tensorflow,$(BACKEND)),-$(BACKEND))
+endif
 BIN := $(VENV)/bin
-# The CUDA locks (some 3 GB more) only where an NVIDIA driver is present; torch has one for both.
-LOCKS := $(if $(shell command -v nvidia-smi 2>/dev/null),tensorflow=cuda jax=jax-cuda torch=torch,\
-  tensorflow=cpu jax=jax torch=torch)
+# The CUDA locks (some 3 GB more) only where an NVIDIA driver is present and the framework is not
+# the system's; torch has one for both.
+LOCKS := $(if $(findstring -system,$(VENV)),,$(shell command -v nvidia-smi 2>/dev/null))
+LOCKS := $(if $(LOCKS),tensorflow=cuda jax=jax-cuda torch=torch,tensorflow=cpu jax=jax torch=torch)
 LOCK := $(patsubst $(BACKEND)=%,%,$(filter $(BACKEND)=%,$(LOCKS)))
 SAMPLE ?= amd-epyc-2-cores
+SOURCES := $(patsubst %,notebooks/%.ipynb,train limits summary)
 NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS
 # A misspelt setting is handed on with the others, so that it is refused and not ignored.
 GIVEN = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
-MISSPELT = $(filter-out $(NAMES) PYTHON SAMPLE NAME VENV LOCK,$(GIVEN))
-SETTINGS = $(foreach name,$(NAMES) $(MISSPELT),$(if $($(name)),"$(name)=$($(name))"))
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
+MISSPELT = $(filter-out $(NAMES) $(OTHERS),$(GIVEN))
+OTHERS := PYTHON SAMPLE NAME VENV LOCK PARAMETERS ENVIRONMENT
+# The default backend is not handed on: `partial` is about the last study's.
+ASKED = $(if $(filter file,$(origin BACKEND)),$(filter-out BACKEND,$(NAMES)),$(NAMES)) $(MISSPELT)
+SETTINGS = $(foreach name,$(ASKED),$(if $($(name)),"$(name)=$($(name))"))
+# What the user typed, for sentences that say what to type next.
+export CROSSOVER_COMMAND = make $(MAKECMDGOALS)$(foreach name,$(filter-out PYTHON,$(GIVEN)), $(name)="$(patsubst .venv-system%,system,$($(name)))")
+export PYTHON
 export PYTHONUTF8 := 1
+# What libraries write goes to the project's own folders, unless these variables say otherwise.
+OWN := $(CURDIR)/data/runs/cache
+export MPLCONFIGDIR ?= $(OWN)/matplotlib
+export IPYTHONDIR ?= $(OWN)/ipython
+export JUPYTER_RUNTIME_DIR ?= $(OWN)/jupyter
+ifeq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
+export HOME := $(CURDIR)/data/runs/home
+export PIP_NO_CACHE_DIR ?= 1
+export UV_NO_CACHE ?= 1
+endif
+# Any Python 3 can read this script, which chooses among all that there are.
+ENVIRONMENT ?= for each in $(BIN)/python python3 python3.13 python3.12 python3.11 "$$PYTHON"; do \
+  "$$each" -I -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null && \
+  exec "$$each" -I -X utf8 requirements/environment.py $(VENV) $(BACKEND) $(WANTED); done; \
+  echo "crossover: no Python 3 is on PATH: install Python 3.13, then run the same command." >&2; exit 1
 
 .DEFAULT_GOAL := help
 .PHONY: help report quick partial explain map predict lab sample test test-slurm lint format lock record audit \
-  clean clean-env
+  clean clean-env ready tested
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 	@echo "Settings of report, quick, explain, map: $(NAMES), e.g. make report REPEATS=5"
 
-report: $(VENV)/ready  ## train what is missing, merge, plot, render figures/report.html
+report: ready  ## train what is missing, merge, plot, render figures/report.html
 	@$(BIN)/python -m crossover.study report $(SETTINGS)
 
-quick: $(VENV)/ready  ## a quick look: three widths, one epoch, figures/quick/report.html
+quick: ready  ## a quick look: three widths, one epoch, figures/quick/report.html
 	@$(BIN)/python -m crossover.study quick $(SETTINGS)
 
-partial: $(VENV)/ready  ## report what is recorded so far, train nothing
+partial: ready  ## report what is recorded so far, train nothing
 	@$(BIN)/python -m crossover.study partial $(SETTINGS)
-explain: $(VENV)/ready  ## what each change of the published protocol buys (ablations), then the report
+explain: ready  ## what each change of the published protocol buys (ablations), then the report
 	@$(BIN)/python -m crossover.study explain $(SETTINGS)
 
-map: $(VENV)/ready  ## batch size x width: where the GPU pays off, then the report
+map: ready  ## batch size x width: where the GPU pays off, then the report
 	@$(BIN)/python -m crossover.study map $(SETTINGS)
 
-predict: $(VENV)/ready  ## which device for my model: make predict PARAMETERS=500000 BATCH_SIZE=128
+predict: ready  ## which device for my model: make predict PARAMETERS=500000 BATCH_SIZE=128
 	@$(BIN)/python -m crossover.report.ask PARAMETERS=$(PARAMETERS) BATCH_SIZE=$(BATCH_SIZE)
 
-lab: $(VENV)/ready  ## open the notebooks in JupyterLab, both kernels installed
+lab: ready  ## open the notebooks in JupyterLab, both kernels installed
 	@$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
-record: $(VENV)/ready  ## keep this machine's trials: make record NAME=my-box
+record: ready  ## keep this machine's trials: make record NAME=my-box
 	@$(BIN)/python -m crossover.records.reference "$(NAME)"
 
-sample: $(VENV)/ready  ## rebuild figures/reference from the tracked references
+sample: ready  ## rebuild figures/reference from the tracked references
 	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
 	  --no-progress-bar --log-level ERROR -p records ../data/reference/$(SAMPLE).jsonl \
 	  -p limits ../data/reference/$(SAMPLE) \
 	  -p figure_folder ../figures/reference -p table_folder ../figures/reference 2>/dev/null
 	@$(BIN)/python -m crossover.report.render data/runs/sample.ipynb figures/reference/report.html
 
-test: $(VENV)/tested lint  ## run the tests
+test: tested lint  ## run the tests
 	@$(BIN)/python -m pytest
 
-test-slurm: $(VENV)/tested  ## run a study through a real SLURM on this machine (root, Debian's slurm-wlm and munge)
+test-slurm: tested  ## run a study through a real SLURM on this machine (root, Debian's slurm-wlm and munge)
 	@$(BIN)/python -m pytest -m slurm -s tests/test_slurm.py
 
-lint: $(VENV)/tested  ## check style, types and stripped notebooks
+lint: tested  ## check style, types and stripped notebooks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id --verify $(SOURCES)
 
-format: $(VENV)/tested  ## format the code, strip the notebooks
+format: tested  ## format the code, strip the notebooks
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
-	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id $(SOURCES)
 
-audit: $(VENV)/tested  ## look the locked packages up in the vulnerability database (needs a network)
+audit: tested  ## look the locked packages up in the vulnerability database (needs a network)
 	@found=$$($(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off \
 	  --requirement requirements/$(LOCK).txt 2>&1); code=$$?; case "$$found" in \
 	  *"Could not connect"*|*requests.exceptions*|*ServiceError*) \
@@ -88,24 +113,14 @@ lock:  ## resolve the locks anew (needs uv)
 
 clean:  ## remove this machine's reports and executed notebooks; trials stay
 	@rm -rf figures/*.* figures/quick data/summary.csv data/crossover.csv data/runs/*/notebooks data/runs/*/logs
+	@echo "Removed this machine's reports and executed notebooks; the trials in data/runs stay."
 
 clean-env:  ## remove the environment (of BACKEND)
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(VENV).before
+	@echo "Removed $(VENV); the next verb makes it anew."
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	  { echo "Crossover needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Creating the environment in $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
-
-$(VENV)/ready: requirements/$(LOCK).txt pyproject.toml | $(VENV)/bin/python
-	@echo "Installing the locked packages ($(LOCK)); this takes a few minutes once"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/$(LOCK).txt
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
-	@$(BIN)/python -m crossover.kernels
-	@touch $@
-
-$(VENV)/tested: requirements/test.txt | $(VENV)/ready
-	@echo "Installing the locked test packages"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/test.txt
-	@touch $@
+# A tenth of a second where the environment is whole.
+ready: WANTED := $(LOCK)
+tested: WANTED := $(LOCK) test
+ready tested:
+	@$(ENVIRONMENT)

@@ -128,10 +128,10 @@ def test_a_broken_configuration_is_refused(name, tmp_path, monkeypatch, capsys):
 SUMMARY = {
     "records": "r", "backend": "tensorflow", "protocols": [], "devices": [], "widths": [4],
     "repeats": 1, "epochs": 10, "batch_size": 128, "threads": None, "figure_folder": "f",
-    "table_folder": "t", "quick": False,
+    "table_folder": "t", "limits": "l", "quick": False,
 }  # fmt: skip
 WRONG_SUMMARY = [
-    ("records", ""), ("records", None), ("backend", "mxnet"), ("protocols", "fast"),
+    ("records", ""), ("records", 3), ("backend", "mxnet"), ("protocols", "fast"),
     ("devices", "tpu"), ("widths", "4 x"), ("widths", [0]), ("repeats", 0), ("epochs", "10"),
     ("epochs", 0), ("batch_size", 1.5), ("threads", 0), ("figure_folder", 3), ("table_folder", ""),
     ("quick", "yes"), ("quick", 1),
@@ -418,20 +418,26 @@ PYTHONS = {"3.10": (3, 10, 12), "3.14": (3, 14, 0), "2.7": (2, 7, 18), "missing"
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
 @pytest.mark.parametrize("version", PYTHONS)
 def test_make_refuses_another_python(version, tmp_path):
-    for name in ("Makefile", "pyproject.toml", "requirements/cpu.txt", "requirements/cuda.txt"):
+    for name in ("Makefile", "pyproject.toml", "requirements/environment.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, tmp_path / name)
     python = tmp_path / "python"
     if PYTHONS[version] is not None:  # A Python that gives itself out for another version.
         pretend = f"import sys; sys.version_info = {PYTHONS[version]}; exec(sys.argv[1])"
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{pretend}" "$2"\n')
+        python.write_text(
+            f'#!/bin/sh\nfor code; do :; done\nexec "{sys.executable}" -c "{pretend}" "$code"\n'
+        )
         python.chmod(python.stat().st_mode | stat.S_IXUSR)
     done = subprocess.run(
-        ["make", "report", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True,
+        ["make", "report", "WIDTHS=4 8", f"PYTHON={python}"], cwd=tmp_path,
+        capture_output=True, text=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
     )  # fmt: skip
     assert done.returncode != 0
-    assert "Crossover needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 report" in done.stdout
+    found = "does not run" if PYTHONS[version] is None else f"is {version}"
+    sentence, _ = done.stderr.splitlines()  # The other one is make's own.
+    assert f"needs Python 3.11, 3.12 or 3.13; PYTHON={python} {found}. Get one with" in sentence
+    assert sentence.endswith('make report WIDTHS="4 8" PYTHON=/path/to/python3.13')
     assert not (tmp_path / ".venv").exists()
 
 

@@ -1,0 +1,508 @@
+"""Make the environment of a backend from the locks beside this file, or find it whole.
+
+    python3 requirements/environment.py VENV BACKEND LOCK [LOCK ...]
+
+`make` calls it before every verb. An environment is whole when its file `ready`, written when all
+of it had worked, names this folder, its Python and these locks; anything else is made anew. Any
+Python from 3.7 on reads this file, which needs the standard library only.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).resolve().parent
+PROJECT = REQUIREMENTS.parent
+LOG = PROJECT / "data" / "runs" / "environment.log"
+SUPPORTED = ("3.13", "3.12", "3.11")
+# The command that the user typed, for sentences that say what to type next.
+COMMAND = os.environ.get("CROSSOVER_COMMAND") or "make report"
+FACTS = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
+# What a framework of the system's is used with: itself and all that it needs, but Keras, which
+# the project pins.
+KEPT = """
+import importlib.metadata as m, re, sys
+left, kept = m.packages_distributions().get(sys.argv[1], []), set()
+while left:
+    name = re.sub("[-_.]+", "-", left.pop()).lower()
+    if name in kept or name == "keras":
+        continue
+    try:
+        needs = m.requires(name) or []
+    except m.PackageNotFoundError:
+        continue
+    kept.add(name)
+    left += [re.match("[A-Za-z0-9._-]+", need)[0] for need in needs if "extra ==" not in need]
+print(*sorted(kept))
+"""
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the text is one sentence."""
+
+
+class StepError(Exception):
+    """A command failed; the text says why in one line."""
+
+
+def main(words):
+    """Make the environment unless it is whole; return an exit code."""
+    folder, backend, locks = (PROJECT / words[0]), words[1], words[2:]
+    try:
+        with one_at_a_time():
+            setup(folder, backend, locks)
+    except SetupError as error:
+        return refuse(str(error))
+    except StepError as error:
+        return refuse(f"the environment could not be made: {error}. Then run '{COMMAND}' again.")
+    except OSError as error:
+        return refuse(
+            f"the environment could not be made ({error.strerror}): check the free space and the "
+            f"folder's permissions, then run '{COMMAND}' again."
+        )
+    except KeyboardInterrupt:
+        refuse(f"stopped: '{COMMAND}' begins the environment anew.")
+        return 130
+    return 0
+
+
+def refuse(sentence):
+    """Say what is wrong; return an exit code."""
+    print(f"crossover: {sentence}", file=sys.stderr)
+    return 1
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Let a second `make` in this folder wait until the first has made the environment."""
+    try:
+        import fcntl
+
+        descriptor = os.open(str(REQUIREMENTS), os.O_RDONLY)
+        # Installers hold it too: one that outlives a killed make is waited for.
+        os.set_inheritable(descriptor, True)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another make sets the environment up: waiting for it.", flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except (ImportError, OSError):  # Windows, or a file system without locks.
+        descriptor = None
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def setup(folder, backend, locks):
+    """Do what is missing, from nothing at all to the whole environment."""
+    check_place(folder)
+    with contextlib.suppress(OSError):  # Libraries write here; IPython wants the folder to exist.
+        (PROJECT / "data" / "runs" / "cache").mkdir(parents=True, exist_ok=True)
+    stamp = read_stamp(folder)
+    reason = fault(folder, stamp, locks)
+    if reason is None:
+        extend(folder, backend, stamp, locks)
+        return
+    if reason:
+        print(f"The environment in {shown(folder)} {reason}: making it anew.", flush=True)
+    python, version, ways = choose_python(folder)
+    print(
+        f"Creating the environment in {shown(folder)} with Python {version} ({python})", flush=True
+    )
+    with replaced(folder):
+        install = build(folder, backend, locks, python, ways)
+        write_stamp(folder, locks, version, python, install)
+
+
+def check_place(folder):
+    """Refuse a folder that is no environment: what is there may be made anew."""
+    ours = folder.parent == PROJECT and folder.name.startswith(".venv")
+    if not ours and folder.exists() and not (folder / "pyvenv.cfg").exists():
+        raise SetupError(
+            f"VENV is {shown(folder)}, which is no environment of `make`: leave VENV out, or name "
+            "a folder that does not exist."
+        )
+
+
+def shown(path):
+    """A path as short as it can be told."""
+    try:
+        return str(path.relative_to(PROJECT))
+    except ValueError:
+        return str(path)
+
+
+# What is there.
+
+
+def python_of(folder):
+    """The environment's own Python."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def digest(text):
+    """A short digest of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def lock_digests(locks):
+    """The digest of each lock by its name."""
+    paths = {lock: REQUIREMENTS / f"{lock}.txt" for lock in locks}
+    return {lock: digest(path.read_text(encoding="utf-8")) for lock, path in paths.items()}
+
+
+def package_digest():
+    """The digest of what installing this project itself reads."""
+    return digest((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def read_stamp(folder):
+    """What `ready` says, None where it is missing or says nothing."""
+    try:
+        stamp = json.loads((folder / "ready").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = {"project": str, "python": str, "base": str, "install": list, "locks": dict}
+    sound = isinstance(stamp, dict) and all(isinstance(stamp.get(n), k) for n, k in known.items())
+    return stamp if sound else None
+
+
+def write_stamp(folder, locks, version, base, install):
+    """Say that all of the environment has worked, and with which installer."""
+    stamp = {
+        "project": str(PROJECT), "python": version, "base": base, "install": install,
+        "locks": lock_digests(locks), "package": package_digest(),
+    }  # fmt: skip
+    (folder / "ready.new").write_text(json.dumps(stamp), encoding="utf-8")
+    (folder / "ready.new").replace(folder / "ready")
+
+
+def fault(folder, stamp, locks):
+    """Why the environment must be made anew: '' if it is missing, None if it need not be."""
+    if not os.path.lexists(folder):
+        return ""
+    if stamp is None:
+        return "was not finished, or is of an earlier version"
+    if stamp["project"] != str(PROJECT):
+        return f"was made for {stamp['project']}"
+    if facts(python_of(folder))[0] != stamp["python"]:
+        return f"has lost its Python {stamp['python']}"
+    installed = {lock: found for lock, found in stamp["locks"].items() if lock in locks}
+    if not installed or installed != lock_digests(installed):
+        return "holds other packages than the lock"
+    return None
+
+
+def facts(python):
+    """Version and path of a Python, ('', '') where it does not run."""
+    try:
+        done = subprocess.run(
+            [str(python), "-I", "-c", FACTS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, text=True, timeout=60,
+        )  # fmt: skip
+        version, path = done.stdout.splitlines()[:2]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return "", ""
+    return (version, path) if done.returncode == 0 else ("", "")
+
+
+# Which Python, and how it can make an environment.
+
+
+def choose_python(folder):
+    """Find the first Python that is supported and can make an environment.
+
+    Returns its path, its version, and its ways to do so.
+    """
+    asked = os.environ.get("PYTHON")
+    names = [asked] if asked else [f"python{version}" for version in SUPPORTED] + ["python3"]
+    found, unable = {}, None
+    for name in [*names, *([] if asked else uv_pythons())]:
+        path = which(name, folder)
+        version, python = facts(path) if path else ("", "")
+        if version:
+            found.setdefault(version, name)
+        if version in SUPPORTED:
+            ways = list(ways_to_make(python, folder))
+            if ways:
+                return python, version, ways
+            unable = unable or (python, version)
+    raise SetupError(no_maker(*unable) if unable else no_python(asked, found))
+
+
+def which(name, folder):
+    """The path of a command that is not the environment's own."""
+    own = str(python_of(folder).parent)
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    places = [place for place in places if os.path.realpath(place or ".") != os.path.realpath(own)]
+    # Where user installations put commands, on PATH or not.
+    places.append(os.path.expanduser("~/.local/bin"))
+    return shutil.which(name, path=os.pathsep.join(places))
+
+
+def uv_pythons():
+    """The Pythons that uv has installed."""
+    uv = which("uv", PROJECT / ".venv")
+    if uv is None:
+        return []
+    command = [uv, "python", "find", "--no-project", "--offline", "--no-python-downloads"]
+    try:
+        done = subprocess.run(
+            [*command, ">=3.11,<3.14"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, timeout=60,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split("\n")[:1] if done.returncode == 0 else []
+
+
+def ways_to_make(python, folder):
+    """Name, command and installer of each way to make an environment, the best first."""
+    inside = str(python_of(folder))
+    flags = ["--system-site-packages"] if on_system(folder) else []
+    uv = which("uv", folder)
+    if uv is not None:
+        install = [uv, "pip", "install", "--python", inside, "--quiet", "--compile-bytecode"]
+        make = [uv, "venv", "--quiet", "--no-project", "--python", python, *flags, str(folder)]
+        yield "uv", make, install
+    pip = [inside, "-m", "pip", "install", "--quiet"]
+    if can(python, "import ensurepip, venv"):
+        yield "venv", [python, "-m", "venv", *flags, str(folder)], pip
+    if can(python, "import virtualenv"):
+        yield "virtualenv", [python, "-m", "virtualenv", "--quiet", *flags, str(folder)], pip
+    elif which("virtualenv", folder):
+        make = [which("virtualenv", folder), "--quiet", "--python", python, *flags, str(folder)]
+        yield "virtualenv", make, pip
+    if can(python, "import venv; from pip._internal.cli.cmdoptions import python"):
+        # pip 22.3 and newer install into another environment than their own.
+        install = [python, "-m", "pip", "--python", inside, "install", "--quiet"]
+        make = [python, "-m", "venv", "--without-pip", *flags, str(folder)]
+        yield "the system's pip", make, install
+
+
+def can(python, statement):
+    """Whether a Python runs a statement."""
+    command, nothing = [str(python), "-I", "-c", statement], subprocess.DEVNULL
+    return subprocess.call(command, stdin=nothing, stdout=nothing, stderr=nothing) == 0
+
+
+def on_system(folder):
+    """Whether the environment uses the system's packages."""
+    return "-system" in folder.name
+
+
+def no_maker(python, version):
+    """Say that a Python lacks what makes environments, and how to get it."""
+    get = "install uv or virtualenv"
+    if distribution() & {"debian", "ubuntu"} and python.startswith("/usr/bin/"):
+        get = f"install it with '{as_root()}apt install python{version}-venv'"
+    return (
+        f"Python {version} ({python}) cannot make an environment, for its ensurepip is missing: "
+        f"{get}, then run '{COMMAND}' again."
+    )
+
+
+def no_python(asked, found):
+    """Say that no supported Python is there, and how to get one."""
+    if asked:
+        version = next(iter(found), None)
+        here = f"PYTHON={asked} is {version}" if version else f"PYTHON={asked} does not run"
+    else:
+        here = "found here: " + (", ".join(f"{v} ({n})" for v, n in found.items()) or "none")
+    system = distribution()
+    get = "uv python install 3.13"
+    if which("uv", PROJECT / ".venv") is None:
+        if system & {"debian", "ubuntu"}:
+            get = f"{as_root()}apt install pipx && pipx install uv && ~/.local/bin/{get}"
+        elif system & {"fedora"}:
+            get = f"{as_root()}dnf install python3.13"
+        elif sys.platform == "darwin":
+            get = "brew install python@3.13"
+        else:
+            get = f"pipx install uv && ~/.local/bin/{get}"
+    return (
+        f"Crossover needs Python 3.11, 3.12 or 3.13; {here}. Get one with '{get}', or name one: "
+        f"{COMMAND} PYTHON=/path/to/python3.13"
+    )
+
+
+def distribution():
+    """The names that a Linux distribution gives itself and its kin."""
+    try:
+        text = Path("/etc/os-release").read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    found = re.findall(r"^(?:ID|ID_LIKE)=(.*)$", text, re.MULTILINE)
+    return {word for value in found for word in value.strip("\"'").split()}
+
+
+def as_root():
+    """What goes before a command that only root may run."""
+    return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "sudo "
+
+
+# Making it.
+
+
+@contextlib.contextmanager
+def replaced(folder):
+    """Make a folder anew; what was whole before comes back if that fails."""
+    before = folder.with_name(f"{folder.name}.before")
+    if read_stamp(folder) and not before.exists():
+        folder.rename(before)
+    remove(folder)
+    try:
+        yield
+    except BaseException:
+        remove(folder)
+        if before.exists():
+            before.rename(folder)
+        raise
+    remove(before)
+
+
+def remove(folder):
+    """Remove a folder, or what stands in its place."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def build(folder, backend, locks, python, ways):
+    """Create the environment and fill it; return the installer. Where uv cannot, pip may."""
+    reason = ""
+    for name, make, install in ways:
+        if reason:
+            print(f"{reason}; trying {name}.", flush=True)
+        try:
+            remove(folder)
+            run(make)
+        except StepError as error:
+            reason = f"{name} could not create it ({error})"
+            continue
+        try:
+            fill(folder, backend, locks, python, install)
+            return install
+        except StepError as error:
+            if name != "uv" or len(ways) == 1:
+                raise
+            reason = f"uv could not install the packages ({error})"
+    raise StepError(reason)
+
+
+def fill(folder, backend, locks, python, install):
+    """Install the locks and the project, then see that both can be imported."""
+    if on_system(folder):
+        share_packages(folder, python)
+    for lock in locks:
+        what = "test packages" if lock == "test" else f"packages ({lock})"
+        print(f"Installing the locked {what}; this takes a few minutes once", flush=True)
+        requirements, flags = REQUIREMENTS / f"{lock}.txt", ["--require-hashes"]
+        if on_system(folder):
+            requirements, flags = without_kept(folder, backend, python, lock), [*flags, "--no-deps"]
+        run([*install, *flags, "-r", str(requirements)])
+    finish(folder, backend, install)
+
+
+def finish(folder, backend, install):
+    """Install the project itself and its kernels, and import what a study imports."""
+    python = str(python_of(folder))
+    run([*install, "--no-deps", "--no-build-isolation", "--no-index", "-e", "."])
+    for link in folder.glob("lib/python*/site-packages/*crossover*.pth"):
+        # Relative, thus in ASCII: in the locale C, Python 3.11 dies of a path with an accent.
+        own = os.path.relpath(str(PROJECT / "notebooks"), str(link.parent))
+        link.write_text(f"{own}\n", encoding="utf-8")
+    run([python, "-I", "-m", "crossover.kernels"])
+    run([python, "-I", "-c", f"import {backend}, keras, crossover.study.run"], backend)
+
+
+def extend(folder, backend, stamp, locks):
+    """Add to a whole environment the locks that it lacks, or the project's own new version."""
+    more = [lock for lock in locks if lock not in stamp["locks"]]
+    if not more and stamp.get("package") == package_digest():
+        return
+    (folder / "ready").unlink()
+    if more:
+        fill(folder, backend, more, stamp["base"], stamp["install"])
+    else:
+        finish(folder, backend, stamp["install"])
+    locks = list(dict.fromkeys([*stamp["locks"], *locks]))
+    write_stamp(folder, locks, stamp["python"], stamp["base"], stamp["install"])
+
+
+def share_packages(folder, python):
+    """Let an environment see the packages of a Python that is itself an environment."""
+    code = (
+        "import site, sys; print(sys.prefix != sys.base_prefix, *site.getsitepackages(), sep='\\n')"
+    )
+    inside, *paths = subprocess.check_output([python, "-I", "-c", code], text=True).splitlines()
+    for packages in folder.glob("lib/python*/site-packages"):
+        text = "".join(f"{path}\n" for path in paths if inside == "True")
+        (packages / "system.pth").write_text(text, encoding="utf-8")
+
+
+def without_kept(folder, backend, python, lock):
+    """Write a lock without what the system's framework brings; return its path."""
+    kept = subprocess.check_output([python, "-I", "-c", KEPT, backend], text=True).split()
+    if not kept:
+        raise SetupError(f"VENV=system: {python} has no {backend}: leave VENV out to install it.")
+    text = (REQUIREMENTS / f"{lock}.txt").read_text(encoding="utf-8")
+    entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)
+    name = re.compile(r"[A-Za-z0-9._-]+")
+    wanted = [e for e in entries if not (name.match(e) and name.match(e)[0].lower() in kept)]
+    path = folder / f"{lock}.txt"
+    path.write_text("".join(wanted), encoding="utf-8")
+    return path
+
+
+def run(command, backend=""):
+    """Run a command whose words go to the log, and its last error to the user.
+
+    Raises StepError if it fails.
+    """
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    own = {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {**os.environ, **own, **({"KERAS_BACKEND": backend} if backend else {})}
+    environment.pop("PYTHONHOME", None)
+    done = subprocess.run(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL, env=environment, cwd=str(PROJECT), close_fds=False,
+    )  # fmt: skip
+    said = done.stdout.decode("utf-8", "replace")
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(f"$ {' '.join(shlex.quote(str(word)) for word in command)}\n{said}\n")
+    if done.returncode:
+        raise StepError(told(said, done.returncode))
+
+
+UNREACHABLE = (
+    "NewConnectionError", "NameResolutionError", "ConnectTimeout", "Failed to fetch",
+    "name resolution", "Network is unreachable", "Connection refused",
+)  # fmt: skip
+
+
+def told(said, code):
+    """What went wrong in one line: the network, the disk, or the last error."""
+    log = f"all messages: {shown(LOG)}"
+    if "No space left on device" in said:
+        return f"the disk is full; {log}"
+    if any(word in said for word in UNREACHABLE):
+        return f"the package index cannot be reached; {log}"
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(?i)(error|fatal|\w*Error)\b", line)]
+    last = (errors or lines or [f"exit code {code}"])[-1]
+    return f"{re.sub(r'^(?i:error): *', '', last)[:300]}; {log}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
