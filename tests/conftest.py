@@ -145,8 +145,9 @@ def copy_project(folder):
 def front_door(project, *words, **options):
     """Start the project's front door as make does; return the running process."""
     command = [sys.executable, "-m", "crossover.study", *words]
+    paths = [str(project / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
-        "PYTHONPATH": str(project / "notebooks"),
+        "PYTHONPATH": os.pathsep.join(paths),
         "CROSSOVER_LOCK": str(project / "timing.lock"),
     }
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

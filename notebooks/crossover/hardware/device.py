@@ -34,7 +34,8 @@ def kernel_device(asked: str) -> Device:
     if asked == "auto" and kernel not in ("cpu", "gpu"):
         raise DeviceError(
             "device is 'auto' but this is not a Crossover kernel: "
-            "choose the kernel 'Crossover (CPU)' or 'Crossover (GPU)'."
+            "choose the kernel 'Crossover (CPU)' or 'Crossover (GPU)' (JupyterLab: menu Kernel, "
+            "Change Kernel; VS Code: Select Kernel, Jupyter Kernel; papermill: -k crossover-cpu)."
         )
     if asked in ("cpu", "gpu") and kernel in ("cpu", "gpu") and asked != kernel:
         raise DeviceError(

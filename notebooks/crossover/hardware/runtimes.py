@@ -166,15 +166,22 @@ def runtime(backend: Backend) -> Runtime:
     Raises
     ------
     DeviceError
-        If the backend is not installed in this environment.
+        If the backend is not installed in this environment, or is and cannot
+        be imported.
     """
     kinds: dict[Backend, type[Runtime]] = {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}
     try:
         return kinds[backend]()
-    except ImportError:
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == backend:
+            raise DeviceError(
+                f"the backend {backend} is not installed in this environment: run 'make report "
+                f"BACKEND={backend}', or 'make lab BACKEND={backend}' for the notebooks."
+            ) from None
+        said = " ".join(str(error).split())[:200]
         raise DeviceError(
-            f"the backend {backend} is not installed in this environment: run "
-            f"'make report BACKEND={backend}', or 'make lab BACKEND={backend}' for the notebooks."
+            f"{backend} cannot be imported ({said}): run 'make clean-env report BACKEND={backend}' "
+            "to install it anew; if that does not help, see what PYTHONPATH names."
         ) from None
 
 

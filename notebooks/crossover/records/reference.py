@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crossover.files import StorageError, regular_size, write_text
-from crossover.paths import REFERENCES, RUNS
+from crossover.paths import PROJECT, REFERENCES, RUNS
 from crossover.records.frame import MixedTrialsError, check_one_machine
 from crossover.records.limits import read_limits, write_limits
 from crossover.records.record import Record
@@ -23,6 +23,7 @@ from crossover.records.storage import (
     record_name,
     trial_folders,
 )
+from crossover.words import counted
 
 MAX_REFERENCE_BYTES = 200_000_000
 MAX_RECORDS = 100_000
@@ -129,8 +130,17 @@ def main(words: list[str]) -> int:
         print(f"crossover: {error}", file=sys.stderr)
         return 2
     for path in paths:
-        print(f"Reference written: {path}")
+        print(kept_text(path))
     return 0
+
+
+def kept_text(path: Path) -> str:
+    """What a reference holds and where, in one line."""
+    trials = len(read_reference(path).records)
+    limits = len(read_limits(path.with_suffix(""))[0])
+    place = os.path.relpath(path, PROJECT)
+    beside = f", the limits of {counted(limits, 'device')} in {place.removesuffix('.jsonl')}"
+    return f"Recorded {counted(trials, 'trial')} in {place}{beside if limits else ''}."
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import Merged, merge, with_batch_sizes
 from crossover.analysis.predict import Predictor, fit_predictor, prediction
@@ -14,8 +16,10 @@ from crossover.paths import RUNS
 from crossover.records.frame import MixedTrialsError
 from crossover.records.record import Settings
 from crossover.report.narrative import finite
+from crossover.words import counted
 
 MOST = 10**12
+WIDEST = 100.0  # An interval's ends, as a ratio, beyond which it says nothing.
 
 
 def devices_of(study: Merged, protocol: str) -> tuple[str, Predictor | None, Predictor | None]:
@@ -46,7 +50,10 @@ def last_settings(path: Path) -> list[Settings]:
 
 
 def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
-    """The answer in a few lines: each protocol, both devices, and the verdict."""
+    """The answer in a few lines: each protocol, both devices, and the verdict.
+
+    No line where too few sizes are recorded.
+    """
     lines = []
     for protocol in dict.fromkeys(study.trials["protocol"]):
         timing, cpu, gpu = devices_of(study, protocol)
@@ -57,16 +64,31 @@ def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
         machines = {"cpu": study.own, "gpu": study.gpu_machine}
         for device, machine in machines.items():
             if finite(row[f"{device}_seconds"]):
-                lines.append(
-                    f"  {device.upper()} of {machine}: {row[f'{device}_seconds']:.3g} s "
-                    f"(95 % {row[f'{device}_low']:.3g} to {row[f'{device}_high']:.3g})"
-                )
+                lines.append(f"  {device.upper()} of {machine}: {_seconds(row, device)}")
             else:
-                lines.append(f"  {device.upper()}: not measured in this protocol")
+                widths = _widths(study, machine, device, protocol)
+                few = f"only {counted(widths, 'width')} recorded, and a prediction needs three"
+                lines.append(f"  {device.upper()}: {few if widths else 'not measured'}")
         lines.append(f"  faster: {row['verdict']}")
         if not row["measured"]:
             lines.append("  outside the sizes that were measured: an extrapolation")
-    return lines or ["Too few sizes are recorded for a prediction: run 'make report' first."]
+    return lines
+
+
+def _widths(study: Merged, machine: str, device: str, protocol: str) -> int:
+    """How many widths a machine has trained on a device by a protocol."""
+    own = {"machine": machine, "device": device, "protocol": protocol}
+    alike = (study.trials[list(own)] == list(own.values())).all(axis=1)
+    return int(study.trials.loc[alike, "width"].nunique())
+
+
+def _seconds(row: dict[str, object], device: str) -> str:
+    """Seconds with their interval, or what would give one that tells anything."""
+    values = [row[f"{device}_{name}"] for name in ("seconds", "low", "high")]
+    seconds, low, high = np.array(values, dtype=np.float64)
+    if high > WIDEST * low:
+        return f"{seconds:.3g} s, give or take more than tenfold: train more widths"
+    return f"{seconds:.3g} s (95 % {low:.3g} to {high:.3g})"
 
 
 def main(words: list[str]) -> int:
@@ -88,7 +110,12 @@ def main(words: list[str]) -> int:
     if not study.records:
         print("crossover: no trial is recorded: run 'make report' first.", file=sys.stderr)
         return 2
-    print("\n".join(answer(study, int(numbers["PARAMETERS"]), int(numbers["BATCH_SIZE"]))))
+    lines = answer(study, int(numbers["PARAMETERS"]), int(numbers["BATCH_SIZE"]))
+    if not lines:
+        print("crossover: too few widths are recorded: a prediction needs three of one protocol, "
+              "as 'make report WIDTHS=\"4 64 1024\"' trains.", file=sys.stderr)  # fmt: skip
+        return 2
+    print("\n".join(lines))
     return 0
 
 

@@ -95,6 +95,9 @@ def _executed(path: Path) -> nbformat.NotebookNode:
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     except (OSError, ValueError, AttributeError, KeyError, nbformat.ValidationError) as error:
         raise RenderError(f"{path.name} is no notebook ({type(error).__name__}).") from None
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"  # Papermill's is drawn anew: no page would repeat.
     return notebook
 
 

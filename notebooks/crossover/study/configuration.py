@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from crossover.analysis import ablations
 from crossover.paths import PROJECT
+from crossover.study.last import last_settings
 
 CONFIG = PROJECT / "workflow" / "config.yaml"
 SETTINGS = {
@@ -48,6 +49,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 def configuration(verb: str, given: list[str]) -> dict[str, Any]:
     """Snakemake's configuration for a verb: the file's defaults, then the settings.
 
+    ``partial`` starts from the last study's settings instead of the defaults.
+
     Raises
     ------
     ValueError
@@ -57,9 +60,11 @@ def configuration(verb: str, given: list[str]) -> dict[str, Any]:
     if verb not in PRESETS:
         raise ValueError(f"unknown verb {verb!r:.80}: known are {', '.join(PRESETS)}.")
     config = _defaults()
-    config["study"] |= PRESETS[verb]
-    config["partial"] = verb == "partial"
-    config["limits"] = verb in ("report", "explain")
+    if verb == "partial":
+        config = (last_settings() or config) | {"partial": True}
+    else:
+        config["study"] |= PRESETS[verb]
+        config["limits"] = verb in ("report", "explain")
     if verb == "quick":
         config |= {"figures": "figures/quick", "tables": "data/runs/quick", "quick": True}
     for word in given:

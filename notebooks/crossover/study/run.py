@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import zip_longest
 from pathlib import Path
@@ -10,16 +9,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from crossover.files import StorageError, check_folder, write_text
+from crossover.files import StorageError, check_folder
 from crossover.paths import PROJECT
 from crossover.records.storage import NEWER, read_records, set_aside
 from crossover.study.configuration import configuration, explain
 from crossover.study.copies import CopyError, copy_notebooks
+from crossover.study.jobs import LIMITS_SECONDS, START_SECONDS
+from crossover.study.last import FILE, keep_settings, read_settings
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import Site, executor_of, sites
 from crossover.study.slurm import SlurmError, queued
 from crossover.study.study import SeedError, plan_text, sweep_seconds
 from crossover.study.workflow import job_prefix, run_workflow
+from crossover.words import counted
 
 
 def main(words: list[str]) -> int:
@@ -65,28 +67,44 @@ def _run(verb: str, found: list[Site], config: dict[str, Any]) -> int:
     on_slurm, extra = executor_of(profile) == "slurm", verb in ("explain", "map")
     if on_slurm and (left := queued(job_prefix(folder))):
         return _refuse(
-            f"{len(left)} jobs of this study are still in SLURM's queue: wait for them, or cancel "
-            f"them with 'scancel {' '.join(left[:20])}'.",
+            f"SLURM's queue still holds {counted(len(left), 'job')} of this study: wait, or cancel "
+            f"with 'scancel {' '.join(left[:20])}'.",
             3,
         )
     if ended := end_study(str(PROJECT)):
-        print(f"Ended {ended} processes that a killed run had left behind.", flush=True)
+        processes = counted(ended, "process", "processes")
+        print(f"Ended {processes} that a killed run had left behind.", flush=True)
     jobs = _jobs(folder, found, config)
-    last = folder / "settings.json"
-    if not extra:
-        write_text(last, json.dumps(config | {"partial": False}, indent=1))
+    if not extra and not config["partial"]:
+        keep_settings(config)
     if jobs and on_slurm:
         logs = folder.relative_to(PROJECT) / "logs"
         print(f"Watch with 'squeue --me'; notebooks in {logs}, jobs' output in {logs / 'slurm'}.")
-    plan = _workflow_plan(found, jobs, config)
-    code = run_workflow(folder, plan, profile, "sweeps" if extra else "report")
-    if code and jobs:
+    # Named by itself, a sweep is run; as an input of a report that looks up to date it is not.
+    targets = ["sweeps"] if extra else ["sweeps", "report"]
+    code = run_workflow(folder, _workflow_plan(found, jobs, config), profile, *targets)
+    left = [] if config["partial"] else _left(found, config)
+    if left:
         print("\nNot everything was trained; reporting what is recorded.", flush=True)
     if extra:  # Changes are shown in the report of a study.
-        found, config = _last_study(last)
-    if extra or (code and jobs):
-        run_workflow(folder, _workflow_plan(found, {}, config), "local", "report")
-    return _finish(folder, config, code)
+        found, config = _last_study(folder)
+    reported = code
+    if extra or left:
+        reported = run_workflow(folder, _workflow_plan(found, {}, config), "local", "report")
+    if config["notebooks"]:
+        count = copy_notebooks(folder / "notebooks", config["notebooks"])
+        print(f"Copied {counted(count, 'executed notebook')} to {config['notebooks']}.")
+    if not reported:
+        print(f"Report: {Path(config['figures']) / 'report.html'}", flush=True)
+    if left:
+        return _refuse(f"still missing: {'; '.join(left)}. The same command goes on.", code or 1)
+    return code or reported
+
+
+def _left(found: list[Site], config: dict[str, Any]) -> list[str]:
+    """What was planned and is not there, in words; whatever a step's exit code said."""
+    left = (site.left(read_records(site.study.trials).records, config["limits"]) for site in found)
+    return [words for words in left if words]
 
 
 def _jobs(folder: Path, found: list[Site], config: dict[str, Any]) -> dict[str, Any]:
@@ -101,24 +119,10 @@ def _jobs(folder: Path, found: list[Site], config: dict[str, Any]) -> dict[str, 
     return jobs
 
 
-def _last_study(last: Path) -> tuple[list[Site], dict[str, Any]]:
-    """The study that was reported last; the default one where no settings tell."""
-    try:
-        config = json.loads(last.read_text(encoding="utf-8"))
-        return sites(config["study"], config["profile"], config["partitions"]), config
-    except (OSError, ValueError, KeyError, TypeError):
-        config = configuration("report", [])
-        return sites(config["study"], config["profile"], config["partitions"]), config
-
-
-def _finish(folder: Path, config: dict[str, Any], code: int) -> int:
-    """Copy the executed notebooks if they are wanted elsewhere, and say where the report is."""
-    if config["notebooks"]:
-        count = copy_notebooks(folder / "notebooks", config["notebooks"])
-        print(f"Copied {count} executed notebooks to {config['notebooks']}.")
-    if not code:
-        print(f"Report: {Path(config['figures']) / 'report.html'}")
-    return code
+def _last_study(folder: Path) -> tuple[list[Site], dict[str, Any]]:
+    """The study that was last reported from a folder; the default one where no settings tell."""
+    config = read_settings(folder / FILE) or configuration("report", [])
+    return sites(config["study"], config["profile"], config["partitions"]), config
 
 
 def _workflow_plan(
@@ -138,11 +142,14 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
         print(f"{'Not read' if problem.reason == NEWER else 'Set aside'}: {problem}")
     set_aside(trials, [each for each in loaded.problems if each.reason != NEWER])
     site.study.check_seed(loaded.records)
-    missing = site.study.missing(loaded.records)
-    seconds = sweep_seconds(missing.values(), loaded.records)
-    lacking = sum(len(sweep.widths) for sweep in missing.values())
-    plan = f"{lacking} trials are missing; nothing is trained."
-    print(plan if config["partial"] else plan_text(site.study, missing, sum(seconds)), flush=True)
     if config["partial"]:
+        left, place = site.left(loaded.records, config["limits"]), config["study"]["folder"]
+        state = f"{left} missing" if left else "all trials recorded"
+        print(f"Study in {place}: {state}; nothing is trained.", flush=True)
         return {}
-    return site.jobs(missing, seconds) | (site.limits_jobs() if config["limits"] else {})
+    missing = site.study.missing(loaded.records)
+    limits = site.limits_jobs() if config["limits"] else {}
+    seconds = sweep_seconds(missing.values(), loaded.records)
+    total = sum(seconds) + START_SECONDS * len(missing) + LIMITS_SECONDS * len(limits)
+    print(plan_text(site.study, missing, len(limits), total), flush=True)
+    return site.jobs(missing, seconds) | limits

@@ -11,10 +11,12 @@ import yaml
 
 from crossover.analysis.ablations import change_of
 from crossover.paths import PROFILES
+from crossover.records.record import Record
 from crossover.study.jobs import LIMITS, LIMITS_PARAMETERS, TRAIN
 from crossover.study.slurm import choose_partitions, read_partitions
-from crossover.study.study import Study, study_from
+from crossover.study.study import Study, study_from, trial_count
 from crossover.training.parameters import SweepParameters
+from crossover.words import counted
 
 # A machine that is new to the study may be far slower than the estimate's source.
 SLOWER, START_MINUTES = 4, 30
@@ -43,6 +45,14 @@ class Site:
             return ""
         settings = sweep.settings
         return f"{change_of(settings) or f'batches of {settings.batch_size}'}, "
+
+    def left(self, records: list[Record], limits: bool) -> str:
+        """What is not there yet, in words: trials, and limits where they belong to the study."""
+        trials = trial_count(self.study.missing(records))
+        devices = len(self.study.missing_limits()) if limits else 0
+        parts = [counted(trials, "trial")] if trials else []
+        parts += [f"the limits of {counted(devices, 'device')}"] if devices else []
+        return " and ".join(parts)
 
     def limits_jobs(self) -> dict[str, dict[str, Any]]:
         """What the workflow needs to measure the limits of each device that lacks them."""

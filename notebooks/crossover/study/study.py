@@ -21,6 +21,7 @@ from crossover.training.parameters import (
     split_words,
 )
 from crossover.training.progress import clock_text
+from crossover.words import counted
 
 PUBLISHED_WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
@@ -194,19 +195,39 @@ def study_from(config: Mapping[str, Any]) -> Study:
     return Study(**given)
 
 
-def plan_text(study: Study, missing: Mapping[str, SweepParameters], seconds: float) -> str:
-    """The plan in a few lines: what is there, what will be trained, how long it takes."""
+def plan_text(
+    study: Study, missing: Mapping[str, SweepParameters], limits: int, seconds: float
+) -> str:
+    """The plan in a few lines: what is there, what will be run, how long it takes.
+
+    Parameters
+    ----------
+    missing : mapping
+        The sweeps with trials that have no record.
+    limits : int
+        Devices whose limits will be measured.
+    seconds : float
+        Expected of all of it.
+    """
     place = f"Study on {study.partition}" if study.partition else "Study"
-    trials = sum(len(sweep.widths) for sweep in missing.values())
-    if not trials:
-        return f"{place}: all {study.trial_count} trials are recorded; nothing to train."
-    lines = [
-        f"{place}: {trials} of {study.trial_count} trials to train in {len(missing)} sweeps, "
-        f"about {clock_text(seconds)} (m:ss)."
-    ]
+    trials = trial_count(missing)
+    if not trials and not limits:
+        return f"{place}: all {counted(study.trial_count, 'trial')} recorded; nothing to train."
+    sweeps = f"{trials} of {counted(study.trial_count, 'trial')} to train in " + counted(
+        len(missing), "sweep"
+    )
+    parts = [sweeps if trials else f"all {counted(study.trial_count, 'trial')} recorded"]
+    if limits:
+        parts.append(f"the limits of {counted(limits, 'device')} to measure")
+    lines = [f"{place}: {', '.join(parts)}; about {clock_text(seconds)} (m:ss)."]
     if "gpu" not in study.devices:
         lines.append("No GPU sweep: no GPU was found, or DEVICES leaves it out.")
     return "\n".join(lines)
+
+
+def trial_count(sweeps: Mapping[str, SweepParameters]) -> int:
+    """The trials of some sweeps."""
+    return sum(len(sweep.widths) for sweep in sweeps.values())
 
 
 def sweep_seconds(sweeps: Iterable[SweepParameters], records: list[Record]) -> list[float]:

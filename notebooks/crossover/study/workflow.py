@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from crossover.files import LEAST_FREE_BYTES, write_text
-from crossover.paths import PROJECT
+from crossover.paths import PROJECT, RUNS
 from crossover.records.record import printable
 from crossover.study.processes import MARK, end_study
 from crossover.study.sites import executor_of
@@ -27,8 +27,8 @@ def job_prefix(folder: Path) -> str:
     return f"crossover-{folder.name}"
 
 
-def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) -> int:
-    """Run a plan up to a target as a profile says and return Snakemake's exit code.
+def run_workflow(folder: Path, plan: dict[str, Any], profile: str, *targets: str) -> int:
+    """Run a plan up to its targets as a profile says and return Snakemake's exit code.
 
     Messages go to ``messages.log`` in the study's folder; what failed is told
     in sentences.
@@ -47,7 +47,7 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) 
     if executor == "slurm":
         command += ["--slurm-logdir", str(folder / "logs" / "slurm")]
         command += ["--slurm-jobname-prefix", job_prefix(folder)]
-    command += ["--", target]
+    command += ["--", *targets]
     log, started = folder / "messages.log", time.time()
     with log.open("w", encoding="utf-8") as messages:
         code = _execute(command, messages)
@@ -68,6 +68,7 @@ def _execute(command: list[str], messages: TextIO) -> int:
     """Run a command apart from this terminal's Ctrl-C, and leave no process of it behind."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, MARK: str(PROJECT)}
+    environment.setdefault("XDG_CACHE_HOME", str(RUNS / "cache"))
     process = subprocess.Popen(
         command, cwd=PROJECT, env=environment, stderr=messages, start_new_session=True
     )

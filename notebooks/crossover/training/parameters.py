@@ -7,11 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
+from crossover.paths import DATA, FIGURES, RUNS
 from crossover.records.record import Backend, Device, Frozen, Protocol, Settings, Width
 from crossover.training.mnist import TRAIN_IMAGES
 
+Folder = Annotated[str, Field(min_length=1, max_length=4096)]
+# The project's own folders, wherever a notebook is executed from.
+OWN_FOLDERS = {
+    "records": RUNS / "main" / "trials",
+    "limits": RUNS / "main" / "limits",
+    "figure_folder": FIGURES,
+    "table_folder": DATA,
+}
 # What a protocol decides unless a parameter says otherwise.
 DECIDED = ("steps_per_execution", "jit_compile", "data")
 # 1 kept kernels as (inputs, units); 2 turned them and trained halves of a batch side by side;
@@ -54,7 +63,7 @@ class SweepParameters(Frozen):
     threads: int | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 777
     repeat: Annotated[int, Field(ge=1, le=10_000)] = 1
-    output: Annotated[str, Field(min_length=1, max_length=4096)]
+    output: Folder
 
     @field_validator("widths")
     @classmethod
@@ -81,11 +90,12 @@ class SummaryParameters(Frozen):
 
     Trials that ``protocols``, ``devices``, ``widths`` and ``repeats`` ask for
     and that are not recorded are named as missing; without protocols or
-    devices, those that have a trial count.
+    devices, those that have a trial count. A folder that is None is the
+    project's own; any other counts from where the notebook is executed.
     """
 
-    records: Annotated[str, Field(min_length=1, max_length=4096)]
-    limits: Annotated[str, Field(min_length=1, max_length=4096)] = "../data/runs/main/limits"
+    records: Folder
+    limits: Folder
     backend: Backend = "tensorflow"
     protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(max_length=2)]
     devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]
@@ -94,9 +104,14 @@ class SummaryParameters(Frozen):
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     batch_size: Annotated[int, Field(ge=1, le=60_000)] = 128
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    figure_folder: Annotated[str, Field(min_length=1, max_length=4096)]
-    table_folder: Annotated[str, Field(min_length=1, max_length=4096)]
+    figure_folder: Folder
+    table_folder: Folder
     quick: bool = False
+
+    @field_validator(*OWN_FOLDERS, mode="before")
+    @classmethod
+    def _own_folder(cls, value: object, info: ValidationInfo) -> object:
+        return str(OWN_FOLDERS[str(info.field_name)]) if value is None else value
 
 
 def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
@@ -128,7 +143,9 @@ def trained_images(validation_split: float) -> int:
     return int(TRAIN_IMAGES * (1 - validation_split))
 
 
-def check_parameters(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> SweepParameters:
+def check_parameters(
+    namespace: Mapping[str, Any], hidden: Mapping[str, Any], kind: str = "trials"
+) -> SweepParameters:
     """Validate the literals in a notebook's namespace.
 
     Parameters
@@ -137,13 +154,19 @@ def check_parameters(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) ->
         The notebook's variables, and those that IPython itself put there.
         When the notebook runs again in one process, its own variables stand
         beside the parameters, and no name is unknown.
+    kind : str
+        What the notebook records: ``output`` None is that folder of the
+        project's main study, wherever the notebook is executed from.
 
     Raises
     ------
     ParameterError
         One sentence that names the parameter and what would be right.
     """
-    return parse_parameters(_given(SweepParameters, namespace, hidden))
+    given = _given(SweepParameters, namespace, hidden)
+    if given.get("output") is None:
+        given["output"] = str(RUNS / "main" / kind)
+    return parse_parameters(given)
 
 
 def check_summary(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> SummaryParameters:
