@@ -84,7 +84,7 @@ sample: ready  ## rebuild figures/reference from the tracked references
 	@$(BIN)/python -m crossover.report.render data/runs/sample.ipynb figures/reference/report.html
 
 test: tested lint  ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slurm: tested  ## run a study through a real SLURM on this machine (root, Debian's slurm-wlm and munge)
 	@$(BIN)/python -m pytest -m slurm -s tests/test_slurm.py

@@ -404,6 +404,7 @@ def fill(folder, backend, locks, python, install):
     """Install the locks and the project, then see that both can be imported."""
     if on_system(folder):
         share_packages(folder, python)
+        print(f"Using {backend} and what it needs as {python} has them", flush=True)
     for lock in locks:
         what = "test packages" if lock == "test" else f"packages ({lock})"
         print(f"Installing the locked {what}; this takes a few minutes once", flush=True)

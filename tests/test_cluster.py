@@ -15,7 +15,7 @@ from crossover.analysis.merge import merge
 from crossover.paths import PROFILES, PROJECT
 from crossover.records.frame import check_comparable
 from crossover.records.record import Machine
-from crossover.records.reference import keep_all, read_reference, reference_paths
+from crossover.records.reference import keep_all, kept_text, read_reference, reference_paths
 from crossover.records.storage import trial_folders, write_record
 from crossover.study.configuration import configuration
 from crossover.study.copies import CopyError, copy_notebooks
@@ -250,6 +250,9 @@ def test_each_partition_is_kept_as_a_reference_of_its_own(tmp_path):
     kept = keep_all("site", tmp_path / "study", references)
     assert [path.name for path in kept] == ["site-big-mem.jsonl", "site-gpu.jsonl"]
     assert [read_reference(path).records[0].machine for path in kept] == [FAST, SLOW]
+    told = [kept_text(path) for path in kept]
+    assert told[0].startswith("Recorded 1 trial in ")
+    assert told[0].endswith("/site-big-mem.jsonl.")
 
 
 def test_executed_notebooks_are_copied_once(tmp_path):

@@ -1,16 +1,20 @@
-"""The real notebooks through real papermill on real MNIST."""
+"""The real notebooks through real papermill on real MNIST, and by hand in other ways."""
 
 import json
+import os
+import subprocess
+import sys
 
 import nbformat
 import pandas as pd
 import pytest
 
-from conftest import papermill
+from conftest import BIN, papermill
 from crossover.hardware.card import nvidia_driver_version
-from crossover.paths import NOTEBOOKS, PROJECT
+from crossover.paths import DATA, FIGURES, NOTEBOOKS, PROJECT, RUNS
 from crossover.records.storage import read_records
 from crossover.report.render import render
+from crossover.training.parameters import check_parameters, check_summary
 
 
 def test_a_sweep_writes_one_valid_record_a_trial(trained):
@@ -165,3 +169,84 @@ def test_limits_are_measured_by_the_real_notebook(tmp_path):
     assert problems == []
     assert (found.device, found.batch_bytes) == ("cpu", 401_408)
     assert "limits  width     4" in run.stdout
+
+
+FOREIGN = """import sys
+sys.modules["pydantic"] = None  # Another environment lacks the project's packages.
+from ipykernel import kernelapp
+kernelapp.launch_new_instance()
+"""
+CHOOSE = "JupyterLab: Kernel, Change Kernel; VS Code: Select Kernel, Jupyter Kernel; papermill: -k"
+
+
+@pytest.mark.parametrize("name", ["train.ipynb", "limits.ipynb", "summary.ipynb"])
+def test_a_foreign_kernel_names_the_one_to_choose(name, tmp_path, monkeypatch):
+    words = [sys.executable, "-c", FOREIGN, "-f", "{connection_file}"]
+    spec = {"argv": words, "display_name": "Foreign", "language": "python"}
+    (tmp_path / "kernels" / "foreign").mkdir(parents=True)
+    (tmp_path / "kernels" / "foreign" / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    run = papermill(name, tmp_path / "n.ipynb", kernel="foreign")
+    assert run.returncode != 0
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("SystemExit: This kernel cannot run the project (")
+    assert "choose 'Crossover (CPU)' or 'Crossover (GPU)'" in last
+    assert CHOOSE in last
+
+
+def test_the_environments_own_nameless_kernel_is_no_device(tmp_path):
+    """VS Code starts the interpreter that was chosen, without a kernel's variables."""
+    run = papermill("train.ipynb", tmp_path / "n.ipynb", kernel="python3", output=tmp_path / "out")
+    assert run.returncode != 0
+    assert "DeviceError: device is 'auto' but this is not a Crossover kernel" in run.stderr
+    assert "VS Code: Select Kernel, Jupyter Kernel; papermill: -k crossover-cpu" in run.stderr
+
+
+def test_the_folders_are_the_projects_wherever_a_notebook_is_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, kind in (("train.ipynb", "trials"), ("limits.ipynb", "limits")):
+        given = parameters_of(name)
+        assert given["output"] is None
+        assert check_parameters(given, {}, kind).folder == RUNS / "main" / kind
+    asked = check_summary(parameters_of("summary.ipynb"), {})
+    assert (asked.records, asked.limits) == (f"{RUNS}/main/trials", f"{RUNS}/main/limits")
+    assert (asked.figure_folder, asked.table_folder) == (str(FIGURES), str(DATA))
+    assert check_parameters({"widths": [4], "output": "mine"}, {}).folder.resolve() == (
+        tmp_path / "mine"
+    )
+
+
+def parameters_of(name):
+    """The literals of a notebook's parameters cell."""
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    namespace = {}
+    exec(cell.source, namespace)
+    return {key: value for key, value in namespace.items() if not key.startswith("__")}
+
+
+COMMANDS = {
+    "papermill's help": ["papermill", "--help-notebook"],
+    "jupyter execute": ["jupyter", "execute"],
+    "jupyter nbconvert": ["jupyter", "nbconvert", "--to=notebook", "--execute", "--output=n.ipynb"],
+}
+
+
+@pytest.mark.parametrize("how", COMMANDS)
+def test_other_ways_to_execute_a_notebook(how, tmp_path):
+    notebook = nbformat.read(NOTEBOOKS / "train.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source += f'\nwidths, epochs, output = [4], 1, r"{tmp_path / "trials"}"'
+    nbformat.write(notebook, tmp_path / "train.ipynb")
+    tool, *words = COMMANDS[how]
+    environment = os.environ | {"CROSSOVER_LOCK": str(tmp_path / "lock")}
+    done = subprocess.run(
+        [BIN / tool, *words, "train.ipynb"],
+        capture_output=True, text=True, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if how == "papermill's help":
+        assert "widths: list (default" in done.stdout
+    else:
+        assert [r.width for r in read_records(tmp_path / "trials").records] == [4]

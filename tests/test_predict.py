@@ -14,6 +14,7 @@ from crossover.analysis.predict import fit_predictor, prediction, prediction_tab
 from crossover.paths import PROJECT
 from crossover.records.record import parameter_count
 from crossover.records.storage import write_record
+from crossover.report import ask
 from crossover.report.ask import answer
 
 WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
@@ -97,3 +98,32 @@ def test_a_question_without_numbers_gets_one_sentence(words):
     assert done.returncode == 2
     assert done.stderr.startswith("crossover: ")
     assert done.stderr.count("\n") == 1
+
+
+def few_widths(folder, widths, fit):
+    for width in widths:
+        write_record(folder, make_record(width=width, fit=fit(width)))
+    return merge(folder, own_settings("tensorflow", 10, 128, None), folder)
+
+
+def test_too_few_widths_are_named(tmp_path, monkeypatch, capsys):
+    few_widths(tmp_path / "main" / "trials", (4, 64), lambda width: 10.0 + width)
+    monkeypatch.setattr(ask, "RUNS", tmp_path)
+    assert ask.main(["PARAMETERS=5000"]) == 0  # The published GPU has nine.
+    assert "  CPU: only 2 widths recorded, and a prediction needs three" in capsys.readouterr().out
+    (tmp_path / "main" / "settings.json").write_text('{"study": {"epochs": 3}}')
+    for path in (tmp_path / "main" / "trials").iterdir():
+        path.unlink()
+    settings = own_settings("tensorflow", 3, 128, None)[0]
+    write_record(tmp_path / "main" / "trials", make_record(width=4, settings=settings))
+    assert ask.main(["PARAMETERS=5000"]) == 2
+    sentence = "crossover: too few widths are recorded: a prediction needs three of one protocol"
+    assert capsys.readouterr().err.startswith(sentence)
+
+
+def test_an_interval_that_tells_nothing_is_not_given_in_seconds(tmp_path):
+    # Three sizes leave one degree of freedom, and these do not lie on any line of time.
+    study = few_widths(tmp_path, (4, 64, 256), {4: 10.0, 64: 30.0, 256: 25.0}.get)
+    lines = answer(study, 50_000, 128)
+    (own,) = [line for line in lines if line.startswith("  CPU of Test CPU")]
+    assert own.endswith(" s, give or take more than tenfold: train more widths")

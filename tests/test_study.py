@@ -1,5 +1,6 @@
 """What a study trains: only what is missing, devices alternating."""
 
+import os
 import subprocess
 import sys
 
@@ -9,8 +10,9 @@ import yaml
 from conftest import make_record
 from crossover.paths import PROJECT
 from crossover.records.record import Settings
+from crossover.study import last
 from crossover.study.configuration import configuration
-from crossover.study.study import SeedError, study_from
+from crossover.study.study import SeedError, plan_text, study_from
 from crossover.study.workflow import failures
 from crossover.training.parameters import protocol_settings
 from crossover.training.plan import shuffled_widths
@@ -72,6 +74,44 @@ def test_the_order_of_widths_is_shuffled_by_seed_and_repeat():
     orders = [shuffled_widths(widths, 777, repeat) for repeat in (1, 2, 1)]
     assert orders[0] == orders[2] != orders[1]
     assert sorted(orders[1]) == widths
+
+
+def test_the_plan_is_told_in_numbers_that_agree():
+    one = study(widths="4", devices="cpu")
+    lacking = one.missing([])
+    text = plan_text(one, lacking, 1, 83.0)
+    assert text.splitlines()[0] == (
+        "Study: 1 of 1 trial to train in 1 sweep, the limits of 1 device to measure; "
+        "about 1:23 (m:ss)."
+    )
+    assert plan_text(one, {}, 0, 0.0) == "Study: its only trial is recorded; nothing to train."
+    both = study()
+    text = plan_text(both, {}, 2, 60.0)
+    assert text == (
+        "Study: all 4 trials are recorded, the limits of 2 devices to measure; about 1:00 (m:ss)."
+    )
+    assert plan_text(both, both.missing([]), 0, 60.0) == (
+        "Study: 4 of 4 trials to train in 2 sweeps; about 1:00 (m:ss)."
+    )
+
+
+def test_partial_is_about_the_last_study(tmp_path, monkeypatch):
+    monkeypatch.setattr(last, "PROJECT", tmp_path)
+    last.keep_settings(configuration("report", ["WIDTHS=4 8", "EPOCHS=3"]))
+    quick = configuration("quick", ["WIDTHS=16"])
+    last.keep_settings(quick)
+    runs = tmp_path / "data" / "runs"
+    os.utime(runs / "quick" / "settings.json", (1, 1))
+    found = last.last_settings(runs)
+    assert (found["study"]["widths"], found["study"]["epochs"]) == ("4 8", 3)
+    os.utime(runs / "main" / "settings.json", (0, 0))
+    assert last.last_settings(runs) == quick
+    (runs / "quick" / "settings.json").write_text('{"study": []}')
+    assert last.last_settings(runs)["study"]["epochs"] == 3
+    monkeypatch.setattr("crossover.study.configuration.last_settings", lambda: found)
+    config = configuration("partial", ["WIDTHS=64"])
+    assert (config["study"]["widths"], config["study"]["epochs"]) == ("64", 3)
+    assert config["partial"]
 
 
 def test_the_quick_preset_has_a_folder_of_its_own():

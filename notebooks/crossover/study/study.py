@@ -211,12 +211,12 @@ def plan_text(
     """
     place = f"Study on {study.partition}" if study.partition else "Study"
     trials = trial_count(missing)
+    whole = study.trial_count
+    recorded = "its only trial is recorded" if whole == 1 else f"all {whole} trials are recorded"
     if not trials and not limits:
-        return f"{place}: all {counted(study.trial_count, 'trial')} recorded; nothing to train."
-    sweeps = f"{trials} of {counted(study.trial_count, 'trial')} to train in " + counted(
-        len(missing), "sweep"
-    )
-    parts = [sweeps if trials else f"all {counted(study.trial_count, 'trial')} recorded"]
+        return f"{place}: {recorded}; nothing to train."
+    to_train = f"{trials} of {counted(whole, 'trial')} to train in {counted(len(missing), 'sweep')}"
+    parts = [to_train if trials else recorded]
     if limits:
         parts.append(f"the limits of {counted(limits, 'device')} to measure")
     lines = [f"{place}: {', '.join(parts)}; about {clock_text(seconds)} (m:ss)."]
