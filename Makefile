@@ -91,7 +91,7 @@ test-slurm: tested  ## run a study through a real SLURM on this machine (root, D
 
 lint: tested  ## check style, types and stripped notebooks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy && $(BIN)/mypy --strict requirements/environment.py
 	@$(BIN)/nbstripout --keep-id --verify $(SOURCES)
 
 format: tested  ## format the code, strip the notebooks

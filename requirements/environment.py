@@ -7,6 +7,8 @@ of it had worked, names this folder, its Python and these locks; anything else i
 Python from 3.7 on reads this file, which needs the standard library only.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
@@ -16,7 +18,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 REQUIREMENTS = Path(__file__).resolve().parent
 PROJECT = REQUIREMENTS.parent
@@ -52,7 +56,15 @@ class StepError(Exception):
     """A command failed; the text says why in one line."""
 
 
-def main(words):
+class Way(NamedTuple):
+    """A way to make an environment: the command that does, and the installer of packages."""
+
+    name: str
+    make: list[str]
+    install: list[str]
+
+
+def main(words: list[str]) -> int:
     """Make the environment unless it is whole; return an exit code."""
     folder, backend, locks = (PROJECT / words[0]), words[1], words[2:]
     try:
@@ -73,14 +85,14 @@ def main(words):
     return 0
 
 
-def refuse(sentence):
+def refuse(sentence: str) -> int:
     """Say what is wrong; return an exit code."""
     print(f"crossover: {sentence}", file=sys.stderr)
     return 1
 
 
 @contextlib.contextmanager
-def one_at_a_time():
+def one_at_a_time() -> Iterator[None]:
     """Let a second `make` in this folder wait until the first has made the environment."""
     try:
         import fcntl
@@ -102,14 +114,14 @@ def one_at_a_time():
             os.close(descriptor)
 
 
-def setup(folder, backend, locks):
+def setup(folder: Path, backend: str, locks: list[str]) -> None:
     """Do what is missing, from nothing at all to the whole environment."""
     check_place(folder)
     with contextlib.suppress(OSError):  # Libraries write here; IPython wants the folder to exist.
         (PROJECT / "data" / "runs" / "cache").mkdir(parents=True, exist_ok=True)
     stamp = read_stamp(folder)
     reason = fault(folder, stamp, locks)
-    if reason is None:
+    if reason is None and stamp is not None:
         extend(folder, backend, stamp, locks)
         return
     if reason:
@@ -123,7 +135,7 @@ def setup(folder, backend, locks):
         write_stamp(folder, locks, version, python, install)
 
 
-def check_place(folder):
+def check_place(folder: Path) -> None:
     """Refuse a folder that is no environment: what is there may be made anew."""
     ours = folder.parent == PROJECT and folder.name.startswith(".venv")
     if not ours and folder.exists() and not (folder / "pyvenv.cfg").exists():
@@ -133,7 +145,7 @@ def check_place(folder):
         )
 
 
-def shown(path):
+def shown(path: Path) -> str:
     """A path as short as it can be told."""
     try:
         return str(path.relative_to(PROJECT))
@@ -144,28 +156,28 @@ def shown(path):
 # What is there.
 
 
-def python_of(folder):
+def python_of(folder: Path) -> Path:
     """The environment's own Python."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def digest(text):
+def digest(text: str) -> str:
     """A short digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def lock_digests(locks):
+def lock_digests(locks: Iterable[str]) -> dict[str, str]:
     """The digest of each lock by its name."""
     paths = {lock: REQUIREMENTS / f"{lock}.txt" for lock in locks}
     return {lock: digest(path.read_text(encoding="utf-8")) for lock, path in paths.items()}
 
 
-def package_digest():
+def package_digest() -> str:
     """The digest of what installing this project itself reads."""
     return digest((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def read_stamp(folder):
+def read_stamp(folder: Path) -> dict[str, Any] | None:
     """What `ready` says, None where it is missing or says nothing."""
     try:
         stamp = json.loads((folder / "ready").read_text(encoding="utf-8"))
@@ -176,7 +188,9 @@ def read_stamp(folder):
     return stamp if sound else None
 
 
-def write_stamp(folder, locks, version, base, install):
+def write_stamp(
+    folder: Path, locks: list[str], version: str, base: str, install: list[str]
+) -> None:
     """Say that all of the environment has worked, and with which installer."""
     stamp = {
         "project": str(PROJECT), "python": version, "base": base, "install": install,
@@ -186,7 +200,7 @@ def write_stamp(folder, locks, version, base, install):
     (folder / "ready.new").replace(folder / "ready")
 
 
-def fault(folder, stamp, locks):
+def fault(folder: Path, stamp: dict[str, Any] | None, locks: list[str]) -> str | None:
     """Why the environment must be made anew: '' if it is missing, None if it need not be."""
     if not os.path.lexists(folder):
         return ""
@@ -202,7 +216,7 @@ def fault(folder, stamp, locks):
     return None
 
 
-def facts(python):
+def facts(python: Path | str) -> tuple[str, str]:
     """Version and path of a Python, ('', '') where it does not run."""
     try:
         done = subprocess.run(
@@ -218,14 +232,15 @@ def facts(python):
 # Which Python, and how it can make an environment.
 
 
-def choose_python(folder):
+def choose_python(folder: Path) -> tuple[str, str, list[Way]]:
     """Find the first Python that is supported and can make an environment.
 
     Returns its path, its version, and its ways to do so.
     """
     asked = os.environ.get("PYTHON")
     names = [asked] if asked else [f"python{version}" for version in SUPPORTED] + ["python3"]
-    found, unable = {}, None
+    found: dict[str, str] = {}
+    unable = None
     for name in [*names, *([] if asked else uv_pythons())]:
         path = which(name, folder)
         version, python = facts(path) if path else ("", "")
@@ -239,7 +254,7 @@ def choose_python(folder):
     raise SetupError(no_maker(*unable) if unable else no_python(asked, found))
 
 
-def which(name, folder):
+def which(name: str, folder: Path) -> str | None:
     """The path of a command that is not the environment's own."""
     own = str(python_of(folder).parent)
     places = os.environ.get("PATH", os.defpath).split(os.pathsep)
@@ -249,7 +264,7 @@ def which(name, folder):
     return shutil.which(name, path=os.pathsep.join(places))
 
 
-def uv_pythons():
+def uv_pythons() -> list[str]:
     """The Pythons that uv has installed."""
     uv = which("uv", PROJECT / ".venv")
     if uv is None:
@@ -265,42 +280,43 @@ def uv_pythons():
     return done.stdout.split("\n")[:1] if done.returncode == 0 else []
 
 
-def ways_to_make(python, folder):
+def ways_to_make(python: str, folder: Path) -> Iterator[Way]:
     """Name, command and installer of each way to make an environment, the best first."""
     inside = str(python_of(folder))
     flags = ["--system-site-packages"] if on_system(folder) else []
-    uv = which("uv", folder)
+    uv, virtualenv = which("uv", folder), which("virtualenv", folder)
     if uv is not None:
         install = [uv, "pip", "install", "--python", inside, "--quiet", "--compile-bytecode"]
         make = [uv, "venv", "--quiet", "--no-project", "--python", python, *flags, str(folder)]
-        yield "uv", make, install
+        yield Way("uv", make, install)
     pip = [inside, "-m", "pip", "install", "--quiet"]
     if can(python, "import ensurepip, venv"):
-        yield "venv", [python, "-m", "venv", *flags, str(folder)], pip
+        yield Way("venv", [python, "-m", "venv", *flags, str(folder)], pip)
     if can(python, "import virtualenv"):
-        yield "virtualenv", [python, "-m", "virtualenv", "--quiet", *flags, str(folder)], pip
-    elif which("virtualenv", folder):
-        make = [which("virtualenv", folder), "--quiet", "--python", python, *flags, str(folder)]
-        yield "virtualenv", make, pip
+        make = [python, "-m", "virtualenv", "--quiet", *flags, str(folder)]
+        yield Way("virtualenv", make, pip)
+    elif virtualenv is not None:
+        make = [virtualenv, "--quiet", "--python", python, *flags, str(folder)]
+        yield Way("virtualenv", make, pip)
     if can(python, "import venv; from pip._internal.cli.cmdoptions import python"):
         # pip 22.3 and newer install into another environment than their own.
         install = [python, "-m", "pip", "--python", inside, "install", "--quiet"]
         make = [python, "-m", "venv", "--without-pip", *flags, str(folder)]
-        yield "the system's pip", make, install
+        yield Way("the system's pip", make, install)
 
 
-def can(python, statement):
+def can(python: str, statement: str) -> bool:
     """Whether a Python runs a statement."""
     command, nothing = [str(python), "-I", "-c", statement], subprocess.DEVNULL
     return subprocess.call(command, stdin=nothing, stdout=nothing, stderr=nothing) == 0
 
 
-def on_system(folder):
+def on_system(folder: Path) -> bool:
     """Whether the environment uses the system's packages."""
     return "-system" in folder.name
 
 
-def no_maker(python, version):
+def no_maker(python: str, version: str) -> str:
     """Say that a Python lacks what makes environments, and how to get it."""
     get = "install uv or virtualenv"
     if distribution() & {"debian", "ubuntu"} and python.startswith("/usr/bin/"):
@@ -311,7 +327,7 @@ def no_maker(python, version):
     )
 
 
-def no_python(asked, found):
+def no_python(asked: str | None, found: dict[str, str]) -> str:
     """Say that no supported Python is there, and how to get one."""
     if asked:
         version = next(iter(found), None)
@@ -335,7 +351,7 @@ def no_python(asked, found):
     )
 
 
-def distribution():
+def distribution() -> set[str]:
     """The names that a Linux distribution gives itself and its kin."""
     try:
         text = Path("/etc/os-release").read_text(encoding="utf-8")
@@ -345,7 +361,7 @@ def distribution():
     return {word for value in found for word in value.strip("\"'").split()}
 
 
-def as_root():
+def as_root() -> str:
     """What goes before a command that only root may run."""
     return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "sudo "
 
@@ -354,7 +370,7 @@ def as_root():
 
 
 @contextlib.contextmanager
-def replaced(folder):
+def replaced(folder: Path) -> Iterator[None]:
     """Make a folder anew; what was whole before comes back if that fails."""
     before = folder.with_name(f"{folder.name}.before")
     if read_stamp(folder) and not before.exists():
@@ -370,7 +386,7 @@ def replaced(folder):
     remove(before)
 
 
-def remove(folder):
+def remove(folder: Path) -> None:
     """Remove a folder, or what stands in its place."""
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
@@ -378,7 +394,7 @@ def remove(folder):
         shutil.rmtree(folder)
 
 
-def build(folder, backend, locks, python, ways):
+def build(folder: Path, backend: str, locks: list[str], python: str, ways: list[Way]) -> list[str]:
     """Create the environment and fill it; return the installer. Where uv cannot, pip may."""
     reason = ""
     for name, make, install in ways:
@@ -400,7 +416,7 @@ def build(folder, backend, locks, python, ways):
     raise StepError(reason)
 
 
-def fill(folder, backend, locks, python, install):
+def fill(folder: Path, backend: str, locks: list[str], python: str, install: list[str]) -> None:
     """Install the locks and the project, then see that both can be imported."""
     if on_system(folder):
         share_packages(folder, python)
@@ -415,7 +431,7 @@ def fill(folder, backend, locks, python, install):
     finish(folder, backend, install)
 
 
-def finish(folder, backend, install):
+def finish(folder: Path, backend: str, install: list[str]) -> None:
     """Install the project itself and its kernels, and import what a study imports."""
     python = str(python_of(folder))
     run([*install, "--no-deps", "--no-build-isolation", "--no-index", "-e", "."])
@@ -427,7 +443,7 @@ def finish(folder, backend, install):
     run([python, "-I", "-c", f"import {backend}, keras, crossover.study.run"], backend)
 
 
-def extend(folder, backend, stamp, locks):
+def extend(folder: Path, backend: str, stamp: dict[str, Any], locks: list[str]) -> None:
     """Add to a whole environment the locks that it lacks, or the project's own new version."""
     more = [lock for lock in locks if lock not in stamp["locks"]]
     if not more and stamp.get("package") == package_digest():
@@ -441,7 +457,7 @@ def extend(folder, backend, stamp, locks):
     write_stamp(folder, locks, stamp["python"], stamp["base"], stamp["install"])
 
 
-def share_packages(folder, python):
+def share_packages(folder: Path, python: str) -> None:
     """Let an environment see the packages of a Python that is itself an environment."""
     code = (
         "import site, sys; print(sys.prefix != sys.base_prefix, *site.getsitepackages(), sep='\\n')"
@@ -452,21 +468,20 @@ def share_packages(folder, python):
         (packages / "system.pth").write_text(text, encoding="utf-8")
 
 
-def without_kept(folder, backend, python, lock):
+def without_kept(folder: Path, backend: str, python: str, lock: str) -> Path:
     """Write a lock without what the system's framework brings; return its path."""
     kept = subprocess.check_output([python, "-I", "-c", KEPT, backend], text=True).split()
     if not kept:
         raise SetupError(f"VENV=system: {python} has no {backend}: leave VENV out to install it.")
     text = (REQUIREMENTS / f"{lock}.txt").read_text(encoding="utf-8")
     entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)
-    name = re.compile(r"[A-Za-z0-9._-]+")
-    wanted = [e for e in entries if not (name.match(e) and name.match(e)[0].lower() in kept)]
+    wanted = [entry for entry in entries if re.split("[^A-Za-z0-9._-]", entry)[0] not in kept]
     path = folder / f"{lock}.txt"
     path.write_text("".join(wanted), encoding="utf-8")
     return path
 
 
-def run(command, backend=""):
+def run(command: list[str], backend: str = "") -> None:
     """Run a command whose words go to the log, and its last error to the user.
 
     Raises StepError if it fails.
@@ -492,7 +507,7 @@ UNREACHABLE = (
 )  # fmt: skip
 
 
-def told(said, code):
+def told(said: str, code: int) -> str:
     """What went wrong in one line: the network, the disk, or the last error."""
     log = f"all messages: {shown(LOG)}"
     if "No space left on device" in said:

@@ -36,13 +36,6 @@ def test_every_requirement_is_pinned_and_hashed(lock):
     assert [line for line in lines if line and not wanted.fullmatch(line)] == []
 
 
-def test_make_installs_nothing_without_hashes():
-    installs = re.findall(r"pip install (.*)", MAKEFILE)
-    assert installs
-    for words in installs:
-        assert "--require-hashes" in words or {"--no-deps", "--no-index"} <= set(words.split())
-
-
 FORBIDDEN = {
     "eval", "exec", "compile", "pickle", "marshal", "shelve", "dill", "joblib", "os.system",
     "yaml.load", "http.server", "socketserver",

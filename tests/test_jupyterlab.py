@@ -1,7 +1,6 @@
 """Both notebooks in a real JupyterLab: Run All, with their defaults."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -11,8 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import sync_playwright
 
-from conftest import BIN, make_record
-from crossover.paths import NOTEBOOKS
+from conftest import BIN, copy_project, make_record
 from crossover.records.storage import read_records, write_record
 from crossover.training.parameters import protocol_settings
 
@@ -24,9 +22,8 @@ START_SECONDS, RUN_SECONDS = 60, 200
 
 @pytest.fixture(scope="module")
 def project(trained, tmp_path_factory):
-    """The notebooks beside a study of all default widths but the smallest."""
-    root = tmp_path_factory.mktemp("project")
-    shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=shutil.ignore_patterns("crossover"))
+    """A copy of the project with a study of all default widths but the smallest."""
+    root = copy_project(tmp_path_factory.mktemp("project") / "a project")
     real = next(
         r for r in read_records(trained[0] / "trials").records if r.settings.protocol == "published"
     )
@@ -92,7 +89,10 @@ def run_all(window, lab, path):
     while time.monotonic() < deadline:
         page.wait_for_timeout(1000)
         page.keyboard.press("Control+s")
-        notebook = nbformat.read(path, as_version=4)
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except nbformat.reader.NotJSONError:  # Being saved just now.
+            continue
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         if all(cell.execution_count for cell in code) or errors_of(code):
             page.close()

@@ -129,3 +129,12 @@ def test_another_script_is_refused():
 def test_an_image_from_elsewhere_is_refused():
     with pytest.raises(RenderError, match="would load https://example"):
         _refuse_requests(bs4.BeautifulSoup("<img src='https://example.org/x'>", "html.parser"))
+
+
+def test_the_page_repeats_though_papermill_draws_an_id(tmp_path):
+    pages = []
+    for drawn in ("1a2b3c4d", "5e6f7a8b"):
+        cell = new_code_cell("x = 1", id=drawn, metadata={"tags": ["injected-parameters"]})
+        pages.append(str(page_of(tmp_path, cell)))
+    assert pages[0] == pages[1]
+    assert "Code of cell injected-parameters" in pages[0]

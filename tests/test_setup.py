@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -124,6 +125,15 @@ def test_an_environment_is_made_once(small):
     assert out == "Installing the locked test packages; this takes a few minutes once\n"
     assert make(small, "report")[1] == "ran report\n"
     assert make(small, "tested")[1] == ""
+
+
+def test_nothing_is_installed_without_hashes(small):
+    assert make(small, "tested")[0] == 0
+    log = (small / "data" / "runs" / "environment.log").read_text()
+    installs = [shlex.split(line) for line in log.splitlines() if " install --quiet " in line]
+    assert len(installs) == 3
+    for words in installs:
+        assert "--require-hashes" in words or {"--no-deps", "--no-index"} <= set(words)
 
 
 def spoil_unfinished(folder):
@@ -346,3 +356,31 @@ def test_the_systems_framework_is_used_and_what_it_needs(small, tmp_path):
         (about / "top_level.txt").write_text(name)
     works(small, "VENV=system", PYTHON=str(python))
     assert (small / ".venv-system" / "cpu.txt").read_text() == ""
+
+
+WHERE = """import os
+for name in ("HOME", "MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+    print(name, os.environ[name])
+"""
+
+
+def test_what_libraries_write_goes_to_the_project(small, tmp_path):
+    (small / "notebooks" / "crossover" / "study" / "__main__.py").write_text(WHERE)
+    runs = small / "data" / "runs"
+    own = {
+        "MPLCONFIGDIR": runs / "cache" / "matplotlib",
+        "IPYTHONDIR": runs / "cache" / "ipython",
+        "JUPYTER_RUNTIME_DIR": runs / "cache" / "jupyter",
+    }
+
+    def told(**changes):
+        clean = dict.fromkeys(own)
+        code, out, err = make(small, "report", **(clean | changes))
+        assert (code, err) == (0, "")
+        return dict(line.split(" ", 1) for line in out.splitlines()[-4:])
+
+    home = {"HOME": str(tmp_path)}
+    assert told(**home) == home | {name: str(path) for name, path in own.items()}
+    assert told(HOME="/nonexistent")["HOME"] == str(runs / "home")
+    assert told(HOME=None)["HOME"] == str(runs / "home")
+    assert told(MPLCONFIGDIR="/mine")["MPLCONFIGDIR"] == "/mine"
