@@ -80,7 +80,8 @@ sample: ready  ## rebuild figures/reference from the tracked references
 	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
 	  --no-progress-bar --log-level ERROR -p records ../data/reference/$(SAMPLE).jsonl \
 	  -p limits ../data/reference/$(SAMPLE) \
-	  -p figure_folder ../figures/reference -p table_folder ../figures/reference 2>/dev/null
+	  -p figure_folder ../figures/reference -p table_folder ../figures/reference \
+	  2>../data/runs/sample.log || { tail -n 5 ../data/runs/sample.log >&2; exit 1; }
 	@$(BIN)/python -m crossover.report.render data/runs/sample.ipynb figures/reference/report.html
 
 test: tested lint  ## run the tests
