@@ -136,12 +136,12 @@ def setup(folder: Path, backend: str, locks: list[str]) -> None:
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a folder that is no environment: what is there may be made anew."""
+    """Refuse a folder that this script has not made: what is there may be made anew."""
     ours = folder.parent == PROJECT and folder.name.startswith(".venv")
-    if not ours and folder.exists() and not (folder / "pyvenv.cfg").exists():
+    if not ours and os.path.lexists(str(folder)) and read_stamp(folder) is None:
         raise SetupError(
-            f"VENV is {shown(folder)}, which is no environment of `make`: leave VENV out, or name "
-            "a folder that does not exist."
+            f"VENV is {shown(folder)}, which `make` has not made or not finished: leave VENV out, "
+            "or name a folder that does not exist."
         )
 
 
@@ -239,6 +239,8 @@ def choose_python(folder: Path) -> tuple[str, str, list[Way]]:
     """
     asked = os.environ.get("PYTHON")
     names = [asked] if asked else [f"python{version}" for version in SUPPORTED] + ["python3"]
+    if on_system(folder):
+        names.reverse()  # The system's framework is its default Python's.
     found: dict[str, str] = {}
     unable = None
     for name in [*names, *([] if asked else uv_pythons())]:

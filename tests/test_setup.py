@@ -249,11 +249,12 @@ def test_pip_installs_what_uv_cannot(small, tmp_path):
 
 def test_a_folder_that_is_no_environment_is_never_removed(small, tmp_path):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").touch()
-    code, _, err = make(small, "report", f"VENV={tmp_path}/mine")
-    assert code != 0
-    assert err.startswith(f"crossover: VENV is {tmp_path}/mine, which is no environment of `make`")
-    assert (tmp_path / "mine" / "thesis.txt").exists()
+    for name in ("thesis.txt", "pyvenv.cfg"):  # An environment of somebody's is no ours either.
+        (tmp_path / "mine" / name).touch()
+        code, _, err = make(small, "report", f"VENV={tmp_path}/mine")
+        assert code != 0
+        assert err.startswith(f"crossover: VENV is {tmp_path}/mine, which `make` has not made")
+        assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
 def bare_python(folder, *packages):
