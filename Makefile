@@ -34,6 +34,8 @@ OWN := $(CURDIR)/data/runs/cache
 export MPLCONFIGDIR ?= $(OWN)/matplotlib
 export IPYTHONDIR ?= $(OWN)/ipython
 export JUPYTER_RUNTIME_DIR ?= $(OWN)/jupyter
+# Colab's and Kaggle's, which names a module that our kernels need not have.
+unexport MPLBACKEND
 ifeq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
 export HOME := $(CURDIR)/data/runs/home
 export PIP_NO_CACHE_DIR ?= 1
@@ -52,6 +54,7 @@ ENVIRONMENT ?= for each in $(BIN)/python python3 python3.13 python3.12 python3.1
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 	@echo "Settings of report, quick, explain, map: $(NAMES), e.g. make report REPEATS=5"
+	@echo "Settings of all: BACKEND=jax, VENV=system (use the system's framework), PYTHON=python3.12"
 
 report: ready  ## train what is missing, merge, plot, render figures/report.html
 	@$(BIN)/python -m crossover.study report $(SETTINGS)

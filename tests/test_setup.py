@@ -362,6 +362,7 @@ def test_the_systems_framework_is_used_and_what_it_needs(small, tmp_path):
 WHERE = """import os
 for name in ("HOME", "MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
     print(name, os.environ[name])
+assert "MPLBACKEND" not in os.environ
 """
 
 
@@ -385,3 +386,4 @@ def test_what_libraries_write_goes_to_the_project(small, tmp_path):
     assert told(HOME="/nonexistent")["HOME"] == str(runs / "home")
     assert told(HOME=None)["HOME"] == str(runs / "home")
     assert told(MPLCONFIGDIR="/mine")["MPLCONFIGDIR"] == "/mine"
+    told(MPLBACKEND="module://a_notebooks_own.backend")

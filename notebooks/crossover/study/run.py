@@ -83,7 +83,7 @@ def _run(verb: str, found: list[Site], config: dict[str, Any]) -> int:
     # Named by itself, a sweep is run; as an input of a report that looks up to date it is not.
     targets = ["sweeps"] if extra else ["sweeps", "report"]
     code = run_workflow(folder, _workflow_plan(found, jobs, config), profile, *targets)
-    left = [] if config["partial"] else _left(found, config)
+    left = _left(found, config) if jobs else []
     if left:
         print("\nNot everything was trained; reporting what is recorded.", flush=True)
     if extra:  # Changes are shown in the report of a study.
