@@ -9,6 +9,9 @@ override VENV := .venv-system$(if $(filter-out tensorflow,$(BACKEND)),-$(BACKEND
 else
 VENV := .venv$(if $(filter-out tensorflow,$(BACKEND)),-$(BACKEND))
 endif
+ifneq ($(word 2,$(VENV)),)
+$(error VENV is '$(VENV)': its path may hold no space)
+endif
 BIN := $(VENV)/bin
 # The CUDA locks (some 3 GB more) only where an NVIDIA driver is present and the framework is not
 # the system's; torch has one for both.
@@ -28,15 +31,17 @@ SETTINGS = $(foreach name,$(ASKED),$(if $($(name)),"$(name)=$($(name))"))
 # What the user typed, for sentences that say what to type next.
 export CROSSOVER_COMMAND = make $(MAKECMDGOALS)$(foreach name,$(filter-out PYTHON,$(GIVEN)), $(name)="$(patsubst .venv-system%,system,$($(name)))")
 export PYTHON
+# A lock that was named is meant; one that was chosen here gives way to its like with CUDA.
+export CROSSOVER_LOCK_NAMED := $(filter command,$(origin LOCK))
 export PYTHONUTF8 := 1
 # What libraries write goes to the project's own folders, unless these variables say otherwise.
 OWN := $(CURDIR)/data/runs/cache
 export MPLCONFIGDIR ?= $(OWN)/matplotlib
 export IPYTHONDIR ?= $(OWN)/ipython
-export JUPYTER_RUNTIME_DIR ?= $(OWN)/jupyter
 # Colab's and Kaggle's, which names a module that our kernels need not have.
 unexport MPLBACKEND
-ifeq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
+ifeq ($(shell [ -n "$$HOME" ] && place=$$(mktemp -d "$$HOME/.crossover-XXXXXX" 2>/dev/null) && \
+  rmdir "$$place" && echo writable),)
 export HOME := $(CURDIR)/data/runs/home
 export PIP_NO_CACHE_DIR ?= 1
 export UV_NO_CACHE ?= 1
@@ -120,11 +125,11 @@ clean:  ## remove this machine's reports and executed notebooks; trials stay
 	@echo "Removed this machine's reports and executed notebooks; the trials in data/runs stay."
 
 clean-env:  ## remove the environment (of BACKEND)
-	@rm -rf $(VENV) $(VENV).before
-	@echo "Removed $(VENV); the next verb makes it anew."
+	@$(ENVIRONMENT)
 
 # A tenth of a second where the environment is whole.
 ready: WANTED := $(LOCK)
 tested: WANTED := $(LOCK) test
+clean-env: WANTED := --remove
 ready tested:
 	@$(ENVIRONMENT)

@@ -1,16 +1,19 @@
 """Make the environment of a backend from the locks beside this file, or find it whole.
 
     python3 requirements/environment.py VENV BACKEND LOCK [LOCK ...]
+    python3 requirements/environment.py VENV BACKEND --remove
 
 `make` calls it before every verb. An environment is whole when its file `ready`, written when all
-of it had worked, names this folder, its Python and these locks; anything else is made anew. Any
-Python from 3.7 on reads this file, which needs the standard library only.
+of it had worked, names this folder, its Python and these locks; anything else is made anew. While
+that goes on, a file `VENV.making` lies beside it. What neither file claims is somebody's own and
+is never removed. Any Python from 3.7 on reads this script, which needs the standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -29,14 +32,17 @@ SUPPORTED = ("3.13", "3.12", "3.11")
 # The command that the user typed, for sentences that say what to type next.
 COMMAND = os.environ.get("CROSSOVER_COMMAND") or "make report"
 FACTS = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
-# What a framework of the system's is used with: itself and all that it needs, but Keras, which
-# the project pins.
+# The lock of the same framework with CUDA, which serves where the plain one is wanted.
+WITH_CUDA = {"cpu": "cuda", "jax": "jax-cuda"}
+OTHER_LOCK = "holds other packages than the lock"
+# What a framework of the system's is used with: itself and all that it needs. But Keras, which the
+# project pins, and two of plain Python of which newer packages need newer ones.
 KEPT = """
 import importlib.metadata as m, re, sys
 left, kept = m.packages_distributions().get(sys.argv[1], []), set()
 while left:
     name = re.sub("[-_.]+", "-", left.pop()).lower()
-    if name in kept or name == "keras":
+    if name in kept or name in ("keras", "packaging", "typing-extensions"):
         continue
     try:
         needs = m.requires(name) or []
@@ -44,7 +50,7 @@ while left:
         continue
     kept.add(name)
     left += [re.match("[A-Za-z0-9._-]+", need)[0] for need in needs if "extra ==" not in need]
-print(*sorted(kept))
+print(*sorted(kept | set(sys.argv[1:] if kept else [])))
 """
 
 
@@ -67,9 +73,12 @@ class Way(NamedTuple):
 def main(words: list[str]) -> int:
     """Make the environment unless it is whole; return an exit code."""
     folder, backend, locks = (PROJECT / words[0]), words[1], words[2:]
+    for stream in (sys.stdout, sys.stderr):  # A folder's name may be in another encoding.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with one_at_a_time():
-            setup(folder, backend, locks)
+            clean(folder) if locks == ["--remove"] else setup(folder, backend, locks)
     except SetupError as error:
         return refuse(str(error))
     except StepError as error:
@@ -116,16 +125,28 @@ def one_at_a_time() -> Iterator[None]:
 
 def setup(folder: Path, backend: str, locks: list[str]) -> None:
     """Do what is missing, from nothing at all to the whole environment."""
-    check_place(folder)
     with contextlib.suppress(OSError):  # Libraries write here; IPython wants the folder to exist.
         (PROJECT / "data" / "runs" / "cache").mkdir(parents=True, exist_ok=True)
+    recover(folder, backend)
     stamp = read_stamp(folder)
+    locks = serving(stamp, locks)
     reason = fault(folder, stamp, locks)
     if reason is None and stamp is not None:
         extend(folder, backend, stamp, locks)
         return
     if reason:
         print(f"The environment in {shown(folder)} {reason}: making it anew.", flush=True)
+    try:
+        make_anew(folder, backend, locks)
+    except (SetupError, StepError) as error:
+        if reason != OTHER_LOCK or stamp is None:
+            raise
+        refuse(f"{error}. Going on with the packages that are there.")
+
+
+def make_anew(folder: Path, backend: str, locks: list[str]) -> None:
+    """Choose a Python and make the environment with it."""
+    check_place(folder)
     python, version, ways = choose_python(folder)
     print(
         f"Creating the environment in {shown(folder)} with Python {version} ({python})", flush=True
@@ -135,14 +156,40 @@ def setup(folder: Path, backend: str, locks: list[str]) -> None:
         write_stamp(folder, locks, version, python, install)
 
 
+def clean(folder: Path) -> None:
+    """Remove the environment, if this script has made it."""
+    check_place(folder)
+    if read_stamp(beside(folder, "before")):
+        remove(beside(folder, "before"))
+    remove(folder)
+    remove(beside(folder, "making"))
+    print(f"No environment is left in {shown(folder)}; the next verb makes one.")
+
+
 def check_place(folder: Path) -> None:
-    """Refuse a folder that this script has not made: what is there may be made anew."""
-    ours = folder.parent == PROJECT and folder.name.startswith(".venv")
-    if not ours and os.path.lexists(str(folder)) and read_stamp(folder) is None:
+    """Leave alone what this script has not made: move it aside, or refuse what VENV names."""
+    if known(folder) or not os.path.lexists(str(folder)):
+        return
+    if folder.parent != PROJECT or not folder.name.startswith(".venv"):
         raise SetupError(
-            f"VENV is {shown(folder)}, which `make` has not made or not finished: leave VENV out, "
-            "or name a folder that does not exist."
+            f"VENV is {shown(folder)}, which `make` has not made: leave VENV out, or name a folder "
+            "that does not exist."
         )
+    names = (beside(folder, f"other-{number}") for number in range(1, 1000))
+    aside = next(path for path in names if not os.path.lexists(str(path)))
+    folder.rename(aside)
+    print(f"{shown(folder)} is not of this project's making: kept as {shown(aside)}.", flush=True)
+
+
+def known(folder: Path) -> bool:
+    """Whether this script has made a folder, or had begun to."""
+    marks = (folder / "ready", folder / "ready.old", beside(folder, "making"))
+    return any(mark.exists() for mark in marks)
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """A name next to the environment's."""
+    return folder.with_name(f"{folder.name}.{ending}")
 
 
 def shown(path: Path) -> str:
@@ -200,9 +247,27 @@ def write_stamp(
     (folder / "ready.new").replace(folder / "ready")
 
 
+def serving(stamp: dict[str, Any] | None, locks: list[str]) -> list[str]:
+    """The locks wanted, with CUDA's where they are installed: a login node may show no card.
+
+    A lock that the user has named is meant.
+    """
+    if stamp is None or os.environ.get("CROSSOVER_LOCK_NAMED"):
+        return locks
+    return [WITH_CUDA[k] if WITH_CUDA.get(k) in stamp["locks"] else k for k in locks]
+
+
+def recover(folder: Path, backend: str) -> None:
+    """Call an environment ready again if adding to it was cut off and did no harm."""
+    if (folder / "ready.old").exists() and not (folder / "ready").exists():
+        with contextlib.suppress(StepError):
+            try_imports(folder, backend)
+            (folder / "ready.old").replace(folder / "ready")
+
+
 def fault(folder: Path, stamp: dict[str, Any] | None, locks: list[str]) -> str | None:
-    """Why the environment must be made anew: '' if it is missing, None if it need not be."""
-    if not os.path.lexists(folder):
+    """Why the environment must be made anew: '' if there is none, None if it need not be."""
+    if not known(folder):
         return ""
     if stamp is None:
         return "was not finished, or is of an earlier version"
@@ -212,7 +277,7 @@ def fault(folder: Path, stamp: dict[str, Any] | None, locks: list[str]) -> str |
         return f"has lost its Python {stamp['python']}"
     installed = {lock: found for lock, found in stamp["locks"].items() if lock in locks}
     if not installed or installed != lock_digests(installed):
-        return "holds other packages than the lock"
+        return OTHER_LOCK
     return None
 
 
@@ -237,13 +302,13 @@ def choose_python(folder: Path) -> tuple[str, str, list[Way]]:
 
     Returns its path, its version, and its ways to do so.
     """
-    asked = os.environ.get("PYTHON")
-    names = [asked] if asked else [f"python{version}" for version in SUPPORTED] + ["python3"]
+    named = os.environ.get("PYTHON")
+    names = [named] if named else [f"python{version}" for version in SUPPORTED] + ["python3"]
     if on_system(folder):
         names.reverse()  # The system's framework is its default Python's.
     found: dict[str, str] = {}
     unable = None
-    for name in [*names, *([] if asked else uv_pythons())]:
+    for name in [*names, *([] if named else uv_pythons())]:
         path = which(name, folder)
         version, python = facts(path) if path else ("", "")
         if version:
@@ -253,7 +318,7 @@ def choose_python(folder: Path) -> tuple[str, str, list[Way]]:
             if ways:
                 return python, version, ways
             unable = unable or (python, version)
-    raise SetupError(no_maker(*unable) if unable else no_python(asked, found))
+    raise SetupError(no_maker(*unable) if unable else no_python(named, found))
 
 
 def which(name: str, folder: Path) -> str | None:
@@ -329,11 +394,11 @@ def no_maker(python: str, version: str) -> str:
     )
 
 
-def no_python(asked: str | None, found: dict[str, str]) -> str:
+def no_python(named: str | None, found: dict[str, str]) -> str:
     """Say that no supported Python is there, and how to get one."""
-    if asked:
+    if named:
         version = next(iter(found), None)
-        here = f"PYTHON={asked} is {version}" if version else f"PYTHON={asked} does not run"
+        here = f"PYTHON={named} is {version}" if version else f"PYTHON={named} does not run"
     else:
         here = "found here: " + (", ".join(f"{v} ({n})" for v, n in found.items()) or "none")
     system = distribution()
@@ -374,18 +439,23 @@ def as_root() -> str:
 @contextlib.contextmanager
 def replaced(folder: Path) -> Iterator[None]:
     """Make a folder anew; what was whole before comes back if that fails."""
-    before = folder.with_name(f"{folder.name}.before")
+    before, making = beside(folder, "before"), beside(folder, "making")
     if read_stamp(folder) and not before.exists():
         folder.rename(before)
+    making.touch()
     remove(folder)
     try:
         yield
     except BaseException:
         remove(folder)
-        if before.exists():
+        if read_stamp(before):
             before.rename(folder)
         raise
-    remove(before)
+    else:
+        if read_stamp(before):
+            remove(before)
+    finally:
+        remove(making)
 
 
 def remove(folder: Path) -> None:
@@ -442,7 +512,13 @@ def finish(folder: Path, backend: str, install: list[str]) -> None:
         own = os.path.relpath(str(PROJECT / "notebooks"), str(link.parent))
         link.write_text(f"{own}\n", encoding="utf-8")
     run([python, "-I", "-m", "crossover.kernels"])
-    run([python, "-I", "-c", f"import {backend}, keras, crossover.study.run"], backend)
+    try_imports(folder, backend)
+
+
+def try_imports(folder: Path, backend: str) -> None:
+    """Import what a study imports, and take note only if that fails."""
+    names = f"{backend}, keras, crossover.study.run"
+    run([str(python_of(folder)), "-I", "-c", f"import {names}"], backend)
 
 
 def extend(folder: Path, backend: str, stamp: dict[str, Any], locks: list[str]) -> None:
@@ -450,13 +526,29 @@ def extend(folder: Path, backend: str, stamp: dict[str, Any], locks: list[str]) 
     more = [lock for lock in locks if lock not in stamp["locks"]]
     if not more and stamp.get("package") == package_digest():
         return
-    (folder / "ready").unlink()
-    if more:
-        fill(folder, backend, more, stamp["base"], stamp["install"])
-    else:
-        finish(folder, backend, stamp["install"])
+    install = installer(folder, stamp)
+    (folder / "ready").replace(folder / "ready.old")
+    try:
+        if more:
+            fill(folder, backend, more, stamp["base"], install)
+        else:
+            finish(folder, backend, install)
+    except BaseException:
+        recover(folder, backend)
+        raise
     locks = list(dict.fromkeys([*stamp["locks"], *locks]))
-    write_stamp(folder, locks, stamp["python"], stamp["base"], stamp["install"])
+    write_stamp(folder, locks, stamp["python"], stamp["base"], install)
+    (folder / "ready.old").unlink()
+
+
+def installer(folder: Path, stamp: dict[str, Any]) -> list[str]:
+    """What installed the environment, or what can now that it is gone."""
+    if shutil.which(stamp["install"][0]):
+        return list(stamp["install"])
+    for way in ways_to_make(stamp["base"], folder):
+        if not way.install[0].startswith(str(folder)):
+            return way.install
+    raise StepError(f"{stamp['install'][0]} is gone, and nothing else can install")
 
 
 def share_packages(folder: Path, python: str) -> None:
@@ -464,7 +556,7 @@ def share_packages(folder: Path, python: str) -> None:
     code = (
         "import site, sys; print(sys.prefix != sys.base_prefix, *site.getsitepackages(), sep='\\n')"
     )
-    inside, *paths = subprocess.check_output([python, "-I", "-c", code], text=True).splitlines()
+    inside, *paths = asked([python, "-I", "-c", code]).splitlines()
     for packages in folder.glob("lib/python*/site-packages"):
         text = "".join(f"{path}\n" for path in paths if inside == "True")
         (packages / "system.pth").write_text(text, encoding="utf-8")
@@ -472,7 +564,7 @@ def share_packages(folder: Path, python: str) -> None:
 
 def without_kept(folder: Path, backend: str, python: str, lock: str) -> Path:
     """Write a lock without what the system's framework brings; return its path."""
-    kept = subprocess.check_output([python, "-I", "-c", KEPT, backend], text=True).split()
+    kept = asked([python, "-I", "-c", KEPT, backend]).split()
     if not kept:
         raise SetupError(f"VENV=system: {python} has no {backend}: leave VENV out to install it.")
     text = (REQUIREMENTS / f"{lock}.txt").read_text(encoding="utf-8")
@@ -481,6 +573,14 @@ def without_kept(folder: Path, backend: str, python: str, lock: str) -> Path:
     path = folder / f"{lock}.txt"
     path.write_text("".join(wanted), encoding="utf-8")
     return path
+
+
+def asked(command: list[str]) -> str:
+    """What a command prints; raises StepError if it fails."""
+    try:
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        raise StepError(f"{command[0]} does not tell its packages") from None
 
 
 def run(command: list[str], backend: str = "") -> None:
@@ -492,12 +592,15 @@ def run(command: list[str], backend: str = "") -> None:
     own = {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     environment = {**os.environ, **own, **({"KERAS_BACKEND": backend} if backend else {})}
     environment.pop("PYTHONHOME", None)
-    done = subprocess.run(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL, env=environment, cwd=str(PROJECT), close_fds=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, env=environment, cwd=str(PROJECT), close_fds=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise StepError(f"{command[0]} does not run: {error.strerror}") from None
     said = done.stdout.decode("utf-8", "replace")
-    with LOG.open("a", encoding="utf-8") as log:
+    with LOG.open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(f"$ {' '.join(shlex.quote(str(word)) for word in command)}\n{said}\n")
     if done.returncode:
         raise StepError(told(said, done.returncode))

@@ -76,7 +76,7 @@ def small(tmp_path):
     return folder
 
 
-TOOLS = ("sh", "make", "mkdir", "id", "grep", "sed", "expand")
+TOOLS = ("sh", "make", "mktemp", "rmdir", "id", "grep", "sed", "expand")
 
 
 def environment(folder, **changes):
@@ -89,6 +89,7 @@ def environment(folder, **changes):
     own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     own |= {"PATH": str(tools), "HOME": str(tools.parent), "TMPDIR": str(tools.parent)}
     own |= {"PYTHON": sys.executable, "LC_ALL": "C"}
+    own.pop("PYTHONPATH", None)
     return {name: value for name, value in (own | changes).items() if value is not None}
 
 
@@ -137,12 +138,13 @@ def test_nothing_is_installed_without_hashes(small):
 
 
 def spoil_unfinished(folder):
-    (folder / ".venv" / "ready").unlink()
+    (folder / ".venv" / "ready").rename(folder / ".venv.making")
     shutil.rmtree(folder / ".venv" / "lib")
 
 
 def spoil_half_made(folder):
     shutil.rmtree(folder / ".venv")
+    (folder / ".venv.making").touch()
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / ".venv" / "bin" / "python").symlink_to(sys.executable)
 
@@ -175,6 +177,7 @@ def test_a_spoilt_environment_is_made_anew(small):
         spoil(small)
         assert f"The environment in .venv {reason}" in works(small), spoil
         assert not (small / ".venv.before").exists()
+        assert not (small / ".venv.making").exists()
 
 
 def test_a_moved_or_copied_project_gets_its_own_environment(small, tmp_path):
@@ -215,15 +218,47 @@ def test_a_failed_installation_keeps_what_was_whole(small):
     (small / ".venv" / "mark").touch()
     lock = small / "requirements" / "cpu.txt"
     lock.write_text("unhashed==1.0\n")
+    for _ in range(2):  # Only the lock has changed: what is there still serves.
+        code, out, err = make(small, "report", "WIDTHS=4 8")
+        assert (code, out.splitlines()[-1]) == (0, "ran report WIDTHS=4 8")
+        assert "all messages: data/runs/environment.log. Going on with the packages that" in err
+        assert (small / ".venv" / "mark").exists()
+    moved = small.rename(small.parent / "moved")
     for _ in range(2):
-        code, _, err = make(small, "report", "WIDTHS=4 8")
+        code, _, err = make(moved, "report", "WIDTHS=4 8")
         assert code != 0
         assert err.startswith("crossover: the environment could not be made: ")
         assert "all messages: data/runs/environment.log. Then run 'make report WIDTHS=" in err
-        assert (small / ".venv" / "mark").exists()
+        assert (moved / ".venv" / "mark").exists()
+    small = moved.rename(small)
     lock.write_text("# Mended.\n")
     works(small)
     assert not (small / ".venv" / "mark").exists()
+
+
+def test_what_cannot_be_added_leaves_what_was_whole(small):
+    works(small)
+    lock = small / "requirements" / "test.txt"
+    lock.write_text("unhashed==1.0\n")
+    for _ in range(2):
+        code, _, err = make(small, "tested")
+        assert code != 0
+        assert err.startswith("crossover: the environment could not be made: ")
+        assert make(small, "report")[1] == "ran report\n"
+    # Cut off where nothing can be written back, it is looked at by the next command.
+    (small / ".venv" / "ready").rename(small / ".venv" / "ready.old")
+    assert make(small, "report")[1] == "ran report\n"
+    (small / ".venv" / "ready").rename(small / ".venv" / "ready.old")
+    (small / "notebooks" / "keras.py").write_text("raise ImportError('torn')")
+    assert "was not finished" in make(small, "report")[1]
+
+
+def test_a_lock_with_cuda_serves_where_no_card_is_seen(small):
+    (small / "requirements" / "cuda.txt").write_text("# With CUDA.\n")
+    code, out, _ = make(small, "report", "LOCK=cuda")
+    assert (code, "packages (cuda)" in out) == (0, True)
+    assert make(small, "report")[1] == "ran report\n"
+    assert "holds other packages than the lock" in make(small, "report", "LOCK=cpu")[1]
 
 
 def test_packages_that_cannot_be_imported_are_not_called_ready(small):
@@ -240,21 +275,46 @@ def test_packages_that_cannot_be_imported_are_not_called_ready(small):
 def test_pip_installs_what_uv_cannot(small, tmp_path):
     environment(small)
     uv = tmp_path / "tools" / "uv"
-    uv.write_text("#!/bin/sh\necho error: no such index >&2; exit 2\n")
-    uv.chmod(0o755)
-    out = works(small)
-    assert "uv could not create it (no such index; all messages: data/runs/environ" in out
-    assert "environment.log); trying venv.\n" in out
+    fails = "#!/bin/sh\necho error: no such index >&2; exit 2\n"
+    creates = f'#!/bin/sh\n[ "$1" = venv ] && exec "{sys.executable}" -m venv --without-pip .venv\n'
+    for script, what in ((fails, "create it"), (creates + fails[10:], "install the packages")):
+        uv.write_text(script)
+        uv.chmod(0o755)
+        out = works(small)
+        assert f"uv could not {what} (no such index; all messages: data/runs/environ" in out
+        assert "environment.log); trying venv.\n" in out
+        shutil.rmtree(small / ".venv")
+    uv.write_text("#!/nonexistent/python\n")
+    assert "uv could not create it (" in works(small)
+    uv.unlink()  # What installed the environment may be gone when more is to be installed.
+    assert make(small, "tested")[0] == 0
 
 
 def test_a_folder_that_is_no_environment_is_never_removed(small, tmp_path):
     (tmp_path / "mine").mkdir()
-    for name in ("thesis.txt", "pyvenv.cfg"):  # An environment of somebody's is no ours either.
+    for name in ("thesis.txt", "pyvenv.cfg"):  # An environment of somebody's is not ours either.
         (tmp_path / "mine" / name).touch()
         code, _, err = make(small, "report", f"VENV={tmp_path}/mine")
         assert code != 0
         assert err.startswith(f"crossover: VENV is {tmp_path}/mine, which `make` has not made")
         assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_somebodys_own_environment_is_kept_aside(small):
+    for number in (1, 2):
+        (small / ".venv").mkdir()
+        for name in ("pyvenv.cfg", "mine"):
+            (small / ".venv" / name).touch()
+        out = make(small, "report")[1]
+        kept = f".venv is not of this project's making: kept as .venv.other-{number}.\n"
+        assert out.startswith(kept)
+        assert (small / f".venv.other-{number}" / "mine").exists()
+        (small / ".venv.before").mkdir(exist_ok=True)  # A name that somebody may use as well.
+        assert make(small, "clean-env")[1] == (
+            "No environment is left in .venv; the next verb makes one.\n"
+        )
+        assert (small / ".venv.before").exists()
+        assert not (small / ".venv").exists()
 
 
 def bare_python(folder, *packages):
@@ -360,7 +420,7 @@ def test_the_systems_framework_is_used_and_what_it_needs(small, tmp_path):
 
 
 WHERE = """import os
-for name in ("HOME", "MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+for name in ("HOME", "MPLCONFIGDIR", "IPYTHONDIR"):
     print(name, os.environ[name])
 assert "MPLBACKEND" not in os.environ
 """
@@ -372,18 +432,18 @@ def test_what_libraries_write_goes_to_the_project(small, tmp_path):
     own = {
         "MPLCONFIGDIR": runs / "cache" / "matplotlib",
         "IPYTHONDIR": runs / "cache" / "ipython",
-        "JUPYTER_RUNTIME_DIR": runs / "cache" / "jupyter",
     }
 
     def told(**changes):
         clean = dict.fromkeys(own)
         code, out, err = make(small, "report", **(clean | changes))
         assert (code, err) == (0, "")
-        return dict(line.split(" ", 1) for line in out.splitlines()[-4:])
+        return dict(line.split(" ", 1) for line in out.splitlines()[-3:])
 
     home = {"HOME": str(tmp_path)}
     assert told(**home) == home | {name: str(path) for name, path in own.items()}
     assert told(HOME="/nonexistent")["HOME"] == str(runs / "home")
     assert told(HOME=None)["HOME"] == str(runs / "home")
+    assert told(HOME="/proc")["HOME"] == str(runs / "home")  # Nobody can write there, not root.
     assert told(MPLCONFIGDIR="/mine")["MPLCONFIGDIR"] == "/mine"
     told(MPLBACKEND="module://a_notebooks_own.backend")

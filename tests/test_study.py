@@ -1,5 +1,6 @@
 """What a study trains: only what is missing, devices alternating."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import yaml
 from conftest import make_record
 from crossover.paths import PROJECT
 from crossover.records.record import Settings
-from crossover.study import last
+from crossover.study import last, run
 from crossover.study.configuration import configuration
 from crossover.study.study import SeedError, plan_text, study_from
 from crossover.study.workflow import failures
@@ -114,6 +115,24 @@ def test_partial_is_about_the_last_study(tmp_path, monkeypatch):
     assert config["partial"]
 
 
+def test_settings_that_no_longer_hold_give_way_to_the_defaults(tmp_path):
+    config = configuration("report", ["WIDTHS=4"])
+    for broken in (config | {"profile": "gone"}, config | {"profile": 5}, {"study": {}}, [1]):
+        (tmp_path / "settings.json").write_text(json.dumps(broken))
+        (site,), found = run._last_study(tmp_path)
+        assert (len(site.study.widths), found["profile"]) == (9, "local")
+    (tmp_path / "settings.json").write_text(json.dumps(config))
+    (site,), _ = run._last_study(tmp_path)
+    assert site.study.widths == [4]
+
+
+def test_partial_can_leave_the_cluster(monkeypatch):
+    cluster = configuration("report", []) | {"profile": "slurm", "partitions": "a b"}
+    monkeypatch.setattr("crossover.study.configuration.last_settings", lambda: cluster)
+    config = configuration("partial", ["PROFILE=local"])
+    assert (config["profile"], config["partitions"]) == ("local", "")
+
+
 def test_the_quick_preset_has_a_folder_of_its_own():
     quick, report = configuration("quick", []), configuration("report", [])
     assert quick["study"]["epochs"] == 1
@@ -153,6 +172,7 @@ def test_a_wrong_setting_is_one_sentence(words, sentence):
 def test_a_log_is_told_in_its_errors_sentences():
     log = "noise\npkg.DeviceError: no GPU.\nTraceback\nDeviceError: no GPU.\nOSError: full\n"
     assert failures(log) == ["no GPU.", "full"]
+    assert failures("SystemExit: This kernel cannot.\n") == ["This kernel cannot."]
 
 
 def test_progress_rescales_its_guess_and_does_not_flood():

@@ -172,7 +172,8 @@ def runtime(backend: Backend) -> Runtime:
     kinds: dict[Backend, type[Runtime]] = {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}
     try:
         return kinds[backend]()
-    except ImportError as error:
+    except (ImportError, OSError, ValueError) as error:
+        # Torch says OSError where a library is missing, NumPy ValueError for another's layout.
         if isinstance(error, ModuleNotFoundError) and error.name == backend:
             raise DeviceError(
                 f"the backend {backend} is not installed in this environment: run 'make report "

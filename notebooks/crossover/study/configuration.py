@@ -73,6 +73,8 @@ def configuration(verb: str, given: list[str]) -> dict[str, Any]:
             raise ValueError(f"unknown setting {word!r:.80}: {_hint(name)}")
         if value and name in PLACES:
             config[PLACES[name]] = value
+            if verb == "partial" and name == "PROFILE":
+                config["partitions"] = ""  # The last study's are those of its own profile.
         elif value:
             config["study"][SETTINGS[name]] = _number(name, value)
     return config

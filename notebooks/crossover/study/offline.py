@@ -90,7 +90,9 @@ def main(words: list[str]) -> int:
         parser.add_argument(f"--{name}")
     for name in ("repeats", "epochs"):
         parser.add_argument(f"--{name}", type=int)
-    given = {name: value for name, value in vars(parser.parse_args(words)).items() if value}
+    given = {
+        name: value for name, value in vars(parser.parse_args(words)).items() if value is not None
+    }
     clock = Clock(given.pop("seconds"))
     study = study_from({"widths": PUBLISHED_WIDTHS} | given)
     count = counted(len(jobs(study)), "notebook")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _refuse(sentence: str, code: int) -> int:
 def _run(verb: str, found: list[Site], config: dict[str, Any]) -> int:
     folder, profile = PROJECT / config["study"]["folder"], config["profile"]
     on_slurm, extra = executor_of(profile) == "slurm", verb in ("explain", "map")
-    if on_slurm and (left := queued(job_prefix(folder))):
+    if on_slurm and not config["partial"] and (left := queued(job_prefix(folder))):
         return _refuse(
             f"SLURM's queue still holds {counted(len(left), 'job')} of this study: wait, or cancel "
             f"with 'scancel {' '.join(left[:20])}'.",
@@ -89,9 +90,10 @@ def _run(verb: str, found: list[Site], config: dict[str, Any]) -> int:
     if extra:  # Changes are shown in the report of a study.
         found, config = _last_study(folder)
     reported = code
-    if extra or left:
+    made = (folder / "notebooks" / f"{name}.ipynb" for name in jobs)
+    if extra or left or (code and not all(path.exists() for path in made)):
         reported = run_workflow(folder, _workflow_plan(found, {}, config), "local", "report")
-    if config["notebooks"]:
+    if config["notebooks"] and not config["partial"]:
         count = copy_notebooks(folder / "notebooks", config["notebooks"])
         print(f"Copied {counted(count, 'executed notebook')} to {config['notebooks']}.")
     if not reported:
@@ -121,8 +123,10 @@ def _jobs(folder: Path, found: list[Site], config: dict[str, Any]) -> dict[str, 
 
 def _last_study(folder: Path) -> tuple[list[Site], dict[str, Any]]:
     """The study that was last reported from a folder; the default one where no settings tell."""
-    config = read_settings(folder / FILE) or configuration("report", [])
-    return sites(config["study"], config["profile"], config["partitions"]), config
+    for config in filter(None, (read_settings(folder / FILE), configuration("report", []))):
+        with suppress(ValueError):
+            return sites(config["study"], config["profile"], config["partitions"]), config
+    raise SlurmError("workflow/config.yaml describes no study that can be reported here.")
 
 
 def _workflow_plan(

@@ -90,7 +90,9 @@ def _since(path: Path, started: float) -> bool:
 
 def failures(messages: str) -> list[str]:
     """The sentences of the errors in a log, each once, at most five."""
-    found = re.findall(r"^(?:crossover|(?:[\w.]+\.)?\w+Error): (.+)$", messages, re.MULTILINE)
+    found = re.findall(
+        r"^(?:crossover|SystemExit|(?:[\w.]+\.)?\w+Error): (.+)$", messages, re.MULTILINE
+    )
     return list(dict.fromkeys(map(_told, found)))[:5]
 
 
