@@ -1,6 +1,7 @@
 """Sweeps as jobs: what they ask a scheduler for, and how a study spreads over machines."""
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from conftest import make_record
+from conftest import make_record, report
 from crossover.analysis.machines import by_machine
 from crossover.analysis.merge import merge
 from crossover.paths import PROFILES, PROJECT
@@ -144,6 +145,15 @@ def test_partitions_are_read_from_sinfo():
     assert [p.name for p in choose_partitions(["odd", "both", "odd"], known)] == ["odd", "both"]
     with pytest.raises(SlurmError, match="PARTITIONS names 'none': SLURM has cpu-a, both, odd"):
         choose_partitions(["none"], known)
+
+
+def test_slurm_refuses_a_folder_with_a_space(project, tmp_path, monkeypatch):
+    (tmp_path / "sinfo").write_text("#!/bin/sh\necho 'main*|4|(null)'\n")
+    (tmp_path / "sinfo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    code, out, err = report(project, "quick", "PROFILE=slurm")
+    assert (code, out) == (5, "")
+    assert err == "crossover: SLURM's jobs start in no folder with a space: move the project.\n"
 
 
 def test_a_profile_needs_no_device_on_the_planning_machine():

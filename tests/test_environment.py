@@ -24,6 +24,7 @@ from crossover.report.render import render
 
 LOCKS = sorted((PROJECT / "requirements").glob("*.txt"))
 MAKEFILE = (PROJECT / "Makefile").read_text()
+OWN = os.path.relpath(sys.prefix, PROJECT)
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
@@ -109,9 +110,8 @@ def test_everything_works_without_a_network(tmp_path):
 
 
 def test_the_audit_says_when_it_cannot_look_anything_up():
-    stamp = f"{sys.prefix}/tested"
     # Inside another make, as in `make test`, make would announce the folder.
-    make = ["make", "--no-print-directory", f"--old-file={stamp}", f"VENV={sys.prefix}"]
+    make = ["make", "--no-print-directory", "ENVIRONMENT=true", f"VENV={OWN}"]
     done = without_network(*make, "LOCK=cpu", "audit")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == "Not audited: the vulnerability database cannot be reached.\n"
@@ -131,8 +131,8 @@ def family(process):
 def lab(tmp_path_factory):
     """A running JupyterLab, started with the words of `make lab`: its process and its facts."""
     folder = tmp_path_factory.mktemp("lab")
-    make = ["make", "--no-print-directory", "--dry-run", f"--old-file={sys.prefix}/ready"]
-    words = subprocess.check_output([*make, f"VENV={sys.prefix}", "lab"], cwd=PROJECT, text=True)
+    make = ["make", "--no-print-directory", "--dry-run", f"VENV={OWN}", "lab"]
+    words = subprocess.check_output(make, cwd=PROJECT, text=True)
     command = [*shlex.split(words.splitlines()[-1]), "--no-browser", "--port=0"]
     names = ("CONFIG_DIR", "RUNTIME_DIR", "DATA_DIR")
     environment = os.environ | {f"JUPYTER_{name}": str(folder / name) for name in names}

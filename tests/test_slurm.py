@@ -27,6 +27,8 @@ PATIENCE_SECONDS = 240
 @pytest.fixture(scope="module")
 def slurm():
     """A running SLURM; skipped with the script's reason where there can be none."""
+    if " " in f"{PROJECT}{sys.executable}":
+        pytest.skip("SLURM's jobs start in no folder with a space")
     started = subprocess.run([CLUSTER, "start"], capture_output=True, text=True)
     if started.returncode == 3:
         pytest.skip(started.stderr.strip())

@@ -66,6 +66,8 @@ def _refuse(sentence: str, code: int) -> int:
 def _run(verb: str, found: list[Site], config: dict[str, Any]) -> int:
     folder, profile = PROJECT / config["study"]["folder"], config["profile"]
     on_slurm, extra = executor_of(profile) == "slurm", verb in ("explain", "map")
+    if on_slurm and " " in f"{PROJECT}{sys.executable}":
+        return _refuse("SLURM's jobs start in no folder with a space: move the project.", 5)
     if on_slurm and not config["partial"] and (left := queued(job_prefix(folder))):
         return _refuse(
             f"SLURM's queue still holds {counted(len(left), 'job')} of this study: wait, or cancel "
