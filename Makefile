@@ -28,6 +28,8 @@ OTHERS := PYTHON SAMPLE NAME VENV LOCK PARAMETERS ENVIRONMENT
 # The default backend is not handed on: `partial` is about the last study's.
 ASKED = $(if $(filter file,$(origin BACKEND)),$(filter-out BACKEND,$(NAMES)),$(NAMES)) $(MISSPELT)
 SETTINGS = $(foreach name,$(ASKED),$(if $($(name)),"$(name)=$($(name))"))
+export CROSSOVER_KNOWN := $(NAMES) $(OTHERS)
+export CROSSOVER_UNKNOWN = $(MISSPELT)
 # What the user typed, for sentences that say what to type next.
 export CROSSOVER_COMMAND = make $(MAKECMDGOALS)$(foreach name,$(filter-out PYTHON,$(GIVEN)), $(name)="$(patsubst .venv-system%,system,$($(name)))")
 export PYTHON

@@ -12,6 +12,7 @@ is never removed. Any Python from 3.7 on reads this script, which needs the stan
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import io
 import json
@@ -77,6 +78,7 @@ def main(words: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        check_settings()
         with one_at_a_time():
             clean(folder) if locks == ["--remove"] else setup(folder, backend, locks)
     except SetupError as error:
@@ -92,6 +94,15 @@ def main(words: list[str]) -> int:
         refuse(f"stopped: '{COMMAND}' begins the environment anew.")
         return 130
     return 0
+
+
+def check_settings() -> None:
+    """Refuse a setting that no verb knows before minutes are spent on it."""
+    known = os.environ.get("CROSSOVER_KNOWN", "").split()
+    for name in os.environ.get("CROSSOVER_UNKNOWN", "").split():
+        near = difflib.get_close_matches(name.upper(), known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+        raise SetupError(f"unknown setting {name}: {hint}")
 
 
 def refuse(sentence: str) -> int:

@@ -121,6 +121,17 @@ def test_too_few_widths_are_named(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith(sentence)
 
 
+def test_why_there_is_nothing_to_predict_from_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ask, "RUNS", tmp_path)
+    assert ask.main(["PARAMETERS=5000"]) == 2
+    sentence = "crossover: no trial of 'make report' is recorded: run that first.\n"
+    assert capsys.readouterr().err == sentence
+    settings = own_settings("tensorflow", 1, 128, None)[0]
+    write_record(tmp_path / "main" / "trials", make_record(width=4, settings=settings))
+    assert ask.main(["PARAMETERS=5000"]) == 2
+    assert capsys.readouterr().err.startswith("crossover: 1 trial recorded, none of them with the")
+
+
 def test_an_interval_that_tells_nothing_is_not_given_in_seconds(tmp_path):
     # Three sizes leave one degree of freedom, and these do not lie on any line of time.
     study = few_widths(tmp_path, (4, 64, 256), {4: 10.0, 64: 30.0, 256: 25.0}.get)

@@ -128,6 +128,15 @@ def test_an_environment_is_made_once(small):
     assert make(small, "tested")[1] == ""
 
 
+@pytest.mark.parametrize("verb", ["report", "predict", "lint", "clean-env"])
+def test_a_misspelt_setting_is_refused_before_anything_is_made(verb, small):
+    code, out, err = make(small, verb, "WIDTH=4", "PARAMETERS=5")
+    assert (code, out) == (2, "")
+    assert err == "crossover: unknown setting WIDTH: did you mean WIDTHS?"
+    assert "known are WIDTHS, DEVICES" in make(small, verb, "X=1")[2]
+    assert not (small / ".venv").exists()
+
+
 def test_nothing_is_installed_without_hashes(small):
     assert make(small, "tested")[0] == 0
     log = (small / "data" / "runs" / "environment.log").read_text()

@@ -172,14 +172,13 @@ def runtime(backend: Backend) -> Runtime:
     kinds: dict[Backend, type[Runtime]] = {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}
     try:
         return kinds[backend]()
-    except (ImportError, OSError, ValueError) as error:
-        # Torch says OSError where a library is missing, NumPy ValueError for another's layout.
+    except Exception as error:  # A broken installation raises whatever it likes.
         if isinstance(error, ModuleNotFoundError) and error.name == backend:
             raise DeviceError(
                 f"the backend {backend} is not installed in this environment: run 'make report "
                 f"BACKEND={backend}', or 'make lab BACKEND={backend}' for the notebooks."
             ) from None
-        said = " ".join(str(error).split())[:200]
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DeviceError(
             f"{backend} cannot be imported ({said}): run 'make clean-env report BACKEND={backend}' "
             "to install it anew; if that does not help, see what PYTHONPATH names."

@@ -100,7 +100,7 @@ def keep(name: str, study: Path, references: Path = REFERENCES, partition: str =
         raise ValueError(f"{path.name} exists: choose another NAME or remove that file.")
     records = read_records(study / "trials" / partition).records
     if not records:
-        raise ValueError("no trial is recorded: run 'make report' first.")
+        raise ValueError("no trial of 'make report' is recorded: run that first.")
     check_one_machine(records)
     write_reference(path, records)
     for limits in read_limits(study / "limits" / partition)[0]:

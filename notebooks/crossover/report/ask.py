@@ -91,6 +91,17 @@ def _seconds(row: dict[str, object], device: str) -> str:
     return f"{seconds:.3g} s (95 % {low:.3g} to {high:.3g})"
 
 
+def _nothing(trials: Path) -> str:
+    """Why there is nothing to predict from."""
+    others = len(list(trials.glob("**/*.json")))
+    if not others:
+        return "no trial of 'make report' is recorded: run that first."
+    return (
+        f"{counted(others, 'trial')} recorded, none of them with the settings of the last "
+        "'make report': run that with theirs, as EPOCHS=1, or to train what is missing."
+    )
+
+
 def main(words: list[str]) -> int:
     """Answer for PARAMETERS and BATCH_SIZE; return an exit code."""
     numbers = {"PARAMETERS": "", "BATCH_SIZE": "128"}
@@ -108,7 +119,7 @@ def main(words: list[str]) -> int:
         print(f"crossover: {error}", file=sys.stderr)
         return 2
     if not study.records:
-        print("crossover: no trial is recorded: run 'make report' first.", file=sys.stderr)
+        print(f"crossover: {_nothing(RUNS / 'main' / 'trials')}", file=sys.stderr)
         return 2
     lines = answer(study, int(numbers["PARAMETERS"]), int(numbers["BATCH_SIZE"]))
     if not lines:

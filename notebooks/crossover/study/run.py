@@ -101,7 +101,10 @@ def _run(verb: str, found: list[Site], config: dict[str, Any]) -> int:
     if not reported:
         print(f"Report: {Path(config['figures']) / 'report.html'}", flush=True)
     if left:
-        return _refuse(f"still missing: {'; '.join(left)}. The same command goes on.", code or 1)
+        return _refuse(
+            f"still missing: {'; '.join(left)}. The same command goes on when the cause is mended.",
+            code or 1,
+        )
     return code or reported
 
 
