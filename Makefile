@@ -21,12 +21,12 @@ LOCK := $(patsubst $(BACKEND)=%,%,$(filter $(BACKEND)=%,$(LOCKS)))
 SAMPLE ?= amd-epyc-2-cores
 SOURCES := $(patsubst %,notebooks/%.ipynb,train limits summary)
 NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS
-# A misspelt setting is handed on with the others, so that it is refused and not ignored.
+# A misspelt setting is refused by the script that makes the environment, and not ignored.
 GIVEN = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 MISSPELT = $(filter-out $(NAMES) $(OTHERS),$(GIVEN))
 OTHERS := PYTHON SAMPLE NAME VENV LOCK PARAMETERS ENVIRONMENT
 # The default backend is not handed on: `partial` is about the last study's.
-ASKED = $(if $(filter file,$(origin BACKEND)),$(filter-out BACKEND,$(NAMES)),$(NAMES)) $(MISSPELT)
+ASKED = $(if $(filter file,$(origin BACKEND)),$(filter-out BACKEND,$(NAMES)),$(NAMES))
 SETTINGS = $(foreach name,$(ASKED),$(if $($(name)),"$(name)=$($(name))"))
 export CROSSOVER_KNOWN := $(NAMES) $(OTHERS)
 export CROSSOVER_UNKNOWN = $(MISSPELT)

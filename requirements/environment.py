@@ -241,8 +241,8 @@ def read_stamp(folder: Path) -> dict[str, Any] | None:
         stamp = json.loads((folder / "ready").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    known = {"project": str, "python": str, "base": str, "install": list, "locks": dict}
-    sound = isinstance(stamp, dict) and all(isinstance(stamp.get(n), k) for n, k in known.items())
+    kinds = {"project": str, "python": str, "base": str, "install": list, "locks": dict}
+    sound = isinstance(stamp, dict) and all(isinstance(stamp.get(n), k) for n, k in kinds.items())
     return stamp if sound else None
 
 

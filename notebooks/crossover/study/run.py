@@ -128,10 +128,11 @@ def _jobs(folder: Path, found: list[Site], config: dict[str, Any]) -> dict[str, 
 
 def _last_study(folder: Path) -> tuple[list[Site], dict[str, Any]]:
     """The study that was last reported from a folder; the default one where no settings tell."""
-    for config in filter(None, (read_settings(folder / FILE), configuration("report", []))):
+    if config := read_settings(folder / FILE):
         with suppress(ValueError):
             return sites(config["study"], config["profile"], config["partitions"]), config
-    raise SlurmError("workflow/config.yaml describes no study that can be reported here.")
+    config = configuration("report", [])
+    return sites(config["study"], config["profile"], config["partitions"]), config
 
 
 def _workflow_plan(
