@@ -28,16 +28,26 @@ class HashDropout(keras.layers.Layer):  # type: ignore[misc]
         """Inputs of shape (batch, units) with about ``rate`` of them zero."""
         if not training or not self.rate:
             return inputs
-        seed = ops.cast(self.seed_generator.next(), "uint32")
-        layer, step = mix(seed[0]), seed[1]
-        first, second = mix(layer + step), mix(layer - step * word(GOLDEN))
-        rows, units = inputs.shape
-        number = ops.cast(
-            ops.reshape(ops.arange(rows * units, dtype="int32"), (rows, units)), "uint32"
-        )
-        # An odd multiplier of its own for each step: no two steps share a stretch of masks.
-        kept = mix(number * (first | word(1)) + second) >= word(int(self.rate * 2**32))
+        seed, step = ops.unstack(self.seed_generator.next())
+        kept = kept_units(seed, step, inputs.shape, self.rate)
         return ops.where(kept, inputs / (1 - self.rate), 0.0)
+
+
+def kept_units(seed: Any, step: Any, shape: tuple[int, int], rate: float) -> Any:
+    """Which units a step keeps: a bool tensor of that shape, about ``rate`` of it False.
+
+    Parameters
+    ----------
+    seed, step : integer tensors ()
+        Of the layer, and of the training.
+    shape : tuple
+        Batch and units.
+    """
+    layer, step = mix(ops.cast(seed, "uint32")), ops.cast(step, "uint32")
+    first, second = mix(layer + step), mix(layer - step * word(GOLDEN))
+    number = ops.cast(ops.reshape(ops.arange(shape[0] * shape[1], dtype="int32"), shape), "uint32")
+    # An odd multiplier of its own for each step: no two steps share a stretch of masks.
+    return mix(number * (first | word(1)) + second) >= word(int(rate * 2**32))
 
 
 def mix(bits: Any) -> Any:

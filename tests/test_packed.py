@@ -1,0 +1,87 @@
+"""The packed step, which a GPU runs, trains what Keras's layers do, which a CPU runs."""
+
+import importlib.util
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from crossover.hardware.device import prepare_process
+
+prepare_process("tensorflow", "cpu", None)
+
+from crossover.training.packed import pack, unpack  # noqa: E402
+
+# Trains three epochs by both programs from the same weights, dropout included; the last batch of
+# an epoch is filled up. The steps of a batch in halves have masks of their own.
+BOTH = """
+import importlib, json, sys
+from crossover.hardware.device import prepare_process
+backend, width, optimizer = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+prepare_process(backend, "cpu", None)
+import keras
+import numpy as np
+from crossover.training.model import build_model
+from crossover.training.parameters import protocol_settings
+from crossover.training.tuned import MODULES
+settings = protocol_settings("tuned", backend=backend, batch_size=100, optimizer=optimizer)
+module = importlib.import_module(MODULES[backend])
+random = np.random.default_rng(0)
+images = random.integers(0, 256, (1050, 784), dtype=np.uint8)
+labels = random.integers(0, 10, 1050, dtype=np.uint8)
+found = []
+for name in ("LayersProgram", "PackedProgram"):
+    keras.utils.set_random_seed(1)
+    model = build_model(width, settings)
+    before = [weights.copy() for weights in model.get_weights()]
+    training = module.TunedTraining(model, images, labels, settings, 3, getattr(module, name))
+    logs = [training.epoch() for _ in range(3)]
+    training.finish()
+    after = [variable.numpy().tolist() if backend == "tensorflow" else
+             np.array(variable.value).tolist() for variable in model.trainable_variables]
+    moved = [float(np.abs(np.array(a) - b).max()) for a, b in zip(after, before)]
+    found.append({"weights": after, "logs": logs, "moved": moved})
+print(json.dumps(found))
+"""
+
+
+def both(*words):
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("width", ["4", "13"])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_the_packed_step_trains_as_keras_layers_do(backend, width, optimizer):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed: make test BACKEND={backend}")
+    layers, packed = both(backend, width, optimizer)
+    for wanted, found in zip(layers["weights"], packed["weights"], strict=True):
+        np.testing.assert_allclose(found, wanted, atol=3e-5)
+    for wanted, found in zip(layers["logs"], packed["logs"], strict=True):
+        assert found == pytest.approx(wanted, rel=1e-4)
+    # Thirty-three steps, each of Adam's up to 0.001: many times more than the tolerance.
+    assert min(layers["moved"]) > (1e-4 if optimizer == "sgd" else 3e-3)
+
+
+@pytest.mark.parametrize("width", [1, 4, 10, 64])
+def test_what_is_packed_is_unpacked(width):
+    random = np.random.default_rng(0)
+    sizes = [784, width, width, width, 10]
+    shapes = [shape for ins, out in itertools.pairwise(sizes) for shape in [(out, ins), out]]
+    weights = [random.random(shape, dtype=np.float32) for shape in shapes]
+    values = pack(weights)
+    rows = 10 + 3 + -(-10 // width)
+    assert [value.shape for value in values] == [
+        (832, width), (width, width), (width, width), (rows, width)
+    ]  # fmt: skip
+    assert not np.any(values[0][784:])
+    for found, wanted in zip(unpack(values), weights, strict=True):
+        np.testing.assert_array_equal(found, wanted)
