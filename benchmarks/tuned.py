@@ -158,7 +158,7 @@ def compare(width: int) -> dict[str, Any]:
         for name, way in ways if round_ % 2 else ways[::-1]:
             seconds[name].append(way())
         if round_ < ROUNDS:  # Compiling the products' loops takes longer than the round.
-            seconds["products"].append(measure_width("tensorflow", width, BATCH).products_seconds)
+            seconds["products"].append(measure_width("tensorflow", width, BATCH).products_seconds())
     scan.stop()
     tuned = np.array(seconds["tuned"])
     # The epoch also evaluates 6,000 images: a third of a training step's products each.

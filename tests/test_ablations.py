@@ -8,8 +8,10 @@ from crossover.analysis.ablations import (
     BATCH_SIZES,
     CHANGES,
     ablation_table,
+    applies,
     batch_map,
     change_of,
+    changes_of,
     on_map,
 )
 from crossover.records.record import Settings
@@ -27,6 +29,28 @@ def test_each_ablation_changes_one_setting():
         differing = [field for field in fields if fields[field] != plain[field]]
         assert len(differing) == (name != BASELINE)
         assert change_of(changed(name)) == name
+
+
+def test_each_backend_has_the_changes_that_it_can_make():
+    names = {backend: set(changes_of(backend)) for backend in ("tensorflow", "jax", "torch")}
+    assert names["tensorflow"] == set(CHANGES)
+    # JAX always compiles; Keras on torch refuses several steps an execution.
+    assert set(CHANGES) - names["jax"] == {"XLA"}
+    assert set(CHANGES) - names["torch"] == {
+        "XLA", "32 steps an execution", "an epoch an execution"
+    }  # fmt: skip
+    for backend, known in names.items():
+        settings = [
+            protocol_settings("published", backend=backend, **CHANGES[name]) for name in known
+        ]
+        assert len({each.digest for each in settings}) == len(known)
+
+
+def test_tf32_is_a_change_of_a_gpu_only():
+    on = {device: [name for name, change in CHANGES.items() if applies(change, device)]
+          for device in ("cpu", "gpu")}  # fmt: skip
+    assert on["gpu"] == list(CHANGES)
+    assert set(CHANGES) - set(on["cpu"]) == {"TF32"}
 
 
 def test_the_study_itself_and_two_changes_at_once_are_no_ablation():

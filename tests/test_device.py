@@ -14,6 +14,7 @@ from conftest import papermill
 from crossover.hardware.card import nvidia_driver_version
 from crossover.hardware.device import HIDDEN
 from crossover.hardware.refusal import GpuFacts, why_no_gpu
+from crossover.hardware.runtimes import JAX_CARDS, TensorFlow
 from crossover.kernels import install_kernels
 
 FIXTURES = Path(__file__).with_name("fixtures")
@@ -79,10 +80,12 @@ def test_without_cuda_or_hidden_from_it_there_is_no_card(driver):
 
 
 WATCH = """
+import time
 from crossover.hardware.card import find_card
 from crossover.hardware.conditions import watch_conditions
 with watch_conditions(find_card()) as watched:
     for phase in ("build", "fit", "evaluate"):
+        time.sleep(0.01 if phase == "build" else 0.2)
         watched.ends(phase)
 print(watched.conditions.model_dump_json())
 """
@@ -90,8 +93,12 @@ print(watched.conditions.model_dump_json())
 
 def test_clocks_reasons_and_joules_are_of_that_card(driver):
     found = run(WATCH, driver["nvml"], driver["cuda"])
-    assert found["gpu_joules"] == {"build": 2.5, "fit": 2.5, "evaluate": 2.5}
+    # A phase that is shorter than the counter's period has joules of another one.
+    assert found["gpu_joules"] == {"build": None, "fit": 2.5, "evaluate": 2.5}
     assert found["gpu_energy_joules"] == 7.5
+    # 50 and 5 ms of the 210 ms or more from the start to the end of the fit.
+    assert 0.1 < found["gpu_power_cap_fraction"] <= 0.05 / 0.21
+    assert found["gpu_thermal_fraction"] == pytest.approx(found["gpu_power_cap_fraction"] / 10)
     assert (found["gpu_clock_mhz_before"], found["gpu_memory_clock_mhz_after"]) == (1001, 1002)
     assert found["gpu_throttle_reasons_after"] == "power cap, software thermal"
     assert found["gpu_throttled"] is True
@@ -108,12 +115,33 @@ def test_without_a_card_nothing_is_told_of_one():
     assert {name: value for name, value in found.items() if "gpu" in name and value} == {}
 
 
+CACHES = """
+import json, os
+from crossover.hardware.device import prepare_process
+prepare_process("jax", "gpu", None)
+names = ("JAX_COMPILATION_CACHE_DIR", "NVIDIA_TF32_OVERRIDE", "XLA_FLAGS", "TF_XLA_FLAGS")
+print(json.dumps([os.environ.get(name) for name in names]))
+"""
+
+
+def test_every_process_compiles_anew():
+    found = run(
+        CACHES,
+        JAX_COMPILATION_CACHE_DIR="/tmp/cache",
+        NVIDIA_TF32_OVERRIDE="0",
+        XLA_FLAGS="--xla_gpu_per_fusion_autotune_cache_dir=/tmp/x --xla_gpu_graph_level=0",
+        TF_XLA_FLAGS="--tf_xla_persistent_cache_directory=/tmp/x",
+    )
+    assert found == [None, None, "--xla_gpu_graph_level=0", ""]
+
+
 REFUSALS = [
     ({"driver": None}, "A GPU was asked for but no NVIDIA driver is present: use the kernel "),
     ({"built_for": None}, PRESENT + "torch is installed without CUDA: run 'make clean-env report"),
     ({"hidden_by": "CUDA_VISIBLE_DEVICES=7"}, PRESENT + "CUDA_VISIBLE_DEVICES=7 hid"),
     ({"driver_cuda": (11, 4)}, PRESENT + "runs CUDA up to 11.4 and torch needs 12: update the dri"),
     ({"capability": (3, 5)}, PRESENT + "its compute capability 3.5 is too old for torch, which n"),
+    ({"capability": (12, 0)}, PRESENT + "its compute capability 12.0 is newer than this torch, wh"),
     ({}, PRESENT + "torch cannot start it: the libraries of CUDA 12.5.1 are missing or broken: r"),
 ]
 
@@ -124,6 +152,61 @@ def test_each_reason_has_its_sentence_and_remedy(changes, start):
     assert sentence.startswith(start)
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+def test_a_card_that_is_too_new_for_tensorflow_is_one_for_jax():
+    built = ("sm_60", "sm_70", "sm_80", "sm_89", "compute_90")
+    new = replace(CARD, capability=(12, 0), architectures=built)
+    assert why_no_gpu("tensorflow", new) == (
+        PRESENT + "its compute capability 12.0 is newer than this tensorflow, which knows cards up "
+        "to 9.0: run 'make report BACKEND=jax', for JAX makes its code for the card it finds."
+    )
+    assert why_no_gpu("jax", new).endswith("which knows cards up to 9.0: update jax.")
+
+
+def test_an_old_card_is_told_apart_by_jax_too():
+    old = replace(CARD, capability=(6, 1), architectures=tuple(JAX_CARDS["13"]))
+    assert "6.1 is too old for jax, which needs 7.5: use the kernel" in why_no_gpu("jax", old)
+
+
+CAPABILITY = """
+import json
+from crossover.hardware.refusal import gather_facts
+class Silent:
+    def cuda(self): return None, None
+    def architectures(self): return []
+print(json.dumps(gather_facts("tensorflow", Silent()).capability))
+"""
+
+
+def test_the_capability_is_that_of_the_card_that_cuda_calls_first(driver):
+    assert run(CAPABILITY, *driver.values(), FIXTURE_CAPABILITY="12.0") == [12, 0]
+    assert run(CAPABILITY, driver["nvml"]) is None
+
+
+@pytest.mark.parametrize("broken", ["cast", "nn.relu", "random.uniform", "function"])
+def test_a_card_on_which_part_of_a_step_fails_is_not_started(broken):
+    """As a card does that is newer than TensorFlow: its products work, other kernels don't."""
+    tf = pytest.importorskip("tensorflow")
+    real = TensorFlow()
+
+    def fails(*_, **__):
+        raise tf.errors.InternalError(None, None, "CUDA_ERROR_INVALID_HANDLE")
+
+    class Part:
+        def __init__(self, whole, path):
+            self.whole, self.path = whole, path
+
+        def __getattr__(self, name):
+            path = f"{self.path}.{name}".lstrip(".")
+            if path == broken:
+                return fails
+            found = getattr(self.whole, name)
+            return Part(found, path) if broken.startswith(f"{path}.") else found
+
+    real.tf = Part(tf, "")
+    assert real.start("cpu") is None
+    assert TensorFlow().start("cpu") == "CPU:0"
 
 
 def test_unknown_facts_are_never_the_reason():

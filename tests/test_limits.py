@@ -11,6 +11,7 @@ import pytest
 from conftest import make_record
 from crossover.records.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
 from crossover.training import microbenchmark
+from crossover.training.parameters import parse_parameters
 from crossover.training.step import product_flops, step_bytes
 
 
@@ -91,6 +92,36 @@ def test_measured_parts_are_positive_and_many():
     assert 0 < np.median(copies) < 1
 
 
+def test_a_device_with_tf32_is_measured_with_it_and_without():
+    found = microbenchmark.measure_width("tensorflow", 4, 128, rounded="tf32")
+    assert len(found.tf32_loop) == len(found.tf32_call) == microbenchmark.BLOCKS
+    assert found.products_seconds("tf32") <= found.products_seconds()
+    assert microbenchmark.set_precision("tensorflow", False) == "float32"
+
+
+def test_limits_are_there_after_each_width_and_go_on(tmp_path):
+    """Cut off after the first width, the next process measures only the second."""
+    sweep = parse_parameters({"widths": [8, 4], "output": str(tmp_path)})
+    measuring = microbenchmark.measure_limits(sweep, "cpu", "CPU:0")
+    first = next(measuring)
+    measuring.close()
+    assert [found.width for found in first.widths] == [8]
+    assert first.widths[0].seconds > 0
+    (second,) = microbenchmark.measure_limits(sweep, "cpu", "CPU:0", first)
+    assert second.widths[0] == first.widths[0]
+    assert [found.width for found in second.widths] == [8, 4]
+    assert second.common == first.common
+    assert list(microbenchmark.measure_limits(sweep, "cpu", "CPU:0", second)) == []
+    # What another version of the code measured is measured anew, all of it.
+    other = second.model_copy(update={"code": second.code.model_copy(update={"digest": "x"})})
+    again = microbenchmark.measure_limits(
+        sweep.model_copy(update={"widths": [4]}), "cpu", "CPU:0", other
+    )
+    *_, last = again
+    assert sorted(found.width for found in last.widths) == [4, 8]
+    assert last.common != second.common
+
+
 def test_limits_come_back_and_bad_files_are_named(tmp_path):
     limits = make_limits()
     write_limits(tmp_path, limits)
@@ -107,6 +138,6 @@ def test_rates_follow_from_the_medians():
     limits = make_limits()
     assert limits.copy_bytes_per_second == 1e9
     assert limits.memory_bytes_per_second == 1e9
-    assert limits.at(4).products_seconds == 2e-6
+    assert limits.at(4).products_seconds() == 2e-6
     assert limits.at(5) is None
     assert limits_table(limits).loc[4, "optimizer, µs"] == 4.0

@@ -29,6 +29,7 @@ def test_a_sweep_writes_one_valid_record_a_trial(trained):
         assert 0.1 < record.test_accuracy < 1
         assert sum(record.phases.epochs) <= record.phases.fit
         assert record.settings.jit_compile is (record.settings.protocol == "tuned")
+        assert record.precision == "float32"
         assert record.machine.gpu_model is None
 
 

@@ -35,6 +35,7 @@ WRONG = [
     *(("learning_rate", value) for value in (0, -1.0, 11.0, "x", None, float("inf"))),
     *(("validation_split", value) for value in (1.0, -0.1, 2, "x", None)),
     *(("threads", value) for value in (0, -1, 1.5, "2", 10_000)),
+    *(("tf32", value) for value in ("yes", 1, "tf32")),
     *(("seed", value) for value in (-1, 2**31, "x", 1.5)),
     *(("repeat", value) for value in (0, -1, "1", 1.5)),
     *(("output", value) for value in ("", 3)),

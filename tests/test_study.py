@@ -10,14 +10,17 @@ import yaml
 
 from conftest import make_record
 from crossover.paths import PROJECT
+from crossover.records.limits import write_limits
 from crossover.records.record import Settings
 from crossover.study import last, run
 from crossover.study.configuration import configuration
+from crossover.study.jobs import limits_seconds_of
 from crossover.study.study import SeedError, plan_text, study_from
 from crossover.study.workflow import failures
 from crossover.training.parameters import protocol_settings
 from crossover.training.plan import shuffled_widths
 from crossover.training.progress import Progress, clock_text
+from test_limits import make_limits
 
 
 def study(**changes):
@@ -223,7 +226,12 @@ def test_the_ablations_are_one_sweep_a_change():
 
     given = configuration("explain", ["DEVICES=cpu"])["study"]
     sweeps = list(study_from(given).sweeps())
-    assert len({sweep.settings.digest for sweep in sweeps}) == len(sweeps) == len(CHANGES)
+    # A CPU has no TF32.
+    assert len({sweep.settings.digest for sweep in sweeps}) == len(sweeps) == len(CHANGES) - 1
+    both = study_from(configuration("explain", ["DEVICES=cpu gpu"])["study"])
+    assert both.trial_count == 3 * (2 * len(CHANGES) - 1)
+    torch = configuration("explain", ["DEVICES=cpu", "BACKEND=torch"])["study"]
+    assert all(sweep.settings.steps_per_execution == 1 for sweep in study_from(torch).sweeps())
     assert {tuple(sweep.widths) for sweep in sweeps} == {(4, 128, 1024)}
     # The next repeat goes backwards, so that a drift favours no change.
     twice = list(study_from(given | {"repeats": 2}).sweeps())
@@ -242,6 +250,30 @@ def test_limits_are_measured_once_a_device(tmp_path):
     assert list(given.missing_limits()) == [
         "limits-tensorflow-cpu-b128-tall", "limits-tensorflow-gpu-b128-tall",
     ]  # fmt: skip
-    given.limits.mkdir()
-    (given.limits / "tensorflow-cpu-b128-tall.json").touch()
+    write_limits(given.limits, make_limits(widths=given.widths))
     assert list(given.missing_limits()) == ["limits-tensorflow-gpu-b128-tall"]
+
+
+def test_limits_that_were_cut_off_go_on_with_the_widths_that_are_missing(tmp_path):
+    given = study(folder=str(tmp_path), devices="cpu", widths="4 8 16 128 1024")
+    (whole,) = given.missing_limits().values()
+    # What is worth most first: the widths of the ablations.
+    assert whole.widths == [4, 128, 1024, 8, 16]
+    write_limits(given.limits, make_limits(widths=(4, 128)))
+    (rest,) = given.missing_limits().values()
+    assert rest.widths == [1024, 8, 16]
+    # What cannot be read is named by the report, and not measured over it.
+    (given.limits / "tensorflow-cpu-b128-tall.json").write_text("{")
+    assert given.missing_limits() == {}
+
+
+def test_limits_take_what_they_took_or_what_such_devices_take(tmp_path):
+    given = study(folder=str(tmp_path), devices="cpu gpu", backend="jax", widths="4 8 128")
+    seconds = {sweep.device: limits_seconds_of(sweep) for sweep in given.missing_limits().values()}
+    # Three widths; a GPU's are mostly compiling.
+    assert 10 < seconds["cpu"] < 60 < seconds["gpu"] < 200
+    found = make_limits(widths=(4,), backend="jax")
+    taken = found.widths[0].model_copy(update={"seconds": 100.0})
+    write_limits(given.limits, found.model_copy(update={"widths": [taken]}))
+    (cpu,) = (s for s in given.missing_limits().values() if s.device == "cpu")
+    assert limits_seconds_of(cpu) == pytest.approx(200.0)

@@ -97,6 +97,21 @@ def test_the_ceiling_is_the_lower_of_arithmetic_and_memory(trials):
     assert roofline_sentences(over).endswith("slower while its ceiling was measured.")
 
 
+def test_trainings_in_tf32_have_tf32s_ceiling(trials):
+    """Half the seconds of float32's products, which are then no ceiling, where both were tried."""
+    limits = make_limits(memory=[1e-6])
+    faster = limits.widths[0].model_copy(update={"tf32_loop": [1e-6], "tf32_call": [9e-6]})
+    both = limits.model_copy(update={"widths": [faster, *limits.widths[1:]]})
+    plain, rounded = (
+        roofline(trials.assign(precision=name), [both]).set_index("width").loc[4, "ceiling_flops"]
+        for name in ("float32", "tf32")
+    )
+    assert rounded == pytest.approx(2 * plain) == pytest.approx(product_flops(4, 128) / 1e-6)
+    # Where TF32 was not measured, float32's ceiling stands in.
+    alone = roofline(trials.assign(precision="tf32"), [limits]).set_index("width")
+    assert alone.loc[4, "ceiling_flops"] == pytest.approx(plain)
+
+
 def test_alt_texts_state_the_finding(trials, recorded):
     table = step_breakdown(trials, recorded, [make_limits()])
     _, axis = new_figure()
@@ -121,7 +136,7 @@ def test_the_profile_stands_beside_the_studys_step(trials):
     assert (row["width"], row["profiled_us"]) == (4, pytest.approx(4000))
     assert row["step_us"] == pytest.approx(STEP)
     text = profile_sentences(table)
-    assert "at width 4, of 4,000 µs, 25% is arithmetic, 0% copying to the device" in text
+    assert "at width 4, of 4,000 µs, 25% is arithmetic, 0% copying to and from the device" in text
     assert "75% starting operations and Python" in text
     assert "make report" in profile_sentences(profile_table(trials, [make_limits()]))
     _, axis = new_figure()

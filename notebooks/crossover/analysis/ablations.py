@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from crossover.records.frame import groups, to_frame
-from crossover.records.record import Record, Settings
+from crossover.records.record import Backend, Device, Record, Settings
 from crossover.training.parameters import protocol_settings, steps_per_epoch
 
 EPOCHS, WIDTHS = 3, [4, 128, 1024]
@@ -22,11 +22,30 @@ CHANGES: dict[str, dict[str, Any]] = {
     "32 steps an execution": {"steps_per_execution": 32},
     "an epoch an execution": {"steps_per_execution": WHOLE_EPOCH},
     "XLA": {"jit_compile": True},
+    "TF32": {"tf32": True},
     "data on the device": {"data": "device"},
     **{f"batches of {size}": {"batch_size": size} for size in BATCH_SIZES if size != 128},
     "no validation": {"validation": False},
     "no metrics": {"metrics": False},
 }
+
+# What a backend cannot do, or does already: Keras runs one step an execution on torch and JAX
+# always compiles with XLA; its counterpart on torch takes minutes to compile.
+STEPS = {"32 steps an execution", "an epoch an execution"}
+LEFT_OUT: dict[Backend, set[str]] = {"tensorflow": set(), "jax": {"XLA"}, "torch": STEPS | {"XLA"}}
+# Devices round products to TF32 or don't know it; a CPU does not.
+ON_GPU = {"TF32"}
+
+
+def changes_of(backend: Backend) -> dict[str, dict[str, Any]]:
+    """The changes that a backend can make, by name; the baseline is the first."""
+    left_out = LEFT_OUT[backend]
+    return {name: change for name, change in CHANGES.items() if name not in left_out}
+
+
+def applies(change: Mapping[str, Any], device: Device) -> bool:
+    """Whether a change can change anything on a device."""
+    return device == "gpu" or all(change != CHANGES[name] for name in ON_GPU)
 
 
 def change_of(settings: Settings) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crossover.analysis.ablations import ablation_table
+from crossover.records.frame import groups
 from crossover.records.limits import KINDS, Limits
 from crossover.records.record import Record
 
@@ -52,12 +53,15 @@ def step_breakdown(
         attributed* is the rest; it is negative where parts overlap in time,
         as copies and arithmetic do. A difference between two ablations that is
         below zero is noise: it stands in its column, and nothing is attributed
-        to it. ``dispatch`` is what running a whole epoch an execution saves.
+        to it. ``dispatch`` is what running a whole epoch an execution saves
+        (see `crossover.report.why.dispatch_meaning`).
     """
     saved = ablation_table(recorded).set_index(["device", "width", "change"])["saved_us"]
     by_device: dict[tuple[str, str], Limits] = {
         (found.backend, found.device): found for found in limits
     }
+    curves = ["backend", "protocol", "device"]
+    precisions = {key: cell["precision"].iloc[0] for key, cell in groups(trials, curves)}
     rows = []
     for (backend, protocol, device, width), cell in _steps(trials):
         known = by_device.get((backend, device))
@@ -65,7 +69,8 @@ def step_breakdown(
         if known is None or parts is None:
             continue
         row = {"protocol": protocol, "device": device, "width": width, "step_us": cell}
-        row["matrix products"] = parts.products_seconds * 1e6
+        precision = precisions[backend, protocol, device]
+        row["matrix products"] = parts.products_seconds(precision) * 1e6
         row["optimizer"] = statistics.median(parts.optimizer) * 1e6
         if protocol == "published":
             row["batch copy"] = known.batch_copy_seconds * 1e6

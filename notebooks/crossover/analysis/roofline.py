@@ -33,7 +33,7 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
         ``bytes`` of a step, ``intensity`` (FLOP/byte), ``flops_per_second``
         and ``bytes_per_second`` achieved (the products that evaluate the
         images held out count), ``ceiling_flops`` (matrix products of the same
-        shapes), ``ceiling_bytes`` (the device's memory) and ``share``, the
+        shapes and precision), ``ceiling_bytes`` (the device's memory) and ``share``, the
         achieved part of the lower ceiling (Williams, Waterman & Patterson
         2009): min(ceiling_flops, intensity · ceiling_bytes).
     """
@@ -50,7 +50,8 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
         flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
         evaluated = evaluation_flops(width, int(cell["evaluated"].iloc[0]))
         rate = (flops + evaluated / int(cell["steps"].iloc[0])) / seconds
-        reached = min(parts.flops_per_second, flops / moved * known.memory_bytes_per_second)
+        ceiling = parts.flops_per_second(cell["precision"].iloc[0])
+        reached = min(ceiling, flops / moved * known.memory_bytes_per_second)
         rows.append(
             {
                 "protocol": protocol,
@@ -61,7 +62,7 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
                 "intensity": flops / moved,
                 "flops_per_second": rate,
                 "bytes_per_second": moved / seconds,
-                "ceiling_flops": parts.flops_per_second,
+                "ceiling_flops": ceiling,
                 "ceiling_bytes": known.memory_bytes_per_second,
                 "share": rate / reached,
             }

@@ -13,6 +13,8 @@ import pynvml
 
 CUDA_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 CUDA_SUCCESS = 0
+# CUDA's numbers for a device's compute capability, its major and minor part.
+CAPABILITY = (75, 76)
 
 Value = TypeVar("Value")
 
@@ -21,12 +23,14 @@ Value = TypeVar("Value")
 class Card:
     """The card that CUDA calls its first.
 
-    ``handle`` is NVML's, None where NVML does not know the card. A ``shared``
+    ``capability`` is its compute capability, such as (9, 0); ``handle`` is
+    NVML's, None where NVML does not know the card. A ``shared``
     card is cut into instances (MIG): its counters include its neighbours.
     """
 
     model: str
     memory_bytes: int
+    capability: tuple[int, int] | None = None
     handle: Any = None
     shared: bool = False
 
@@ -53,9 +57,15 @@ def find_card() -> Card | None:
     ]
     if any(status != CUDA_SUCCESS for status in statuses):
         return None
+    parts = [ctypes.c_int() for _ in CAPABILITY]
+    asked = [
+        cuda.cuDeviceGetAttribute(ctypes.byref(part), number, device)
+        for part, number in zip(parts, CAPABILITY, strict=True)
+    ]
+    capability = (parts[0].value, parts[1].value) if not any(asked) else None
     handle = ask(pynvml.nvmlDeviceGetHandleByPciBusId, address.value) if nvml_starts() else None
     shared = handle is not None and (ask(pynvml.nvmlDeviceGetMigMode, handle) or [0])[0] == 1
-    return Card(name.value.decode(errors="replace"), memory.value, handle, shared)
+    return Card(name.value.decode(errors="replace"), memory.value, capability, handle, shared)
 
 
 def visible_cards() -> int | None:

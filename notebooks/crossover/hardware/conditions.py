@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 import pynvml
@@ -26,87 +27,127 @@ THROTTLE_REASONS = {
 }
 # A power cap belongs to the card; the others are trouble.
 TROUBLE = 0x8 | 0x20 | 0x40 | 0x80
+# So is heat that holds the clocks down for a hundredth of the time.
+HOT = 0.01
 
 
 @dataclass
-class Reading:
-    """Load counters at one moment; differences of two readings describe a trial."""
+class Load:
+    """Load counters at one moment; differences of two describe a trial."""
 
     clock: float = field(default_factory=time.monotonic)
     load: float | None = None
     busy: float = 0.0
     steal: float | None = None
     own: float = 0.0
-    sm_clock: int | None = None
-    memory_clock: int | None = None
-    reasons: int | None = None
 
 
 @dataclass
-class Watched:
-    """A trial that is watched; ``conditions`` are filled when the watch ends."""
+class CardState:
+    """A card's clocks, why they are not higher, and the seconds that they have been held down."""
 
-    card: Card | None
-    marks: dict[str, Counters] = field(default_factory=dict)
-    conditions: Conditions = field(default_factory=Conditions)
+    clock: float = field(default_factory=time.monotonic)
+    sm_clock: int | None = None
+    memory_clock: int | None = None
+    reasons: int | None = None
+    power_seconds: float | None = None
+    thermal_seconds: float | None = None
+
+
+class Watched:
+    """A trial that is watched: counters at its start and at the ends of its phases.
+
+    A card's clocks fall as soon as it idles, so that they are read at the end
+    of the fit, or where there is none, last.
+    """
+
+    def __init__(self, card: Card | None) -> None:
+        self.card = card
+        self.before, self.card_before = _read_load(), _read_card(card)
+        self.marks = {"start": read_counters(card)}
+        self.card_fit: CardState | None = None
+        self.conditions = Conditions()
 
     def ends(self, phase: str) -> None:
-        """Read the energy counters at the end of a phase, the device being idle."""
+        """Read the counters at the end of a phase, the device having just finished."""
         self.marks[phase] = read_counters(self.card)
+        if phase == "fit":
+            self.card_fit = _read_card(self.card)
+
+    def so_far(self) -> Conditions:
+        """The conditions from the start until now."""
+        return _difference(self, self.card_fit or _read_card(self.card), _read_load())
 
 
 @contextmanager
 def watch_conditions(card: Card | None = None) -> Iterator[Watched]:
-    """Read counters before and after a trial; in between only at the ends of its phases."""
+    """Watch a trial; its ``conditions`` are filled when the watch ends."""
     watched = Watched(card)
-    before = _read(card)
-    watched.ends("start")
     yield watched
-    watched.conditions = _difference(before, _read(card), watched.marks)
+    watched.conditions = watched.so_far()
 
 
-def _read(card: Card | None) -> Reading:
+def _read_load() -> Load:
     times = psutil.cpu_times()
     own = psutil.Process().cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     steal = getattr(times, "steal", None)
     guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-    reading = Reading(
+    return Load(
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         busy=sum(times) - guest - idle - (steal or 0.0),
         steal=steal,
         own=own.user + own.system + own.children_user + own.children_system,
     )
-    if card is not None and card.handle is not None:
-        clock, handle = pynvml.nvmlDeviceGetClockInfo, card.handle
-        reading.sm_clock = ask(clock, handle, pynvml.NVML_CLOCK_SM)
-        reading.memory_clock = ask(clock, handle, pynvml.NVML_CLOCK_MEM)
-        reading.reasons = ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
-    return reading
 
 
-def _difference(before: Reading, after: Reading, marks: dict[str, Counters]) -> Conditions:
+def _read_card(card: Card | None) -> CardState:
+    if card is None or card.handle is None:
+        return CardState()
+    clock, handle = pynvml.nvmlDeviceGetClockInfo, card.handle
+    return CardState(
+        sm_clock=ask(clock, handle, pynvml.NVML_CLOCK_SM),
+        memory_clock=ask(clock, handle, pynvml.NVML_CLOCK_MEM),
+        reasons=ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle),
+        power_seconds=_held_down(handle, pynvml.NVML_PERF_POLICY_POWER),
+        thermal_seconds=_held_down(handle, pynvml.NVML_PERF_POLICY_THERMAL),
+    )
+
+
+def _held_down(handle: Any, policy: int) -> float | None:
+    found = ask(pynvml.nvmlDeviceGetViolationStatus, handle, policy)
+    return None if found is None else found.violationTime / 1e9
+
+
+def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
+    before, first = watched.before, watched.card_before
     # The kernel's counters tick in hundredths of a second: shorter trials are unknown.
     elapsed = after.clock - before.clock
     capacity = elapsed * (os.cpu_count() or visible_cores()) if elapsed > 0.1 else None
     foreign = (after.busy - before.busy) - (after.own - before.own)
-    known = [reading.reasons for reading in (before, after) if reading.reasons is not None]
-    first, last = next(iter(marks.values())), next(reversed(marks.values()))
-    gpu, cpu = phase_joules(marks)
+    known = [state.reasons for state in (first, card) if state.reasons is not None]
+    fit = card.clock - first.clock
+    power = _share(_minus(card.power_seconds, first.power_seconds), fit)
+    thermal = _share(_minus(card.thermal_seconds, first.thermal_seconds), fit)
+    hot = thermal is not None and thermal > HOT
+    begin, *_, end = watched.marks.values() if len(watched.marks) > 1 else (Counters(),) * 2
+    gpu, cpu = phase_joules(watched.marks)
     return Conditions(
         load_average_before=before.load,
         load_average_after=after.load,
         steal_fraction=_share(_minus(after.steal, before.steal), capacity),
         foreign_fraction=_share(foreign, capacity),
-        gpu_clock_mhz_before=before.sm_clock,
-        gpu_clock_mhz_after=after.sm_clock,
-        gpu_memory_clock_mhz_before=before.memory_clock,
-        gpu_memory_clock_mhz_after=after.memory_clock,
-        gpu_throttled=any(reasons & TROUBLE for reasons in known) if known else None,
-        gpu_throttle_reasons_before=reason_text(before.reasons),
-        gpu_throttle_reasons_after=reason_text(after.reasons),
-        gpu_energy_joules=card_joules(first, last) if len(marks) > 1 else None,
-        cpu_energy_joules=cpu_joules(first, last) if len(marks) > 1 else None,
+        gpu_clock_mhz_before=first.sm_clock,
+        gpu_clock_mhz_after=card.sm_clock,
+        gpu_memory_clock_mhz_before=first.memory_clock,
+        gpu_memory_clock_mhz_after=card.memory_clock,
+        gpu_throttled=hot or any(reasons & TROUBLE for reasons in known) if known else None,
+        gpu_throttle_reasons_before=reason_text(first.reasons),
+        gpu_throttle_reasons_after=reason_text(card.reasons),
+        gpu_power_cap_fraction=power,
+        gpu_thermal_fraction=thermal,
+        gpu_energy_joules=card_joules(begin, end),
+        cpu_energy_joules=cpu_joules(begin, end),
         gpu_joules=gpu,
         cpu_joules=cpu,
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from crossover.hardware.quiet import held_messages
 from crossover.hardware.refusal import gather_facts, why_no_gpu
 from crossover.hardware.runtimes import DeviceError, runtime
-from crossover.records.record import Backend, Device
+from crossover.records.record import Backend, Device, Precision
 
 KERNEL_VARIABLE = "CROSSOVER_DEVICE"
 HIDDEN = {
@@ -17,6 +21,9 @@ HIDDEN = {
     "JAX_PLATFORMS": "cpu",
     "KERAS_TORCH_DEVICE": "cpu",
 }
+# The fraction of a float32 has 23 bits, of TF32 10, of bfloat16 7.
+FRACTION_BITS, PROBE = 23, 128
+ONE_AND_A_BIT = (1 + 0.5 ** np.arange(1, PROBE + 1)).astype(np.float32)
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
 MEMORY_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -53,11 +60,23 @@ def prepare_process(backend: Backend, device: Device, threads: int | None) -> No
     backend's thread pool follows.
     """
     os.environ["KERAS_BACKEND"] = backend
+    _forget_caches()
     os.environ.update(HIDDEN if device == "cpu" else MEMORY_GROWTH)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if threads is not None:
         _pin_threads(threads)
+
+
+def _forget_caches() -> None:
+    """Compile anew in every process: a cold training is timed with its compiling."""
+    for name in ("JAX_COMPILATION_CACHE_DIR", "NVIDIA_TF32_OVERRIDE"):
+        os.environ.pop(name, None)
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    for name in ("XLA_FLAGS", "TF_XLA_FLAGS"):
+        if name in os.environ:
+            words = os.environ[name].split()
+            os.environ[name] = " ".join(word for word in words if "cache" not in word)
 
 
 def _pin_threads(threads: int) -> None:
@@ -89,6 +108,30 @@ def start_device(backend: Backend, device: Device) -> str:
 def synchronize(backend: Backend) -> None:
     """Wait until the device has finished all work that was handed to it."""
     runtime(backend).synchronize()
+
+
+def set_precision(backend: Backend, allow_tf32: bool) -> Precision:
+    """Let matrix products round to TF32 or forbid it; return what they do then.
+
+    That is tried and not looked up, for it depends on the card too: a matrix of
+    ones, each with one more bit set further to the right, is multiplied by the
+    unit matrix.
+    """
+    runtime(backend).allow_tf32(allow_tf32)
+    ops: Any = importlib.import_module("keras").ops
+    tried = np.broadcast_to(ONE_AND_A_BIT, (PROBE, PROBE))
+    product = ops.matmul(ops.convert_to_tensor(tried), ops.eye(PROBE, dtype="float32"))
+    return precision_of(ops.convert_to_numpy(product)[0])
+
+
+def precision_of(products: NDArray[np.float32]) -> Precision:
+    """What is left of ``ONE_AND_A_BIT`` after a product tells how it was rounded.
+
+    Sums of several products of less bits, which some libraries take for one of
+    float32, keep a few bits less than all.
+    """
+    kept = int((products[:FRACTION_BITS] == ONE_AND_A_BIT[:FRACTION_BITS]).sum())
+    return "float32" if kept > 16 else "tf32" if kept > 8 else "bfloat16"
 
 
 def assert_placement(backend: Backend, device: Device, tensor: Any) -> None:

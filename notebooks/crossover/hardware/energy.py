@@ -14,6 +14,8 @@ from crossover.records.record import PhaseJoules
 RAPL = Path("/sys/class/powercap")
 # No CPU package draws more: a longer phase could have wrapped its counter twice unseen.
 MOST_WATTS = 500.0
+# NVML's counter is renewed every 20 to 100 ms: a shorter span holds another one's joules.
+CARD_PERIOD_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,10 @@ def read_rapl(folder: Path = RAPL) -> tuple[Zone, ...]:
 
 
 def card_joules(before: Counters, after: Counters) -> float | None:
-    """Joules that the card used between two readings."""
+    """Joules that the card used between two readings; None of less than the counter's period."""
     if before.card_joules is None or after.card_joules is None:
+        return None
+    if after.clock - before.clock < CARD_PERIOD_SECONDS:
         return None
     # A driver that is loaded anew starts its counter again.
     return _positive(after.card_joules - before.card_joules)

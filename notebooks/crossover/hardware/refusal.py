@@ -11,6 +11,7 @@ import pynvml
 from crossover.hardware.card import (
     ask,
     card_names,
+    find_card,
     nvidia_driver_version,
     nvml_starts,
     visible_cards,
@@ -23,9 +24,10 @@ from crossover.records.record import Backend
 class GpuFacts:
     """What driver, CUDA and framework say; None is unknown.
 
-    ``driver_cuda`` is the newest CUDA that the driver runs, ``hidden_by`` the
-    environment variable that leaves the process no card, and
-    ``architectures`` the card generations that the framework holds code for.
+    ``driver_cuda`` is the newest CUDA that the driver runs, ``capability`` that
+    of CUDA's first card, ``hidden_by`` the environment variable that leaves the
+    process no card, and ``architectures`` the card generations that the
+    framework holds or makes code for.
     """
 
     driver: str | None = None
@@ -41,12 +43,12 @@ def gather_facts(backend: Backend, runtime: Runtime) -> GpuFacts:
     """Ask driver, CUDA and framework."""
     started = nvml_starts()
     version = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2) if started else None
-    first = ask(pynvml.nvmlDeviceGetHandleByIndex, 0) if started else None
+    card = find_card()
     return GpuFacts(
         driver=nvidia_driver_version(),
         cards=tuple(card_names()),
         driver_cuda=(version // 1000, version % 1000 // 10) if version else None,
-        capability=ask(pynvml.nvmlDeviceGetCudaComputeCapability, first) if first else None,
+        capability=card.capability if card else None,
         hidden_by=_hidden_by(backend),
         built_for=runtime.cuda()[0],
         architectures=tuple(runtime.architectures()),
@@ -67,8 +69,8 @@ def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
     """One sentence: what is missing, and its remedy.
 
     A missing driver, a card hidden by the environment, a framework without
-    CUDA, a driver too old for it, a card too old for it, and missing CUDA
-    libraries are told apart, in this order.
+    CUDA, a driver too old for it, a card too old or too new for it, and missing
+    CUDA libraries are told apart, in this order.
     """
     if facts.driver is None:
         return "A GPU was asked for but no NVIDIA driver is present: use the kernel crossover-cpu."
@@ -82,20 +84,33 @@ def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
     if facts.driver_cuda is not None and facts.driver_cuda[0] < needed:
         runs = ".".join(map(str, facts.driver_cuda))
         return f"{present} runs CUDA up to {runs} and {backend} needs {needed}: update the driver."
-    oldest = _oldest(facts.architectures)
-    if facts.capability is not None and oldest is not None and facts.capability < oldest:
-        return (
-            f"{present} its compute capability {facts.capability[0]}.{facts.capability[1]} is too "
-            f"old for {backend}, which needs {oldest[0]}.{oldest[1]}: use the kernel crossover-cpu."
+    known = _capabilities(facts.architectures)
+    if facts.capability is not None and known:
+        own, oldest, newest = (
+            ".".join(map(str, each)) for each in (facts.capability, min(known), max(known))
         )
+        if facts.capability < min(known):
+            return (
+                f"{present} its compute capability {own} is too old for {backend}, which needs "
+                f"{oldest}: use the kernel crossover-cpu."
+            )
+        if facts.capability > max(known):
+            remedy = (
+                "update jax"
+                if backend == "jax"
+                else "run 'make report BACKEND=jax', for JAX makes its code for the card it finds"
+            )
+            return (
+                f"{present} its compute capability {own} is newer than this {backend}, which knows "
+                f"cards up to {newest}: {remedy}."
+            )
     return (
         f"{present} {backend} cannot start it: the libraries of CUDA {facts.built_for} are missing "
         f"or broken: run '{again}' to install them."
     )
 
 
-def _oldest(architectures: tuple[str, ...]) -> tuple[int, int] | None:
-    """The oldest compute capability among names such as 'sm_86' and 'compute_90'."""
+def _capabilities(architectures: tuple[str, ...]) -> list[tuple[int, int]]:
+    """The compute capabilities of names such as 'sm_86' and 'compute_90'."""
     found = [re.fullmatch(r"(?:sm|compute)_(\d+)(\d)[a-z]?", name) for name in architectures]
-    known = [(int(match[1]), int(match[2])) for match in found if match]
-    return min(known, default=None)
+    return [(int(match[1]), int(match[2])) for match in found if match]

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 from crossover.records.record import Backend, Device
 
+# The oldest by JAX's installation guide, the newest by the assembler that comes with its CUDA.
+JAX_CARDS = {"13": ["sm_75", "sm_121"], "12": ["sm_52", "sm_121"]}
+
 
 class DeviceError(Exception):
     """The device that was asked for cannot be used."""
@@ -26,6 +29,9 @@ class Runtime(Protocol):
 
     def place(self, tensor: Any) -> str:
         """The kind of device that a tensor lives on."""
+
+    def allow_tf32(self, allowed: bool) -> None:
+        """Let the device round the operands of float32 products to TF32, or forbid it."""
 
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""
@@ -55,10 +61,18 @@ class TensorFlow:
             name = config.experimental.get_device_details(found[0]).get("device_name", name)
         try:
             with self.tf.device(f"{device.upper()}:0"):
-                self.tf.linalg.matmul(*[self.tf.ones((8, 8))] * 2).numpy()
+                self._try_a_step()
         except (self.tf.errors.OpError, RuntimeError):
             return None
         return name
+
+    def _try_a_step(self) -> None:
+        """Run what a step runs: on a card that is newer than TensorFlow, some of it works."""
+        tf = self.tf
+        numbers = tf.cast(tf.range(64), "float32")
+        drawn = tf.nn.relu(tf.reshape(numbers, (8, 8)) - tf.random.uniform((8, 8)))
+        compiled = tf.function(lambda x: tf.nn.relu(x) + 1, jit_compile=True)
+        compiled(tf.linalg.matmul(drawn, drawn)).numpy()
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work that was handed to it."""
@@ -67,6 +81,10 @@ class TensorFlow:
     def place(self, tensor: Any) -> str:
         """The kind of device that a tensor lives on."""
         return str(tensor.device).rsplit("device:", 1)[-1]
+
+    def allow_tf32(self, allowed: bool) -> None:
+        """Let the device round the operands of float32 products to TF32, or forbid it."""
+        self.tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""
@@ -90,8 +108,9 @@ class Jax:
             found = self.jax.devices()[0]
             if (found.platform == "cpu") != (device == "cpu"):
                 return None
-            ones = self.jax.device_put(self.jax.numpy.ones((8, 8)), found)
-            (ones @ ones).block_until_ready()
+            drawn = self.jax.random.uniform(self.jax.random.key(0), (8, 8))
+            compiled = self.jax.jit(lambda x: self.jax.nn.relu(x @ x))
+            compiled(self.jax.device_put(drawn, found)).block_until_ready()
         except RuntimeError:
             return None
         return "CPU:0" if device == "cpu" else str(found.device_kind)
@@ -109,16 +128,21 @@ class Jax:
         """The kind of device that a tensor lives on."""
         return ", ".join(sorted({str(device.platform) for device in tensor.devices()}))
 
+    def allow_tf32(self, allowed: bool) -> None:
+        """Let the device round the operands of float32 products to TF32, or forbid it."""
+        wanted = "tensorfloat32" if allowed else "highest"
+        self.jax.config.update("jax_default_matmul_precision", wanted)
+
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""
-        for major in ("13", "12"):
-            if _version(f"jax-cuda{major}-plugin"):
+        for major in JAX_CARDS:
+            if _jax_plugin(major):
                 return _runtime_version(major), _version(f"nvidia-cudnn-cu{major}")
         return None, None
 
     def architectures(self) -> list[str]:
-        """The card generations it holds code for, such as 'sm_80'; empty if unknown."""
-        return []
+        """The oldest and the newest card generation that it makes code for."""
+        return next((found for major, found in JAX_CARDS.items() if _jax_plugin(major)), [])
 
 
 class Torch:
@@ -134,8 +158,8 @@ class Torch:
         if not self.torch.cuda.is_available():
             return None
         try:
-            ones = self.torch.ones((8, 8), device="cuda")
-            (ones @ ones).cpu()
+            drawn = self.torch.rand((8, 8), device="cuda")
+            self.torch.relu(drawn @ drawn).cpu()
         except RuntimeError:
             return None
         return str(self.torch.cuda.get_device_name(0))
@@ -148,6 +172,14 @@ class Torch:
     def place(self, tensor: Any) -> str:
         """The kind of device that a tensor lives on."""
         return str(tensor.device.type)
+
+    def allow_tf32(self, allowed: bool) -> None:
+        """Let the device round the operands of float32 products to TF32, or forbid it.
+
+        On a CPU the same word would let oneDNN round to bfloat16.
+        """
+        high = allowed and self.torch.cuda.is_available()
+        self.torch.set_float32_matmul_precision("high" if high else "highest")
 
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""
@@ -190,6 +222,10 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _jax_plugin(major: str) -> str | None:
+    return _version(f"jax-cuda{major}-plugin")
 
 
 def _runtime_version(major: str) -> str:

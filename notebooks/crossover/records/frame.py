@@ -15,7 +15,7 @@ COLUMNS = [
     "machine", "backend", "protocol", "device", "width", "parameters", "repeat",
     "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "evaluated", "batch_size",
     "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest", "threads",
-    "cpu_joules", "card_joules",
+    "cpu_joules", "card_joules", "precision",
 ]  # fmt: skip
 FLOATS = [
     "cold_seconds", "steady_seconds", "accuracy", "steal_fraction", "foreign_fraction",
@@ -71,6 +71,7 @@ def _row(record: Record, machine: str) -> dict[str, Any]:
         "threads": settings.threads,
         "cpu_joules": record.conditions.cpu_joules and record.conditions.cpu_joules.fit,
         "card_joules": record.conditions.gpu_joules and record.conditions.gpu_joules.fit,
+        "precision": record.precision or "float32",
     }
 
 
@@ -99,11 +100,14 @@ def check_comparable(records: Sequence[Record]) -> None:
         among all trials of a protocol, the hardware among those of a device.
     """
     check_one_machine(records)
-    first_of: dict[tuple[str, str], Record] = {}
+    first_of: dict[tuple[str, ...], Record] = {}
     for record in records:
         protocol = record.settings.backend, record.settings.protocol
         first = first_of.setdefault(protocol, record)
         _agree(first.settings.model_dump(), record.settings.model_dump())
+        card = first_of.setdefault((*protocol, record.device), record)
+        if record.device == "gpu":
+            _agree({"precision": card.precision}, {"precision": record.precision})
 
 
 def _machine_facts(record: Record) -> dict[str, Any]:

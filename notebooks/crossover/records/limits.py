@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
 from pydantic import Field, ValidationError
@@ -18,6 +18,7 @@ from crossover.records.record import (
     Device,
     Frozen,
     Machine,
+    Precision,
     Seconds,
     Software,
     Text,
@@ -32,11 +33,17 @@ Kind = Literal[
     "matrix products",
     "other arithmetic",
     "copying to the device",
+    "copying from the device",
     "waiting for a batch",
     "starting operations",
     "Python",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+# What is measured once for all widths.
+COMMON = ("dispatch", "launch", "batch_bytes", "batch_copy", "large_bytes", "large_copy", "memory",
+          "common_seconds")  # fmt: skip
 
 
 class StepProfile(Frozen):
@@ -63,7 +70,9 @@ class WidthLimits(Frozen):
     ``products_call`` the same with one call of the framework a step, as the
     published protocol multiplies; ``optimizer`` is Adam's arithmetic on all
     parameters inside one compiled loop; ``profile`` is a published step under
-    the framework's profiler, where that works.
+    the framework's profiler, where that works. All products are of float32;
+    ``tf32_loop`` and ``tf32_call`` are the same with TF32 allowed, None where the
+    device has none. ``seconds`` is what measuring all this took.
     """
 
     width: Width
@@ -72,16 +81,23 @@ class WidthLimits(Frozen):
     products_call: Samples
     optimizer: Samples
     profile: StepProfile | None = None
+    tf32_loop: Samples | None = None
+    tf32_call: Samples | None = None
+    seconds: Seconds | None = None
 
-    @property
-    def products_seconds(self) -> float:
-        """Seconds of a step's matrix products, the faster way (median)."""
-        return min(statistics.median(self.products_loop), statistics.median(self.products_call))
+    def products_seconds(self, precision: Precision = "float32") -> float:
+        """Seconds of a step's matrix products, the faster way (median).
 
-    @property
-    def flops_per_second(self) -> float:
+        TF32's products are those of float32 where they were not measured.
+        """
+        ways: list[list[float] | None] = [self.products_loop, self.products_call]
+        if precision == "tf32":
+            ways += [self.tf32_loop, self.tf32_call]
+        return min(statistics.median(way) for way in ways if way is not None)
+
+    def flops_per_second(self, precision: Precision = "float32") -> float:
         """The rate that the matrix products of this width reach."""
-        return self.product_flops / self.products_seconds
+        return self.product_flops / self.products_seconds(precision)
 
 
 class Limits(Frozen):
@@ -91,6 +107,7 @@ class Limits(Frozen):
     awaited; ``launch`` the same in a row, awaited once. ``batch_copy`` moves one
     batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one block
     of ``large_bytes``; ``memory`` reads and writes such a block on the device.
+    ``common_seconds`` is what measuring these took.
     """
 
     schema_version: Literal[1] = 1
@@ -107,11 +124,17 @@ class Limits(Frozen):
     large_bytes: Annotated[int, Field(ge=1)]
     large_copy: Samples
     memory: Samples
+    common_seconds: Seconds | None = None
     widths: Annotated[list[WidthLimits], Field(min_length=1, max_length=64)]
     machine: Machine
     software: Software
     conditions: Conditions
     code: Code
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The fields that are the same for all widths."""
+        return {name: getattr(self, name) for name in COMMON}
 
     @property
     def batch_copy_seconds(self) -> float:
@@ -138,13 +161,18 @@ def limits_table(limits: Limits) -> pd.DataFrame:
     rows = [
         {
             "width": found.width,
-            "matrix products, µs": round(found.products_seconds * 1e6, 1),
+            "matrix products, µs": round(found.products_seconds() * 1e6, 1),
             "optimizer, µs": round(statistics.median(found.optimizer) * 1e6, 1),
-            "GFLOP/s": round(found.flops_per_second / 1e9, 2),
+            "GFLOP/s": round(found.flops_per_second() / 1e9, 2),
         }
+        | (
+            {"GFLOP/s, TF32": round(found.flops_per_second("tf32") / 1e9, 2)}
+            if found.tf32_loop
+            else {}
+        )
         for found in limits.widths
     ]
-    return pd.DataFrame(rows).set_index("width")
+    return pd.DataFrame(rows).set_index("width").sort_index()
 
 
 def limits_name(backend: Backend, device: Device, batch_size: int, threads: int | None) -> str:
@@ -159,15 +187,28 @@ def write_limits(folder: Path, limits: Limits) -> Path:
     return folder / name
 
 
+def read_limits_file(path: Path) -> Limits:
+    """Read one limits record; raises ``ValueError`` or ``OSError`` for what is none."""
+    if regular_size(path) > MAX_RECORD_BYTES:
+        raise ValueError("larger than a record can be")
+    return Limits.model_validate_json(path.read_bytes())
+
+
+def find_limits(path: Path) -> Limits | None:
+    """The limits record of that path, None where there is none that can be read."""
+    try:
+        return read_limits_file(path)
+    except (OSError, ValueError):
+        return None
+
+
 def read_limits(folder: Path) -> tuple[list[Limits], list[Problem]]:
     """Read all limits records of a folder; invalid files are named, never fatal."""
     found: list[Limits] = []
     problems: list[Problem] = []
     for path in sorted(folder.glob("*.json")):
         try:
-            if regular_size(path) > MAX_RECORD_BYTES:
-                raise ValueError("larger than a record can be")
-            found.append(Limits.model_validate_json(path.read_bytes()))
+            found.append(read_limits_file(path))
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, first["loc"]))

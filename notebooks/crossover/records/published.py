@@ -81,6 +81,7 @@ def load_published(path: Path) -> pd.DataFrame:
         cpu_joules=math.nan,
         card_joules=math.nan,
         settings_digest=SETTINGS.digest,
+        precision="float32",
     )
     unknown = pd.Series(None, index=trials.index, dtype=object)
     return trials.assign(throttled=unknown, diverged=unknown, threads=unknown)

@@ -13,6 +13,8 @@ SCHEMA_VERSION = 1
 Device = Literal["cpu", "gpu"]
 Protocol = Literal["published", "tuned"]
 Backend = Literal["tensorflow", "jax", "torch"]
+# What a product of float32 matrices is rounded to: 23, 10 or 7 bits of a fraction.
+Precision = Literal["float32", "tf32", "bfloat16"]
 Seconds = Annotated[float, Field(ge=0, le=1e7)]
 Duration = Annotated[float, Field(ge=1e-6, le=1e7)]
 Joules = Annotated[float, Field(ge=0, le=1e15)]
@@ -49,6 +51,8 @@ class Settings(Frozen):
     backend trains; ``data`` says whether the training set lies in host memory
     or on the device; ``validation`` whether the split-off images are evaluated
     after each epoch; ``threads`` limits the CPU threads (None: all visible);
+    ``tf32`` says whether a device may round the operands of a matrix product to
+    TF32 (None: the protocol's own way, see ``allows_tf32``);
     ``revision`` counts the ways in which a protocol has been programmed, for
     their seconds must not be mixed.
     """
@@ -67,8 +71,14 @@ class Settings(Frozen):
     metrics: bool = True
     validation: bool = True
     dtype: Literal["float32"] = "float32"
+    tf32: bool | None = None
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     revision: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @property
+    def allows_tf32(self) -> bool:
+        """Whether products may be rounded: the tuned protocol allows it, the published does not."""
+        return self.protocol == "tuned" if self.tf32 is None else self.tf32
 
     @property
     def digest(self) -> str:
@@ -121,7 +131,10 @@ class Conditions(Frozen):
 
     ``steal_fraction`` and ``foreign_fraction`` are shares of the capacity of
     all visible cores that the hypervisor, or other processes, took while the
-    trial ran. ``gpu_joules`` is of the whole card, ``cpu_joules`` of all CPU
+    trial ran. A card's clocks and throttle reasons are read before the trial
+    and at the end of its fit; its ``_fraction`` are the shares of the time
+    between in which power or heat held the clocks down, by the driver's
+    counters. ``gpu_joules`` is of the whole card, ``cpu_joules`` of all CPU
     packages, whoever used them; the ``_energy_joules`` are their sums.
     """
 
@@ -138,6 +151,8 @@ class Conditions(Frozen):
     gpu_memory_clock_mhz_after: Count | None = None
     gpu_throttle_reasons_before: Text | None = None
     gpu_throttle_reasons_after: Text | None = None
+    gpu_power_cap_fraction: Fraction | None = None
+    gpu_thermal_fraction: Fraction | None = None
     gpu_joules: PhaseJoules | None = None
     cpu_joules: PhaseJoules | None = None
 
@@ -169,7 +184,11 @@ class Code(Frozen):
 
 
 class Record(Frozen):
-    """One trial: one training of one width on one device, one repeat."""
+    """One trial: one training of one width on one device, one repeat.
+
+    ``precision`` is what the device's matrix products had, by a product that
+    was tried; None in records of earlier versions.
+    """
 
     schema_version: Literal[1] = 1
     settings: Settings
@@ -185,6 +204,7 @@ class Record(Frozen):
     test_accuracy: Fraction | None
     test_loss: Annotated[float, Field(ge=0)] | None
     history: Annotated[dict[Text, list[float | None]], Field(max_length=8)]
+    precision: Precision | None = None
     machine: Machine
     software: Software
     conditions: Conditions

@@ -14,6 +14,7 @@ from crossover.analysis.predict import Predictor, prediction_table
 from crossover.files import write_text
 from crossover.records import published
 from crossover.records.record import Record
+from crossover.report.figure import NAMES
 from crossover.report.htmltable import MISSING as MISSING
 from crossover.report.htmltable import Strong
 from crossover.report.htmltable import show_table as show_table
@@ -262,12 +263,13 @@ PUBLISHED_HARDWARE = {
     "operating system": "Ubuntu 16.04.5, kernel 4.15.0-38",
     "software": "TensorFlow 1.10.0 (built from source), Keras 2.2.4",
     "CUDA": "CUDA 9.0, cuDNN 7.3",
+    "matrix products": "float32",
 }
 
 
 def machine_table(records: list[Record]) -> pd.DataFrame:
     """Hardware and software of this machine beside the published study's."""
-    here = _facts(records[-1]) if records else {}
+    here = _facts(records[-1]) | {"matrix products": _precisions(records)} if records else {}
     return pd.DataFrame(
         {
             "part": list(PUBLISHED_HARDWARE),
@@ -290,6 +292,21 @@ def _facts(record: Record) -> dict[str, str]:
         f"Python {software.python}, NumPy {software.numpy}",
         "CUDA": f"CUDA {software.cuda}, cuDNN {software.cudnn}" if software.cuda else MISSING,
     }
+
+
+def _precisions(records: list[Record]) -> str:
+    """What matrix products were rounded to; by protocol and device where that differs."""
+    # A CPU has no TF32, so that records which don't tell are known too.
+    unknown = {"cpu": "float32", "gpu": "unknown"}
+    found = {
+        f"{record.settings.protocol}, {NAMES[record.device]}": (
+            (record.precision or unknown[record.device]).replace("tf32", "TF32")
+        )
+        for record in records
+    }
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{curve}: {precision}" for curve, precision in sorted(found.items()))
 
 
 def data_table() -> pd.DataFrame:

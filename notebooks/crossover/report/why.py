@@ -11,6 +11,7 @@ from crossover.analysis.breakdown import PARTS
 from crossover.records import published
 from crossover.records.frame import groups
 from crossover.records.limits import KINDS, Limits
+from crossover.records.record import Backend
 from crossover.report.figure import NAMES
 
 
@@ -81,9 +82,10 @@ def profile_sentences(profile: pd.DataFrame) -> str:
         for _, row in rows.sort_values("width").iloc[[0, -1]].iterrows():
             seen = row[list(KINDS)].astype(float) / row["profiled_us"]
             arithmetic = seen["matrix products"] + seen["other arithmetic"]
+            copying = seen["copying to the device"] + seen["copying from the device"]
             told.append(
                 f"at width {row['width']}, of {row['profiled_us']:,.0f} µs, {arithmetic:.0%} is "
-                f"arithmetic, {seen['copying to the device']:.0%} copying to the device, "
+                f"arithmetic, {copying:.0%} copying to and from the device, "
                 f"{seen['waiting for a batch']:.0%} waiting for a batch, and "
                 f"{seen['starting operations'] + seen['Python']:.0%} starting operations and Python"
             )
@@ -107,6 +109,20 @@ def ablation_sentences(table: pd.DataFrame) -> str:
     return "\n".join(lines) or (
         "The ablations are not trained yet: `make explain` trains them, one change at a time."
     )
+
+
+def dispatch_meaning(backend: Backend) -> str:
+    """What steps an execution measure on a backend, in Keras's implementation of it."""
+    return {
+        "tensorflow": "With several *steps an execution* TensorFlow runs them in one call of its "
+        "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
+        "part *dispatch*.",
+        "jax": "Several *steps an execution* are a loop in Python on JAX: every step is still a "
+        "call. What an epoch an execution saves is Keras's bookkeeping between the steps, and the "
+        "part *dispatch* holds no more than that.",
+        "torch": "On torch Keras runs one step an execution, so that the part *dispatch* is not "
+        "measured.",
+    }[backend]
 
 
 def ablation_caution(table: pd.DataFrame, noise: dict[tuple[str, int], float]) -> str:

@@ -26,6 +26,7 @@ LOOKS = {
     "other arithmetic": ("#56B4E9", "//"),
     "batch copy": ("#D55E00", "xx"),
     "copying to the device": ("#D55E00", "xx"),
+    "copying from the device": ("#F0E442", "--"),
     "waiting for a batch": ("#009E73", "\\\\"),
     "dispatch": ("#E69F00", ".."),
     "starting operations": ("#E69F00", ".."),

@@ -35,7 +35,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "protocols": "published",
         "widths": ablations.WIDTHS,
         "epochs": ablations.EPOCHS,
-        "changes": list(ablations.CHANGES.values()),
     },
     "map": {
         "protocols": "published",
@@ -77,6 +76,11 @@ def configuration(verb: str, given: list[str]) -> dict[str, Any]:
                 config["partitions"] = ""  # The last study's are those of its own profile.
         elif value:
             config["study"][SETTINGS[name]] = _number(name, value)
+    if verb == "explain":
+        backend = config["study"].get("backend") or "tensorflow"
+        # A backend that there is not is refused with the other settings.
+        known = ablations.changes_of(backend) if backend in ablations.LEFT_OUT else {}
+        config["study"]["changes"] = list(known.values())
     return config
 
 

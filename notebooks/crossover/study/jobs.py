@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crossover.analysis import ablations
+from crossover.records.limits import find_limits, limits_name
 from crossover.records.record import Device, Record
 from crossover.records.storage import read_records
-from crossover.study.study import Study
-from crossover.training.estimate import Estimate
+from crossover.study.study import Study, sweep_device
+from crossover.training.estimate import Estimate, limits_seconds
 from crossover.training.parameters import SweepParameters
 
 # Starting papermill, a kernel and a framework, and the throw-away training.
 START_SECONDS = 20.0
-LIMITS_SECONDS = 90.0
 TRAIN, LIMITS = "train.ipynb", "limits.ipynb"
 LIMITS_PARAMETERS = ("device", "widths", "backend", "batch_size", "threads", "output")
 
@@ -30,7 +30,7 @@ class Job:
     @property
     def device(self) -> Device:
         """The device whose kernel executes it."""
-        return "gpu" if self.sweep.device == "gpu" else "cpu"
+        return sweep_device(self.sweep)
 
     @property
     def parameters(self) -> str:
@@ -52,7 +52,7 @@ def jobs(study: Study) -> list[Job]:
         "protocols": ["published"],
         "widths": widths,
         "epochs": ablations.EPOCHS,
-        "changes": list(ablations.CHANGES.values()),
+        "changes": list(ablations.changes_of(study.backend).values()),
         "repeats": 1,
     }
     first = study.model_copy(update={"repeats": 1})
@@ -67,7 +67,7 @@ def jobs(study: Study) -> list[Job]:
 def expected(job: Job, records: Sequence[Record]) -> float | None:
     """Expected seconds of a job from this machine's trials; None without any that tell."""
     if job.notebook == LIMITS:
-        return LIMITS_SECONDS
+        return START_SECONDS + limits_seconds_of(job.sweep)
     settings = job.sweep.settings
     alike = [
         record
@@ -80,3 +80,12 @@ def expected(job: Job, records: Sequence[Record]) -> float | None:
     estimate = Estimate(alike)
     trials = (estimate.seconds(settings, job.device, width) for width in job.sweep.widths)
     return START_SECONDS + sum(trials)
+
+
+def limits_seconds_of(sweep: SweepParameters) -> float:
+    """Expected seconds of measuring the limits that a sweep names, without the start."""
+    device = sweep_device(sweep)
+    name = limits_name(sweep.backend, device, sweep.batch_size, sweep.threads)
+    return limits_seconds(
+        sweep.backend, device, len(sweep.widths), find_limits(sweep.folder / name)
+    )

@@ -15,7 +15,7 @@ from crossover.paths import PROJECT
 from crossover.records.storage import NEWER, read_records, set_aside
 from crossover.study.configuration import configuration, explain
 from crossover.study.copies import CopyError, copy_notebooks
-from crossover.study.jobs import LIMITS_SECONDS, START_SECONDS
+from crossover.study.jobs import START_SECONDS, limits_seconds_of
 from crossover.study.last import FILE, keep_settings, read_settings
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import Site, executor_of, sites
@@ -158,8 +158,9 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
         print(f"Study in {place}: {state}; nothing is trained.", flush=True)
         return {}
     missing = site.study.missing(loaded.records)
-    limits = site.limits_jobs() if config["limits"] else {}
+    limits = site.study.missing_limits() if config["limits"] else {}
     seconds = sweep_seconds(missing.values(), loaded.records)
-    total = sum(seconds) + START_SECONDS * len(missing) + LIMITS_SECONDS * len(limits)
+    measuring = sum(map(limits_seconds_of, limits.values()))
+    total = sum(seconds) + measuring + START_SECONDS * (len(missing) + len(limits))
     print(plan_text(site.study, missing, len(limits), total), flush=True)
-    return site.jobs(missing, seconds) | limits
+    return site.jobs(missing, seconds) | site.limits_jobs(limits)

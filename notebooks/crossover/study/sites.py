@@ -12,7 +12,7 @@ import yaml
 from crossover.analysis.ablations import change_of
 from crossover.paths import PROFILES
 from crossover.records.record import Record
-from crossover.study.jobs import LIMITS, LIMITS_PARAMETERS, TRAIN
+from crossover.study.jobs import LIMITS, LIMITS_PARAMETERS, TRAIN, limits_seconds_of
 from crossover.study.slurm import choose_partitions, read_partitions
 from crossover.study.study import Study, study_from, trial_count
 from crossover.training.parameters import SweepParameters
@@ -54,15 +54,15 @@ class Site:
         parts += [f"the limits of {counted(devices, 'device')}"] if devices else []
         return " and ".join(parts)
 
-    def limits_jobs(self) -> dict[str, dict[str, Any]]:
+    def limits_jobs(self, missing: Mapping[str, SweepParameters]) -> dict[str, dict[str, Any]]:
         """What the workflow needs to measure the limits of each device that lacks them."""
         return {
-            name: self._job(sweep, "limits: copies, matrix products", 0)
+            name: self._job(sweep, "limits: copies, matrix products", limits_seconds_of(sweep))
             | {
                 "notebook": f"notebooks/{LIMITS}",
                 "parameters": sweep.model_dump(include={*LIMITS_PARAMETERS}),
             }
-            for name, sweep in self.study.missing_limits().items()
+            for name, sweep in missing.items()
         }
 
     def _job(self, sweep: SweepParameters, what: str, seconds: float) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from crossover.analysis import ablations
 from crossover.hardware.card import nvidia_driver_version
-from crossover.records.limits import limits_name
+from crossover.records.limits import find_limits, limits_name
 from crossover.records.record import Backend, Device, Frozen, Protocol, Record, Settings, Width
 from crossover.training.estimate import Estimate, balanced
 from crossover.training.parameters import (
@@ -73,8 +74,7 @@ class Study(Frozen):
     @property
     def trial_count(self) -> int:
         """The trials of the whole study."""
-        curves = len(self.devices) * len(self.protocols)
-        return curves * len(self.changes) * self.repeats * len(set(self.widths))
+        return sum(len(sweep.widths) for sweep in self.sweeps())
 
     @property
     def limits(self) -> Path:
@@ -82,13 +82,24 @@ class Study(Frozen):
         return Path(self.folder) / "limits" / self.partition
 
     def missing_limits(self) -> dict[str, SweepParameters]:
-        """Devices whose limits are not measured yet, by the name of the executed notebook."""
+        """What is not measured of the devices' limits, by the name of the executed notebook.
+
+        The widths come in the order of worth: those of the ablations first. A
+        record that cannot be read is named by the report and left as it is.
+        """
         missing: dict[str, SweepParameters] = {}
         for device in self.devices:
-            name = limits_name(self.backend, device, self.batch_size, self.threads)
-            if not (self.limits / name).exists():
-                sweep = self._sweep(device, "published", 1, {"output": str(self.limits.resolve())})
-                missing[f"{self.partition}{self.partition and '-'}limits-{Path(name).stem}"] = sweep
+            path = self.limits / limits_name(self.backend, device, self.batch_size, self.threads)
+            widths = self.widths
+            if path.exists():
+                known = find_limits(path)
+                widths = [width for width in widths if known and known.at(width) is None]
+            if widths:
+                change: Change = {"output": str(self.limits.resolve())}
+                sweep = self._sweep(device, "published", 1, change)
+                ordered = sorted(set(widths), key=lambda w: (w not in ablations.WIDTHS, w))
+                name = f"{self.partition}{self.partition and '-'}limits-{path.stem}"
+                missing[name] = sweep.model_copy(update={"widths": ordered})
         return missing
 
     def settings(self, protocol: Protocol) -> Settings:
@@ -111,7 +122,8 @@ class Study(Frozen):
             devices, changes = self.devices[turn], self.changes[turn]
             for protocol, change in itertools.product(self.protocols, changes):
                 for device in devices:
-                    yield self._sweep(device, protocol, repeat, change)
+                    if ablations.applies(change, device):
+                        yield self._sweep(device, protocol, repeat, change)
 
     def _sweep(
         self, device: Device, protocol: Protocol, repeat: int, change: Change

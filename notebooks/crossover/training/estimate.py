@@ -11,11 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from crossover.paths import PUBLISHED
+from crossover.records.limits import Limits
 from crossover.records.published import read_table
 from crossover.records.record import Backend, Device, Protocol, Record, Settings, parameter_count
 from crossover.records.reference import read_reference, reference_paths
 
 PUBLISHED_EPOCHS, PUBLISHED_BATCH_SIZE = 10, 128
+
+# Seconds of measuring limits: what all widths have in common, and one width. Those of CPUs were
+# measured on two cores; those of a GPU are compiling, which took as long without one.
+LIMITS_SECONDS: dict[tuple[Backend, Device], tuple[float, float]] = {
+    ("tensorflow", "cpu"): (5.0, 8.0),
+    ("jax", "cpu"): (6.0, 9.0),
+    ("torch", "cpu"): (5.0, 4.0),
+    ("tensorflow", "gpu"): (10.0, 25.0),
+    ("jax", "gpu"): (15.0, 28.0),
+    ("torch", "gpu"): (5.0, 4.0),
+}
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[Device, Protocol, Backend]
@@ -60,6 +72,17 @@ class Estimate:
         curve = self._curves.get(key) or _recorded().get(key) or _published(device)
         start, epoch = curve.at(parameter_count(width))
         return start + settings.epochs * epoch * PUBLISHED_BATCH_SIZE / settings.batch_size
+
+
+def limits_seconds(
+    backend: Backend, device: Device, widths: int, known: Limits | None = None
+) -> float:
+    """Seconds of measuring the limits of some widths; ``known`` is what was measured already."""
+    common, each = LIMITS_SECONDS[backend, device]
+    taken = [found.seconds for found in known.widths if found.seconds] if known else []
+    if taken:
+        common, each = 0.0, statistics.fmean(taken)
+    return common + each * widths
 
 
 def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int) -> list[list[int]]:

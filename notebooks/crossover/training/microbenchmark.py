@@ -10,7 +10,7 @@ import importlib
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,14 +20,14 @@ import numpy as np
 
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
-from crossover.hardware.device import assert_placement, synchronize
+from crossover.hardware.device import assert_placement, set_precision, synchronize
 from crossover.hardware.machine import describe_code, describe_machine, describe_software
 from crossover.records.limits import Limits, WidthLimits
-from crossover.records.record import Backend, Device, parameter_count
+from crossover.records.record import Backend, Device, Precision, parameter_count
 from crossover.training.mnist import CLASSES, IMAGE_PIXELS
 from crossover.training.parameters import SweepParameters
 from crossover.training.profiler import profile_step
-from crossover.training.step import product_flops
+from crossover.training.step import FLOAT_BYTES, product_flops
 
 BLOCKS = 7
 BLOCK_SECONDS = 0.02
@@ -38,42 +38,64 @@ TINY = 1e-9
 Call = Callable[..., Any]
 
 
-def measure_limits(sweep: SweepParameters, device: Device, device_name: str) -> Limits:
-    """Measure everything that a limits record holds; prints a line for each part."""
-    begun, backend = datetime.now(UTC), sweep.backend
+def measure_limits(
+    sweep: SweepParameters, device: Device, device_name: str, known: Limits | None = None
+) -> Iterator[Limits]:
+    """Measure what a limits record holds; yield it after each width, in the order given.
+
+    Parameters
+    ----------
+    known : Limits, optional
+        An earlier record of this device. It is gone on with where the machine,
+        its software and this code are still the same, or else measured anew.
+    """
+    backend = sweep.backend
     assert_placement(backend, device, keras.ops.ones(1))
-    batch_bytes = 4 * sweep.batch_size * IMAGE_PIXELS
+    rounded = set_precision(backend, allow_tf32=True)
+    machine, software = describe_machine(device, device_name), describe_software(backend)
+    facts: dict[str, Any] = {"machine": machine, "software": software, "code": describe_code()}
+    wanted, widths = list(sweep.widths), [*known.widths] if known else []
+    if known and any(getattr(known, name) != fact for name, fact in facts.items()):
+        wanted += [found.width for found in widths if found.width not in wanted]
+        known, widths = None, []
+    measured = {found.width for found in widths}
     with watch_conditions(used_card(device_name) if device == "gpu" else None) as watched:
-        dispatch, launch = measure_dispatch(backend)
-        batch_copy = measure_copy(backend, batch_bytes)
-        large_copy = measure_copy(backend, LARGE_BYTES)
-        memory = measure_memory(backend)
-        widths = []
-        for width in sorted(sweep.widths):
-            parts = measure_width(backend, width, sweep.batch_size)
+        common = known.common if known else measure_common(backend, sweep.batch_size)
+        for width in (width for width in wanted if width not in measured):
+            started = time.perf_counter()
+            parts = measure_width(backend, width, sweep.batch_size, rounded)
             profile = profile_step(backend, device, width, sweep.batch_size)
-            widths.append(parts.model_copy(update={"profile": profile}))
-            print(f"limits  width {width:>5}  {widths[-1].flops_per_second / 1e9:,.1f} GFLOP/s")
-    return Limits(
-        backend=backend,
-        device=device,
-        device_name=device_name,
-        batch_size=sweep.batch_size,
-        threads=sweep.threads,
-        started=begun,
-        dispatch=dispatch,
-        launch=launch,
-        batch_bytes=batch_bytes,
-        batch_copy=batch_copy,
-        large_bytes=LARGE_BYTES,
-        large_copy=large_copy,
-        memory=memory,
-        widths=widths,
-        machine=describe_machine(device, device_name),
-        software=describe_software(backend),
-        conditions=watched.conditions,
-        code=describe_code(),
-    )
+            taken = time.perf_counter() - started
+            widths.append(parts.model_copy(update={"profile": profile, "seconds": taken}))
+            print(f"limits  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
+            yield Limits(
+                backend=backend,
+                device=device,
+                device_name=device_name,
+                batch_size=sweep.batch_size,
+                threads=sweep.threads,
+                started=datetime.now(UTC),
+                widths=list(widths),
+                conditions=watched.so_far(),
+                **common,
+                **facts,
+            )
+
+
+def measure_common(backend: Backend, batch_size: int) -> dict[str, Any]:
+    """Measure what is the same for all widths; the fields of `Limits`."""
+    started, batch_bytes = time.perf_counter(), FLOAT_BYTES * batch_size * IMAGE_PIXELS
+    dispatch, launch = measure_dispatch(backend)
+    return {
+        "dispatch": dispatch,
+        "launch": launch,
+        "batch_bytes": batch_bytes,
+        "batch_copy": measure_copy(backend, batch_bytes),
+        "large_bytes": LARGE_BYTES,
+        "large_copy": measure_copy(backend, LARGE_BYTES),
+        "memory": measure_memory(backend),
+        "common_seconds": time.perf_counter() - started,
+    }
 
 
 def samples(backend: Backend, call: Call, calls: int = 1) -> list[float]:
@@ -155,19 +177,29 @@ def measure_memory(backend: Backend) -> list[float]:
     return min((samples(backend, lambda way=way: way(block)) for way in ways), key=np.median)
 
 
-def measure_width(backend: Backend, width: int, batch_size: int) -> WidthLimits:
-    """Measure the parts of one training step at one width."""
+def measure_width(
+    backend: Backend, width: int, batch_size: int, rounded: Precision = "float32"
+) -> WidthLimits:
+    """Measure the parts of one training step at one width.
+
+    ``rounded`` is the precision where TF32 is allowed: products are measured
+    with it too, where it is another one.
+    """
     batch, *kernels = _operands(width, batch_size)
     loops = _loops(parameter_count(width) * batch_size)
-    call = traced(backend, lambda *given: _products(*given))
+    ways: dict[str, Any] = {}
+    for name in ("products",) if rounded == "float32" else ("tf32", "products"):
+        set_precision(backend, name == "tf32")
+        call = traced(backend, lambda *given: _products(*given))
+        ways[f"{name}_loop"] = _fastest_products(backend, loops, batch, kernels)
+        ways[f"{name}_call"] = samples(backend, lambda call=call: call(batch, *kernels))
     state = [keras.ops.zeros(parameter_count(width), dtype="float32") for _ in range(4)]
     update = compiled(backend, lambda *given: _repeat(_adam_step, loops, given))
     return WidthLimits(
         width=width,
         product_flops=product_flops(width, batch_size),
-        products_loop=_fastest_products(backend, loops, batch, kernels),
-        products_call=samples(backend, lambda: call(batch, *kernels)),
         optimizer=samples(backend, lambda: update(*state), loops),
+        **ways,
     )
 
 

@@ -22,7 +22,7 @@ OWN_FOLDERS = {
     "table_folder": DATA,
 }
 # What a protocol decides unless a parameter says otherwise.
-DECIDED = ("steps_per_execution", "jit_compile", "data")
+DECIDED = ("steps_per_execution", "jit_compile", "data", "tf32")
 # 1 kept kernels as (inputs, units); 2 turned them and trained halves of a batch side by side;
 # 3 reads each batch's rows where they lie, where 2 put all into the epoch's order first.
 TUNED_REVISION = 3
@@ -58,6 +58,7 @@ class SweepParameters(Frozen):
     steps_per_execution: int | None = None
     jit_compile: bool | None = None
     data: str | None = None
+    tf32: bool | None = None
     metrics: bool = True
     validation: bool = True
     threads: int | None = None
@@ -122,7 +123,9 @@ def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
         # JAX has no compiled step without XLA; its operations one by one are no `fit` that
         # anybody runs.
         compiled = chosen.get("jit_compile", plain.backend == "jax")
-        return plain.model_copy(update={"jit_compile": compiled})
+        # Said or not, the protocol's own way is one setting.
+        rounded = plain.tf32 or None
+        return plain.model_copy(update={"jit_compile": compiled, "tf32": rounded})
     steps = steps_per_epoch(plain.batch_size, plain.validation_split)
     tuned: dict[str, Any] = {
         "steps_per_execution": steps,
@@ -222,6 +225,11 @@ def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
         raise ParameterError(
             "parameter 'protocol' is 'tuned': the backend torch has only 'published', choose "
             "that, or the backend tensorflow or jax."
+        )
+    if parameters.backend == "torch" and (parameters.steps_per_execution or 1) > 1:
+        raise ParameterError(
+            f"parameter 'steps_per_execution' is {parameters.steps_per_execution}: Keras runs one "
+            "step an execution on the backend torch, leave it out."
         )
     return parameters
 

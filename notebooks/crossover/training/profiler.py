@@ -27,11 +27,19 @@ STEPS, FEWEST_STEPS, SECONDS = 120, 40, 2.0
 # The event that begins each step of Keras's `fit`.
 STEP_EVENTS = {"tensorflow": "multi_step_on_iterator", "jax": "PjitFunction(train_step)"}
 # XLA hands products to libraries together with the additions that follow them (YNNPACK on CPUs).
-PRODUCTS = re.compile(r"matmul|gemm|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion", re.IGNORECASE)
-COPIES = re.compile(r"memcpy|\bh2d\b|host ?to ?device|copytodevice|deviceput", re.IGNORECASE)
+PRODUCTS = re.compile(
+    r"matmul|gemm|gemv|splitk|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion", re.IGNORECASE
+)
+TO_DEVICE = re.compile(
+    r"memcpy_?h(ost)?(2|to)d|\bh2d\b|host ?to ?device|copytodevice|deviceput", re.IGNORECASE
+)
+FROM_DEVICE = re.compile(
+    r"memcpy_?d(evice)?(2|to)h|\bd2h\b|device ?to ?host|copytohost", re.IGNORECASE
+)
 INPUT = re.compile(r"IteratorGetNext|Iterator::Root")
-# Threads that run operations, on a GPU its streams.
-WORKERS = re.compile(r"tf_Compute|XLAEigen|XLAPjRtCpuClient|Stream")
+# Threads that run operations. A GPU's streams run nothing else, whatever a kernel's C++ name holds.
+WORKERS = re.compile(r"tf_Compute|XLAEigen|XLAPjRtCpuClient")
+STREAM = re.compile(r"Stream")
 # TensorFlow's input pipeline works ahead in threads of its own; the profiler repeats in lines of
 # its own what the streams did.
 IGNORED = re.compile(
@@ -65,7 +73,7 @@ def profile_step(
             with _tracing(backend, folder):
                 fit.run()
             events = list(_read(backend, Path(folder)))
-        if device == "gpu" and not any("Stream" in event.thread for event in events):
+        if device == "gpu" and not any(STREAM.search(event.thread) for event in events):
             raise ValueError("the trace holds nothing of the GPU (is CUPTI installed?)")
         return step_profile(events, STEP_EVENTS[backend])
     except Exception as error:  # The frameworks' own errors have no other class in common.
@@ -111,9 +119,12 @@ def kind_of(event: Event) -> Kind | None:
         return None
     if INPUT.search(event.name):
         return "waiting for a batch"
-    if COPIES.search(event.name):
+    if TO_DEVICE.search(event.name):
         return "copying to the device"
-    if WORKERS.search(event.thread) and not RUNTIME.search(event.name):
+    if FROM_DEVICE.search(event.name):
+        return "copying from the device"
+    works = WORKERS.search(event.thread) and not RUNTIME.search(event.name)
+    if works or STREAM.search(event.thread):
         return "matrix products" if PRODUCTS.search(event.name) else "other arithmetic"
     return "starting operations"
 

@@ -17,9 +17,18 @@ from numpy.typing import NDArray
 
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
-from crossover.hardware.device import assert_placement, synchronize
+from crossover.hardware.device import assert_placement, set_precision, synchronize
 from crossover.hardware.machine import describe_code, describe_machine, describe_software
-from crossover.records.record import Code, Device, Machine, Phases, Record, Settings, Software
+from crossover.records.record import (
+    Code,
+    Device,
+    Machine,
+    Phases,
+    Precision,
+    Record,
+    Settings,
+    Software,
+)
 from crossover.training import mnist
 from crossover.training.model import build_model
 from crossover.training.parameters import SweepParameters
@@ -91,6 +100,11 @@ class Runner:
         return machine, describe_software(self.settings.backend), describe_code()
 
     @cached_property
+    def precision(self) -> Precision:
+        """What the trials' matrix products are rounded to, set and tried once."""
+        return set_precision(self.settings.backend, self.settings.allows_tf32)
+
+    @cached_property
     def warm_up_seconds(self) -> float:
         """Seconds of a throw-away training, so that no trial pays the start-up."""
         started = time.perf_counter()
@@ -109,7 +123,8 @@ class Runner:
         on_epoch : callable
             Called after each epoch with its number and its seconds.
         """
-        warm_up_seconds, (machine, software, code) = self.warm_up_seconds, self.provenance
+        precision, warm_up_seconds = self.precision, self.warm_up_seconds
+        machine, software, code = self.provenance
         gc.collect()
         begun = datetime.now(UTC)
         card = used_card(self.device_name) if self.device == "gpu" else None
@@ -141,6 +156,7 @@ class Runner:
             test_accuracy=accuracy,
             test_loss=_finite(loss),
             history={name: [_finite(v) for v in values] for name, values in fit.history.items()},
+            precision=precision,
             machine=machine,
             software=software,
             conditions=watched.conditions,
