@@ -13,11 +13,9 @@ ifneq ($(word 2,$(VENV)),)
 $(error VENV is '$(VENV)': its path may hold no space)
 endif
 BIN := $(VENV)/bin
-# The CUDA locks (some 3 GB more) only where an NVIDIA driver is present and the framework is not
-# the system's; torch has one for both.
-LOCKS := $(if $(findstring -system,$(VENV)),,$(shell command -v nvidia-smi 2>/dev/null))
-LOCKS := $(if $(LOCKS),tensorflow=cuda jax=jax-cuda torch=torch,tensorflow=cpu jax=jax torch=torch)
-LOCK := $(patsubst $(BACKEND)=%,%,$(filter $(BACKEND)=%,$(LOCKS)))
+# Where the driver's library shows a card, the script that makes the environment takes the lock
+# with CUDA instead (some 3 GB more); torch has one for both.
+LOCK := $(patsubst tensorflow,cpu,$(BACKEND))
 SAMPLE ?= amd-epyc-2-cores
 SOURCES := $(patsubst %,notebooks/%.ipynb,train limits summary)
 NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS

@@ -12,6 +12,7 @@ is never removed. Any Python from 3.7 on reads this script, which needs the stan
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import difflib
 import hashlib
 import io
@@ -36,6 +37,14 @@ FACTS = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable
 # The lock of the same framework with CUDA, which serves where the plain one is wanted.
 WITH_CUDA = {"cpu": "cuda", "jax": "jax-cuda"}
 OTHER_LOCK = "holds other packages than the lock"
+NO_CUDA = "was made without CUDA, and there is an NVIDIA card now"
+# The driver's libraries, and for each how to start it and to count its cards. WSL 2 keeps them in a
+# folder of its own; containers and it often lack `nvidia-smi`.
+DRIVERS = {
+    "libnvidia-ml.so.1": ("nvmlInit_v2", "nvmlDeviceGetCount_v2"),
+    "libcuda.so.1": ("cuInit", "cuDeviceGetCount"),
+}
+DRIVER_FOLDERS = ("", "/usr/lib/wsl/lib/")
 # What a framework of the system's is used with: itself and all that it needs. But Keras, which the
 # project pins, and two of plain Python of which newer packages need newer ones.
 KEPT = """
@@ -140,7 +149,7 @@ def setup(folder: Path, backend: str, locks: list[str]) -> None:
         (PROJECT / "data" / "runs" / "cache").mkdir(parents=True, exist_ok=True)
     recover(folder, backend)
     stamp = read_stamp(folder)
-    locks = serving(stamp, locks)
+    locks = serving(folder, stamp, locks)
     reason = fault(folder, stamp, locks)
     if reason is None and stamp is not None:
         extend(folder, backend, stamp, locks)
@@ -150,7 +159,7 @@ def setup(folder: Path, backend: str, locks: list[str]) -> None:
     try:
         make_anew(folder, backend, locks)
     except (SetupError, StepError) as error:
-        if reason != OTHER_LOCK or stamp is None:
+        if reason not in (OTHER_LOCK, NO_CUDA) or stamp is None:
             raise
         refuse(f"{error}. Going on with the packages that are there.")
 
@@ -258,14 +267,32 @@ def write_stamp(
     (folder / "ready.new").replace(folder / "ready")
 
 
-def serving(stamp: dict[str, Any] | None, locks: list[str]) -> list[str]:
-    """The locks wanted, with CUDA's where they are installed: a login node may show no card.
+def serving(folder: Path, stamp: dict[str, Any] | None, locks: list[str]) -> list[str]:
+    """The locks wanted, with CUDA's where there is a card, or where they are installed.
 
-    A lock that the user has named is meant.
+    A login node may show no card. A lock that the user has named is meant, and
+    a framework of the system's stays as it is.
     """
-    if stamp is None or os.environ.get("CROSSOVER_LOCK_NAMED"):
+    if os.environ.get("CROSSOVER_LOCK_NAMED") or on_system(folder):
         return locks
-    return [WITH_CUDA[k] if WITH_CUDA.get(k) in stamp["locks"] else k for k in locks]
+    installed = stamp["locks"] if stamp else {}
+    card = any(lock in WITH_CUDA for lock in locks) and card_is_there()
+    return [WITH_CUDA[k] if k in WITH_CUDA and (card or WITH_CUDA[k] in installed) else k
+            for k in locks]  # fmt: skip
+
+
+def card_is_there() -> bool:
+    """Whether the NVIDIA driver's own libraries show a card; CUDA's packages are Linux's."""
+    if not sys.platform.startswith("linux"):
+        return False
+    for library, (start, number) in DRIVERS.items():
+        for place in DRIVER_FOLDERS:
+            with contextlib.suppress(OSError, AttributeError):
+                driver, count = ctypes.CDLL(place + library), ctypes.c_int()
+                getattr(driver, start)(0)
+                if getattr(driver, number)(ctypes.byref(count)) == 0 and count.value > 0:
+                    return True
+    return False
 
 
 def recover(folder: Path, backend: str) -> None:
@@ -287,6 +314,8 @@ def fault(folder: Path, stamp: dict[str, Any] | None, locks: list[str]) -> str |
     if facts(python_of(folder))[0] != stamp["python"]:
         return f"has lost its Python {stamp['python']}"
     installed = {lock: found for lock, found in stamp["locks"].items() if lock in locks}
+    if not installed and any(WITH_CUDA.get(lock) in locks for lock in stamp["locks"]):
+        return NO_CUDA
     if not installed or installed != lock_digests(installed):
         return OTHER_LOCK
     return None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crossover.hardware.card import nvidia_driver_version
 from crossover.paths import NOTEBOOKS, PROJECT
 from crossover.records.record import (
     Code,
@@ -26,6 +27,7 @@ from crossover.records.storage import write_record
 from crossover.training.parameters import protocol_settings
 
 BIN = Path(sys.executable).parent
+FIXTURES = Path(__file__).with_name("fixtures")
 
 
 def papermill(notebook, executed, kernel="crossover-cpu", **parameters):
@@ -116,6 +118,21 @@ def trained(tmp_path_factory):
         for protocol in ("published", "tuned")
     ]
     return folder, runs
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory):
+    """Build stand-ins of the driver's libraries, loaded as the real ones are; their folders."""
+    if shutil.which("gcc") is None or sys.platform != "linux":
+        pytest.skip("the driver's stand-in needs gcc on Linux")
+    if nvidia_driver_version() is not None:
+        pytest.skip("this machine has a driver of its own")
+    folders = {}
+    for name, library in (("nvml", "libnvidia-ml.so.1"), ("cuda", "libcuda.so.1")):
+        folders[name] = tmp_path_factory.mktemp(name)
+        command = ["gcc", "-shared", "-fPIC", f"-D{name.upper()}", FIXTURES / "driver.c"]
+        subprocess.run([*command, "-o", folders[name] / library], check=True)
+    return folders
 
 
 @pytest.fixture(scope="session")

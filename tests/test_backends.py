@@ -139,21 +139,18 @@ def test_a_study_of_one_epoch_has_no_steady_gain(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("backend", "card", "environment", "lock"),
+    ("backend", "environment", "lock"),
     [
-        ("tensorflow", False, ".venv", "cpu"),
-        ("tensorflow", True, ".venv", "cuda"),
-        ("jax", False, ".venv-jax", "jax"),
-        ("jax", True, ".venv-jax", "jax-cuda"),
-        ("torch", True, ".venv-torch", "torch"),
+        ("tensorflow", ".venv", "cpu"),
+        ("jax", ".venv-jax", "jax"),
+        ("torch", ".venv-torch", "torch"),
     ],
 )
-def test_make_sets_up_an_environment_a_backend(backend, card, environment, lock, tmp_path):
+def test_make_sets_up_an_environment_a_backend(backend, environment, lock, tmp_path):
     """In a copy without environments, with nothing on the path but what make needs."""
     for name in ("Makefile", "pyproject.toml", "requirements"):
         (tmp_path / name).symlink_to(PROJECT / name)
     tools = {tool: shutil.which(tool) for tool in ("make", "sh", "grep", "python3")}
-    tools |= {"nvidia-smi": tools["sh"]} if card else {}
     (tmp_path / "bin").mkdir()
     for name, path in tools.items():
         (tmp_path / "bin" / name).symlink_to(path)

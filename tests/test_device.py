@@ -2,22 +2,18 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from conftest import papermill
-from crossover.hardware.card import nvidia_driver_version
 from crossover.hardware.device import HIDDEN
 from crossover.hardware.refusal import GpuFacts, why_no_gpu
 from crossover.hardware.runtimes import JAX_CARDS, TensorFlow
 from crossover.kernels import install_kernels
 
-FIXTURES = Path(__file__).with_name("fixtures")
 CARD = GpuFacts(
     driver="555.42",
     cards=("GeForce RTX 3060",),
@@ -27,21 +23,6 @@ CARD = GpuFacts(
     architectures=("sm_60", "sm_89", "compute_90"),
 )
 PRESENT = "NVIDIA driver 555.42 shows GeForce RTX 3060, but "
-
-
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory):
-    """Build stand-ins of the driver's libraries, loaded as the real ones are; their folders."""
-    if shutil.which("gcc") is None or sys.platform != "linux":
-        pytest.skip("the driver's stand-in needs gcc on Linux")
-    if nvidia_driver_version() is not None:
-        pytest.skip("this machine has a driver of its own")
-    folders = {}
-    for name, library in (("nvml", "libnvidia-ml.so.1"), ("cuda", "libcuda.so.1")):
-        folders[name] = tmp_path_factory.mktemp(name)
-        command = ["gcc", "-shared", "-fPIC", f"-D{name.upper()}", FIXTURES / "driver.c"]
-        subprocess.run([*command, "-o", folders[name] / library], check=True)
-    return folders
 
 
 def run(script, *folders, **variables):

@@ -270,6 +270,30 @@ def test_a_lock_with_cuda_serves_where_no_card_is_seen(small):
     assert "holds other packages than the lock" in make(small, "report", "LOCK=cpu")[1]
 
 
+@pytest.mark.parametrize("library", ["nvml", "cuda"])
+def test_a_card_that_the_drivers_library_shows_brings_cuda(small, driver, library):
+    """Without `nvidia-smi`, as on WSL 2 and in containers; and where the driver came later."""
+    (small / "requirements" / "cuda.txt").write_text("# With CUDA.\n")
+    assert "packages (cpu)" in make(small, "report")[1]
+    shown = {"LD_LIBRARY_PATH": str(driver[library])}
+    out = make(small, "report", **shown)[1]
+    assert out.startswith("The environment in .venv was made without CUDA, and there is an NVIDIA ")
+    assert "packages (cuda)" in out
+    assert make(small, "report", **shown)[1] == "ran report\n"
+    # The advice of a refusal, `make clean-env`, brings CUDA's packages back.
+    make(small, "clean-env", **shown)
+    assert "packages (cuda)" in make(small, "report", **shown)[1]
+    make(small, "clean-env", **shown)
+    assert "packages (cpu)" in make(small, "report", "LOCK=cpu", **shown)[1]
+
+
+def test_a_system_framework_stays_as_it_is(small, driver):
+    (small / "requirements" / "cuda.txt").write_text("# With CUDA.\n")
+    out = make(small, "report", "VENV=system", LD_LIBRARY_PATH=str(driver["nvml"]))[1]
+    assert "(cuda)" not in out
+    assert "ran report" in out
+
+
 def test_packages_that_cannot_be_imported_are_not_called_ready(small):
     path = small / "notebooks" / "tensorflow.py"
     path.write_text("raise ImportError('half unpacked')")
