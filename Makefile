@@ -53,7 +53,7 @@ ENVIRONMENT ?= for each in $(BIN)/python python3 python3.13 python3.12 python3.1
   echo "crossover: no Python 3 is on PATH: install Python 3.13, then run the same command." >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report quick partial explain map predict lab sample test test-slurm lint format lock record audit \
+.PHONY: help report quick partial explain map predict lab sample test test-slurm lint format lock record audit compiled \
   clean clean-env ready tested
 
 help:  ## this list
@@ -107,6 +107,10 @@ format: tested  ## format the code, strip the notebooks
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	@$(BIN)/nbstripout --keep-id $(SOURCES)
 
+compiled:  ## compile the steps for a GPU that is not there: kernels, bytes, precision (Linux)
+	@$(MAKE) --no-print-directory VENV=.venv-compiled LOCK=compiled ready
+	@.venv-compiled/bin/python benchmarks/compiled.py 2>data/runs/compiled.log || { tail -n 5 data/runs/compiled.log >&2; exit 1; }
+
 audit: tested  ## look the locked packages up in the vulnerability database (needs a network)
 	@found=$$($(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off \
 	  --requirement requirements/$(LOCK).txt 2>&1); code=$$?; case "$$found" in \
@@ -115,7 +119,7 @@ audit: tested  ## look the locked packages up in the vulnerability database (nee
 	  *) echo "$$found"; exit $$code ;; esac
 
 lock:  ## resolve the locks anew (needs uv)
-	@for lock in cpu test cuda jax jax-cuda torch; do \
+	@for lock in cpu test cuda jax jax-cuda torch compiled; do \
 	cp requirements/cpu.txt requirements/$$lock.txt 2>/dev/null; \
 	uv pip compile pyproject.toml --extra $$lock --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements/$$lock.txt || exit 1; done

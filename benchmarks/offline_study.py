@@ -1,16 +1,21 @@
 """The whole study on a machine without a network: pack here, run there.
 
-    python3.12 benchmarks/offline_study.py pack WHEELS    here, with the other's Python version
-    python3.12 benchmarks/offline_study.py run WHEELS OUT there: install them, run the study
+    python3.12 benchmarks/offline_study.py pack WHEELS      here, with the other's Python version
+    python3.12 benchmarks/offline_study.py run WHEELS WORK --plan jax --archive OUT/study.tar.gz
 
 What the other machine has already (Python, NumPy, pandas, JAX or PyTorch) is
-used as it is; nothing outside OUT is written there. Only the standard library
-is imported here.
+used as it is; its Python needs pip, and no ensurepip. Nothing outside WORK and
+the archive is written there: the archive holds the trials, limits, executed
+notebooks and logs so far and is renewed every 20 seconds, so that whatever is
+cut off, what had ended is kept. The same command goes on in the same WORK.
+Unpacked into `data/runs/main`, `make record` and `make partial` read it. Only the
+standard library is imported here.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import site
 import subprocess
@@ -44,16 +49,31 @@ def pack(wheels: Path) -> None:
 
 def install(wheels: Path, environment: Path) -> Path:
     """Create an environment on top of this Python's packages; return its Python."""
-    venv.create(environment, system_site_packages=True, with_pip=True)
+    venv.create(environment, system_site_packages=True)
     python = environment / "bin" / "python"
     (packages,) = environment.glob("lib/python*/site-packages")
-    # This Python's own packages too, where it is itself an environment.
+    # This Python's own packages too, where it is itself an environment, and so its pip.
     paths = [str(PROJECT / "notebooks"), *site.getsitepackages()]
     (packages / "crossover.pth").write_text("".join(f"{path}\n" for path in paths))
     command = [python, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={wheels}"]
+    # Compiling all modules takes as long as installing them; few are imported.
+    command += ["--no-compile", "--no-cache-dir", "--disable-pip-version-check"]
     subprocess.run([*command, *PACKAGES], check=True)
     subprocess.run([python, "-m", "crossover.kernels"], check=True)
     return python
+
+
+def variables(work: Path) -> dict[str, str]:
+    """The environment's variables: all that libraries write lands in a folder of ours."""
+    home = work / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    own = {
+        name: str(home) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
+    }
+    own |= {name: str(home / name.lower()) for name in
+            ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR",
+             "MPLCONFIGDIR", "PYTHONPYCACHEPREFIX")}  # fmt: skip
+    return os.environ | own | {"CROSSOVER_LOCK": str(work / "timing.lock"), "TMPDIR": str(home)}
 
 
 def main(words: list[str]) -> int:
@@ -65,19 +85,30 @@ def main(words: list[str]) -> int:
     packing.add_argument("wheels", type=Path)
     running = verbs.add_parser("run", help="install and run there; further options: the study's")
     running.add_argument("wheels", type=Path)
-    running.add_argument("out", type=Path)
+    running.add_argument("work", type=Path, help="a folder for the environment and the study")
+    running.add_argument("--plan", help="one of benchmarks/plans, or a file: its jobs in its order")
+    running.add_argument("--archive", type=Path, help="keep all in this file, renewed meanwhile")
     running.add_argument("--seconds", type=float, default=570.0, help="the deadline")
     given, study = parser.parse_known_args(words)
     if given.verb == "pack":
         pack(given.wheels)
         return 0
-    started = time.monotonic()
-    python = install(given.wheels, given.out.resolve() / "environment")
+    started, work = time.monotonic(), given.work.resolve()
+    found = variables(work)
+    python = install(given.wheels.resolve(), work / "environment")
     left = given.seconds - (time.monotonic() - started)
     print(f"Installed; {left:.0f} s left", flush=True)
-    command = [python, "-m", "crossover.study.offline", given.out.resolve() / "study"]
-    command += [f"--seconds={left}", *study]
-    return subprocess.run(list(map(str, command)), check=False).returncode
+    command = [python, "-m", "crossover.study.offline", work / "study", f"--seconds={left}"]
+    if given.plan:
+        shipped = PROJECT / "benchmarks" / "plans" / f"{given.plan}.csv"
+        plan = shipped if shipped.exists() else Path(given.plan).resolve()
+        backend = [f"--backend={given.plan}"] if shipped.exists() else []
+        command += [f"--plan={plan}", *backend]
+    if given.archive:
+        command += [f"--archive={given.archive.resolve()}"]
+    # In place of this process: whoever stops it stops the study.
+    os.chdir(work)
+    os.execve(python, list(map(str, [*command, *study])), found)
 
 
 if __name__ == "__main__":

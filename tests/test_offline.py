@@ -1,17 +1,24 @@
 """The study against the clock: what is worth most first, and nothing finished is lost."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import tarfile
+import time
 
 import psutil
 import pytest
 
 from conftest import make_record
-from crossover.analysis.ablations import CHANGES, changes_of
+from crossover.analysis.ablations import CHANGES, change_of, changes_of
 from crossover.paths import PROJECT
 from crossover.records.limits import write_limits
 from crossover.records.storage import read_records, write_record
 from crossover.study.jobs import START_SECONDS, expected, jobs
-from crossover.study.offline import Clock, main, run_job, run_study
+from crossover.study.offline import Clock, main, run_job, run_jobs, worthwhile
+from crossover.study.plan import missing, read_plan
 from crossover.study.study import present_devices, study_from
 from crossover.training.parameters import protocol_settings
 from test_limits import make_limits
@@ -24,7 +31,7 @@ def study(folder, **changes):
 
 def test_the_readmes_command_plans_the_published_widths(tmp_path, capsys):
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    options = re.search(r"offline_study.py run WHEELS OUT ([^`]*)`", text)[1].split()
+    options = re.search(r"offline_study.py run WHEELS WORK ([^`]*)`", text)[1].split()
     assert main([str(tmp_path / "study"), "--seconds=1", *options]) == 1
     out = capsys.readouterr().out.splitlines()
     # Three repeats of both protocols, the limits, and the ablations: JAX has XLA always on.
@@ -74,7 +81,8 @@ def test_what_would_not_end_in_time_is_not_begun(tmp_path):
     write_limits(wanted.limits, make_limits(widths=[8]))
     write_record(wanted.trials, make_record(8, fit=500.0, settings=wanted.settings("published")))
     said = []
-    left_out = run_study(wanted, Clock(START_SECONDS + 60.0), said.append)
+    clock = Clock(START_SECONDS + 60.0)
+    left_out = run_jobs(worthwhile(wanted, clock), tmp_path, clock, said.append)
     assert [name.split("-w")[0] for name in left_out] == ["published-cpu-r2"]
     assert said == []
 
@@ -97,3 +105,115 @@ def test_the_deadline_ends_a_sweep_and_its_kernel(tmp_path, own_lock):
     _, alive = psutil.wait_procs(kernels, timeout=20)
     assert [child.cmdline() for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
     assert read_records(tmp_path / "trials").records == []
+
+
+PLANS = PROJECT / "benchmarks" / "plans"
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_shipped_plans_are_jobs_once_each(backend, tmp_path):
+    found = read_plan(PLANS / f"{backend}.csv", str(tmp_path), backend)
+    assert len({plan.job.name for plan in found}) == len(found)
+    assert {plan.job.sweep.backend for plan in found} == {backend}
+    assert all(10 <= plan.seconds <= 60 for plan in found)
+    assert all(missing(plan.job) for plan in found)
+
+
+def test_jaxs_plan_has_both_protocols_and_the_limits_before_other_widths(tmp_path):
+    found = [plan.job for plan in read_plan(PLANS / "jax.csv", str(tmp_path), "jax")]
+    kinds = [job.name.split("-r1")[0].split("-w")[0] for job in found[:6]]
+    assert sorted(kinds) == [
+        "limits-jax-cpu", "limits-jax-gpu", "published-cpu", "published-gpu", "tuned-cpu",
+        "tuned-gpu",
+    ]  # fmt: skip
+    assert {tuple(job.sweep.widths) for job in found[:6]} == {(4, 128, 1024)}
+    # All nine widths of both protocols on both devices, then second repeats.
+    first = [(job.sweep.protocol, job.device, width) for job in found
+             if job.notebook == "train.ipynb" and job.sweep.repeat == 1
+             for width in job.sweep.widths]  # fmt: skip
+    assert len(first) == len(set(first)) == 2 * 2 * 9
+    assert [job.sweep.repeat for job in found[-4:]] == [2] * 4
+
+
+def test_torchs_plan_holds_the_ablation_beside_its_baseline(tmp_path):
+    found = [plan.job for plan in read_plan(PLANS / "torch.csv", str(tmp_path), "torch")]
+    names = {change_of(job.sweep.settings) for job in found if job.notebook == "train.ipynb"}
+    assert names == {None, "published", "data on the device", "TF32"}
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("published,cpu,4,1", "4 values instead of 5"),
+        ("published: speed,cpu,4,1,30", "no ablation is named 'speed'"),
+        ("published: TF32,cpu,4,1,30", "this change changes nothing on this device"),
+        ("published,tpu,4,1,30", "line 2: "),
+        ("tuned,cpu,4,x,30", "line 2: "),
+        ("published,cpu,0,1,30", "line 2: "),
+    ],
+)
+def test_a_wrong_line_of_a_plan_is_named(line, wrong, tmp_path, capsys):
+    (tmp_path / "my.csv").write_text(f"what,device,widths,repeat,seconds\n{line}\n")
+    assert main([str(tmp_path / "study"), f"--plan={tmp_path / 'my.csv'}"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("crossover: my.csv, line 2: ")
+    assert wrong in err
+    assert err.count("\n") == 1
+
+
+def test_a_plan_that_is_none_is_refused(tmp_path, capsys):
+    assert main([str(tmp_path / "study"), f"--plan={tmp_path / 'none.csv'}"]) == 2
+    assert "none.csv cannot be read" in capsys.readouterr().err
+    (tmp_path / "other.csv").write_text("width,seconds\n4,1\n")
+    assert main([str(tmp_path / "study"), f"--plan={tmp_path / 'other.csv'}"]) == 2
+    assert "begins with other columns" in capsys.readouterr().err
+
+
+def test_a_job_with_nothing_left_to_do_is_passed_over(tmp_path):
+    (tmp_path / "my.csv").write_text(
+        "what,device,widths,repeat,seconds\npublished,cpu,4 8,1,5\nlimits,cpu,4 8,1,5\n"
+    )
+    plans = read_plan(tmp_path / "my.csv", str(tmp_path), "tensorflow")
+    write_record(tmp_path / "trials", make_record(4))
+    write_limits(tmp_path / "limits", make_limits(widths=(4,)))
+    assert [missing(plan.job) for plan in plans] == [True, True]
+    write_record(tmp_path / "trials", make_record(8))
+    write_limits(tmp_path / "limits", make_limits(widths=(4, 8)))
+    assert [missing(plan.job) for plan in plans] == [False, False]
+
+
+CUT = """
+import sys
+from crossover.study import offline
+offline.ARCHIVE_SECONDS = 0.5
+sys.exit(offline.main(sys.argv[1:]))
+"""
+
+
+def test_what_ended_is_in_the_archive_whatever_is_cut(tmp_path, own_lock):
+    """Killed without a word after its first trial, and gone on with from the archive alone."""
+    plan = "what,device,widths,repeat,seconds\npublished,cpu,4 8 16 32 64 128,1,5\n"
+    (tmp_path / "my.csv").write_text(plan)
+    archive = tmp_path / "out" / "study.tar.gz"
+    command = [sys.executable, "-c", CUT, tmp_path / "study", f"--plan={tmp_path / 'my.csv'}"]
+    process = subprocess.Popen(
+        list(map(str, [*command, f"--archive={archive}"])), start_new_session=True
+    )
+    trials = []
+    deadline = time.monotonic() + 120
+    while not trials and time.monotonic() < deadline:
+        time.sleep(0.2)
+        if archive.exists():
+            with tarfile.open(archive) as tar:  # Whole at every moment.
+                trials = [name for name in tar.getnames() if name.startswith("trials/")]
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert trials
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    loaded = read_records(tmp_path / "unpacked" / "trials")
+    assert loaded.problems == []
+    assert 1 <= len(loaded.records) < 6
+    assert "published-cpu-r1" in (tmp_path / "unpacked" / "log.txt").read_text()
+    planned = read_plan(tmp_path / "my.csv", str(tmp_path / "unpacked"), "tensorflow")
+    assert missing(planned[0].job)

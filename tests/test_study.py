@@ -210,7 +210,7 @@ def pins(name):
 
 
 def test_every_lock_pins_and_hashes_the_same_packages():
-    locks = ("cpu", "test", "cuda", "jax", "jax-cuda", "torch")
+    locks = ("cpu", "test", "cuda", "jax", "jax-cuda", "torch", "compiled")
     assert all("==" in pin for name in locks for pin in pins(name))
     assert pins("cpu") <= pins("test")
     assert pins("cpu") <= pins("cuda")

@@ -1,24 +1,32 @@
-"""A study against the clock: sweeps and limits in order of worth, until the time is out."""
+"""A study against the clock: jobs in order of worth until the time is out, kept in one archive."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crossover.files import write_text
 from crossover.paths import NOTEBOOKS
 from crossover.records.storage import read_records
 from crossover.study.jobs import START_SECONDS, Job, expected, jobs
+from crossover.study.plan import PlanError, missing, read_plan
+from crossover.study.processes import Stopped, stoppable
 from crossover.study.study import PUBLISHED_WIDTHS, Study, study_from
 from crossover.training.progress import clock_text
 from crossover.words import counted
 
 INTERRUPT_SECONDS = 10.0
+ARCHIVE_SECONDS = 20.0
+LOG = "log.txt"
 
 
 class Clock:
@@ -34,12 +42,36 @@ class Clock:
         return max(0.0, self.deadline - self.now())
 
 
-def run_study(study: Study, clock: Clock, say: Callable[[str], None]) -> list[str]:
-    """Run what is missing; a job that is expected to take longer than is left is not begun.
+def worthwhile(study: Study, clock: Clock) -> Iterator[tuple[Job, bool, str]]:
+    """What a study lacks, and whether there is time for it: see ``run_jobs``.
 
     A sweep without a measured one like it is always begun: each of its trials
     is recorded when it ends, so that whatever the deadline cuts off was not in
     vain.
+    """
+    for job in jobs(study):
+        seconds = expected(job, read_records(study.trials).records)
+        least = START_SECONDS if seconds is None else max(seconds, START_SECONDS)
+        yield job, clock.left > least, "" if seconds is None else f", about {clock_text(seconds)}"
+
+
+def planned(path: Path, folder: str, backend: str, clock: Clock) -> Iterator[tuple[Job, bool, str]]:
+    """The jobs of a plan that have anything left to do: see ``run_jobs``."""
+    for plan in read_plan(path, folder, backend):
+        if missing(plan.job):
+            yield plan.job, clock.left > plan.seconds, ""
+
+
+def run_jobs(
+    todo: Iterable[tuple[Job, bool, str]], folder: Path, clock: Clock, say: Callable[[str], None]
+) -> list[str]:
+    """Run jobs one after the other into the notebooks of a folder.
+
+    Parameters
+    ----------
+    todo : iterable
+        Each job, whether there is time to begin it, and what to add to its
+        announcement; asked for when the job before has ended.
 
     Returns
     -------
@@ -47,14 +79,13 @@ def run_study(study: Study, clock: Clock, say: Callable[[str], None]) -> list[st
         The jobs that were left out, cut off, or failed.
     """
     left_out = []
-    for job in jobs(study):
-        seconds = expected(job, read_records(study.trials).records)
-        if clock.left <= START_SECONDS or (seconds is not None and seconds > clock.left):
+    for job, in_time, about in todo:
+        if not in_time:
             left_out.append(job.name)
             continue
-        about = "" if seconds is None else f", about {clock_text(seconds)}"
         say(f"{job.name}{about}; {clock_text(clock.left)} left")
-        if not run_job(Path(study.folder) / "notebooks", job, clock.left):
+        if not run_job(folder / "notebooks", job, clock.left):
+            say(f"{job.name} did not end; {clock_text(clock.left)} left")
             left_out.append(job.name)
     return left_out
 
@@ -72,13 +103,70 @@ def run_job(folder: Path, job: Job, seconds: float) -> bool:
         try:
             return process.wait(timeout=seconds) == 0
         except subprocess.TimeoutExpired:
-            # Interrupted, papermill ends its kernel first.
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(timeout=INTERRUPT_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(process)
             return False
+        except BaseException:  # Ctrl-C, or the machine is taken away.
+            _end(process)
+            raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt papermill, which ends its kernel first; kill it if that takes long."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=INTERRUPT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@contextmanager
+def archived(folder: Path, archive: Path | None) -> Iterator[None]:
+    """Keep a folder in an archive that is renewed every ``ARCHIVE_SECONDS`` and at the end.
+
+    Whatever is cut off, the archive is a whole one: it is written beside and
+    then put in the place of the last.
+    """
+    if archive is None:
+        yield
+        return
+    over = threading.Event()
+
+    def renew() -> None:
+        seen: object = None
+        while not over.wait(ARCHIVE_SECONDS):
+            now = sorted((path, path.stat().st_mtime) for path in _files(folder))
+            if now != seen:  # Packing takes time of a core that a trial may need.
+                write_archive(folder, archive)
+            seen = now
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        write_archive(folder, archive)
+
+
+def write_archive(folder: Path, archive: Path) -> None:
+    """Pack trials, limits, executed notebooks and logs of a study into one file."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    packed = folder / ".archive.tar.gz"
+    with tarfile.open(packed, "w:gz") as tar:
+        for path in _files(folder):
+            with suppress(OSError):  # A notebook that is being written anew.
+                tar.add(path, path.relative_to(folder))
+    beside = archive.with_name(f"{archive.name}.new")
+    shutil.copyfile(packed, beside)
+    beside.replace(archive)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a study that are worth keeping, those that are being written left out."""
+    kinds = {".json", ".ipynb", ".log", ".txt"}
+    found = [path for path in folder.rglob("*") if path.suffix in kinds and path.is_file()]
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def main(words: list[str]) -> int:
@@ -86,6 +174,8 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="of the trials and executed notebooks")
     parser.add_argument("--seconds", type=float, default=540.0, help="the deadline")
+    parser.add_argument("--archive", type=Path, help="keep all in this file, renewed meanwhile")
+    parser.add_argument("--plan", type=Path, help="run this plan's jobs in its order")
     for name in ("backend", "devices", "protocols", "widths"):
         parser.add_argument(f"--{name}")
     for name in ("repeats", "epochs"):
@@ -94,19 +184,33 @@ def main(words: list[str]) -> int:
         name: value for name, value in vars(parser.parse_args(words)).items() if value is not None
     }
     clock = Clock(given.pop("seconds"))
+    archive, plan = given.pop("archive", None), given.pop("plan", None)
     study = study_from({"widths": PUBLISHED_WIDTHS} | given)
-    count = counted(len(jobs(study)), "notebook")
-    say(f"Study: {count} to execute in {clock_text(clock.left)}")
-    left_out = run_study(study, clock, say)
-    recorded = len(read_records(study.trials).records)
-    say(f"{counted(recorded, 'trial')} recorded, {clock_text(clock.left)} left")
-    write_text(Path(study.folder) / "left-out.txt", "".join(f"{name}\n" for name in left_out))
+    folder = Path(study.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def say(line: str) -> None:
+        """Print at once and write down: what is cut off must have said where it was."""
+        print(line, flush=True)
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
+
+    try:
+        count = len(read_plan(plan, study.folder, study.backend) if plan else jobs(study))
+    except PlanError as error:
+        print(f"crossover: {error}", file=sys.stderr)
+        return 2
+    say(f"Study: {counted(count, 'notebook')} to execute in {clock_text(clock.left)}")
+    todo = planned(plan, study.folder, study.backend, clock) if plan else worthwhile(study, clock)
+    try:
+        with stoppable(), archived(folder, archive):
+            left_out = run_jobs(todo, folder, clock, say)
+            recorded = len(read_records(study.trials).records)
+            say(f"{counted(recorded, 'trial')} recorded, {clock_text(clock.left)} left")
+            write_text(folder / "left-out.txt", "".join(f"{name}\n" for name in left_out))
+    except Stopped as stopped:
+        return 128 + stopped.number
     return 1 if left_out else 0
-
-
-def say(line: str) -> None:
-    """Print at once: what is cut off must have said where it was."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

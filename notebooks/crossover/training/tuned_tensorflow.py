@@ -45,7 +45,7 @@ class TunedTraining:
         on_cpu = runtime(settings.backend).place(self.data[0]).startswith("CPU")
         kind = program or (LayersProgram if on_cpu else PackedProgram)
         self.program: LayersProgram | PackedProgram = kind(model, self.order)
-        self.compiled = _compiled(self.program)
+        self.compiled = compiled(self.program)
 
     def epoch(self) -> dict[str, float]:
         """Train one more epoch, evaluate the images held out, and return the logs."""
@@ -143,7 +143,7 @@ def _halves(width: int, batch_size: int) -> list[slice]:
     return [slice(batch_size)]
 
 
-def _compiled(program: LayersProgram | PackedProgram) -> Any:
+def compiled(program: LayersProgram | PackedProgram) -> Any:
     """One epoch as one XLA program: a loop over the batches, then the images held out."""
     order = program.order
     size, trained = order.batch_size, order.trained

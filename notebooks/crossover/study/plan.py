@@ -1,0 +1,121 @@
+"""A plan of a study that is cut off by the clock: its jobs one by one, in order.
+
+A plan is a table of comma-separated values; lines that begin with # are left out:
+
+    what,device,widths,repeat,seconds
+    published,gpu,4 128 1024,1,30
+
+``what`` is a protocol, ``limits``, or an ablation such as ``published: data on the device``
+(``published: baseline`` is what these are compared with); ``seconds`` must be left for the job to
+begin.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossover.analysis import ablations
+from crossover.records.limits import find_limits, limits_name
+from crossover.records.storage import read_records
+from crossover.study.jobs import LIMITS, TRAIN, Job
+from crossover.study.study import Change, Study, study_from, sweep_name
+from crossover.training.parameters import SweepParameters
+
+COLUMNS = ["what", "device", "widths", "repeat", "seconds"]
+ABLATION, BASELINE = "published: ", "baseline"
+
+
+class PlanError(ValueError):
+    """A line of a plan is no job."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job, and the seconds that must be left for it to begin."""
+
+    job: Job
+    seconds: float
+
+
+def read_plan(path: Path, folder: str, backend: str) -> list[Planned]:
+    """Read a plan's jobs, for trials and limits in a folder.
+
+    Raises
+    ------
+    PlanError
+        One sentence with the line's number and what is wrong.
+    """
+    planned = []
+    for number, fields in _lines(path):
+        try:
+            planned.append(_planned(fields, folder, backend))
+        except (ValueError, KeyError) as error:
+            first = str(error).splitlines()[0]
+            raise PlanError(f"{path.name}, line {number}: {first:.200}") from None
+    return planned
+
+
+def missing(job: Job) -> bool:
+    """Whether a job has anything left to do."""
+    sweep = job.sweep
+    if job.notebook == LIMITS:
+        name = limits_name(sweep.backend, job.device, sweep.batch_size, sweep.threads)
+        known = find_limits(sweep.folder / name)
+        return known is None or any(known.at(width) is None for width in sweep.widths)
+    done = {
+        (record.settings.digest, record.device, record.repeat, record.width)
+        for record in read_records(sweep.folder).records
+    }
+    key = (sweep.settings.digest, job.device, sweep.repeat)
+    return any((*key, width) not in done for width in sweep.widths)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise PlanError(f"{path} cannot be read: name a plan, or a file.") from None
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in lines if not line.startswith("#")]
+    if not lines or lines[0][1].split(",") != COLUMNS:
+        raise PlanError(f"{path.name} begins with other columns than {','.join(COLUMNS)}.")
+    for number, line in lines[1:]:
+        yield number, next(csv.reader([line]))
+
+
+def _planned(fields: list[str], folder: str, backend: str) -> Planned:
+    if len(fields) != len(COLUMNS):
+        raise PlanError(f"{len(fields)} values instead of {len(COLUMNS)}.")
+    what, device, widths, repeat, seconds = (field.strip() for field in fields)
+    given = {"folder": folder, "backend": backend, "devices": device, "widths": widths}
+    if what == "limits":
+        study = study_from(given | {"protocols": "published"})
+        sweep = next(study.sweeps()).model_copy(
+            update={"output": str(study.limits.resolve()), "widths": study.widths}
+        )
+        name = f"limits-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
+        return Planned(Job(name, LIMITS, sweep), float(seconds))
+    protocol, _, change = what.partition(": ")
+    extra = {"epochs": ablations.EPOCHS, "changes": [_change(change)]} if change else {}
+    study = study_from(given | {"protocols": protocol, "repeats": int(repeat)} | extra)
+    sweep = _of_repeat(study, int(repeat))
+    return Planned(Job(sweep_name(sweep, sweep.widths), TRAIN, sweep), float(seconds))
+
+
+def _change(name: str) -> Change:
+    """The change of an ablation's name."""
+    if name == BASELINE:
+        return {}
+    if name not in ablations.CHANGES:
+        raise PlanError(f"no ablation is named {name!r:.80}.")
+    return ablations.CHANGES[name]
+
+
+def _of_repeat(study: Study, repeat: int) -> SweepParameters:
+    found = [sweep for sweep in study.sweeps() if sweep.repeat == repeat]
+    if not found:
+        raise PlanError("this change changes nothing on this device.")
+    return found[0]
