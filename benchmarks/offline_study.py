@@ -47,7 +47,7 @@ def pack(wheels: Path) -> None:
     print(f"{len(list(wheels.glob('*.whl')))} wheels, {megabytes:.0f} MB")
 
 
-def install(wheels: Path, environment: Path) -> Path:
+def install(wheels: Path, environment: Path, found: dict[str, str]) -> Path:
     """Create an environment on top of this Python's packages; return its Python."""
     venv.create(environment, system_site_packages=True)
     python = environment / "bin" / "python"
@@ -58,8 +58,8 @@ def install(wheels: Path, environment: Path) -> Path:
     command = [python, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={wheels}"]
     # Compiling all modules takes as long as installing them; few are imported.
     command += ["--no-compile", "--no-cache-dir", "--disable-pip-version-check"]
-    subprocess.run([*command, *PACKAGES], check=True)
-    subprocess.run([python, "-m", "crossover.kernels"], check=True)
+    subprocess.run([*command, *PACKAGES], check=True, env=found)
+    subprocess.run([python, "-m", "crossover.kernels"], check=True, env=found)
     return python
 
 
@@ -95,7 +95,7 @@ def main(words: list[str]) -> int:
         return 0
     started, work = time.monotonic(), given.work.resolve()
     found = variables(work)
-    python = install(given.wheels.resolve(), work / "environment")
+    python = install(given.wheels.resolve(), work / "environment", found)
     left = given.seconds - (time.monotonic() - started)
     print(f"Installed; {left:.0f} s left", flush=True)
     command = [python, "-m", "crossover.study.offline", work / "study", f"--seconds={left}"]
