@@ -95,8 +95,18 @@ def own_lock(tmp_path, monkeypatch):
 def test_a_sweep_that_ends_in_time_is_recorded(tmp_path, own_lock):
     assert run_job(tmp_path / "notebooks", job_of(study(tmp_path)), 120.0)
     assert [record.width for record in read_records(tmp_path / "trials").records] == [4]
-    (log,) = (tmp_path / "notebooks").glob("published-cpu-r1-w4-*.log")
+    logs = sorted((tmp_path / "notebooks").glob("published-cpu-r1-w4-*.log"))
+    (log,) = (path for path in logs if not path.name.endswith(".errors.log"))
     assert "trial 1/1  width     4" in log.read_text()
+
+
+def test_a_notebook_that_fails_says_why_in_one_line(tmp_path, own_lock):
+    wanted = study(tmp_path, devices="gpu")
+    if "gpu" in present_devices():
+        pytest.skip("this machine has a GPU")
+    said, job = [], job_of(wanted)
+    assert run_jobs([(job, True, "")], tmp_path, Clock(60.0), said.append) == [job.name]
+    assert " did not end (DeviceError: A GPU was asked for but no NVIDIA driver is pres" in said[1]
 
 
 def test_the_deadline_ends_a_sweep_and_its_kernel(tmp_path, own_lock):

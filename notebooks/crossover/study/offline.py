@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from crossover.words import counted
 INTERRUPT_SECONDS = 10.0
 ARCHIVE_SECONDS = 20.0
 LOG = "log.txt"
+# What papermill and the kernel say, beside what the notebook prints.
+ERRORS = ".errors.log"
 
 
 class Clock:
@@ -85,7 +88,7 @@ def run_jobs(
             continue
         say(f"{job.name}{about}; {clock_text(clock.left)} left")
         if not run_job(folder / "notebooks", job, clock.left):
-            say(f"{job.name} did not end; {clock_text(clock.left)} left")
+            say(f"{job.name} did not end{_last_words(folder, job)}; {clock_text(clock.left)} left")
             left_out.append(job.name)
     return left_out
 
@@ -99,7 +102,8 @@ def run_job(folder: Path, job: Job, seconds: float) -> bool:
     # Not /dev/stdout: opened anew, it would overwrite a log that this is redirected to.
     command += ["--log-level", "WARNING", "--stdout-file", executed.with_suffix(".log")]
     command += ["--parameters_yaml", job.parameters]
-    with subprocess.Popen(list(map(str, command))) as process:
+    errors = (folder / f"{job.name}{ERRORS}").open("w", encoding="utf-8")
+    with errors, subprocess.Popen(list(map(str, command)), stderr=errors) as process:
         try:
             return process.wait(timeout=seconds) == 0
         except subprocess.TimeoutExpired:
@@ -108,6 +112,13 @@ def run_job(folder: Path, job: Job, seconds: float) -> bool:
         except BaseException:  # Ctrl-C, or the machine is taken away.
             _end(process)
             raise
+
+
+def _last_words(folder: Path, job: Job) -> str:
+    """Why a notebook failed, in its own last line; empty where it only was too slow."""
+    text = (folder / "notebooks" / f"{job.name}{ERRORS}").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if re.match(r"\w*(Error|Exception|Exit)\b", line)]
+    return f" ({lines[-1]:.300})" if lines else ""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
