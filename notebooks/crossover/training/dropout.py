@@ -28,8 +28,8 @@ class HashDropout(keras.layers.Layer):  # type: ignore[misc]
         """Inputs of shape (batch, units) with about ``rate`` of them zero."""
         if not training or not self.rate:
             return inputs
-        seed, step = ops.unstack(self.seed_generator.next())
-        kept = kept_units(seed, step, inputs.shape, self.rate)
+        state = ops.cast(self.seed_generator.next(), "uint32")
+        kept = kept_units(state[0], state[1], inputs.shape, self.rate)
         return ops.where(kept, inputs / (1 - self.rate), 0.0)
 
 
