@@ -28,8 +28,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 # What the training notebook imports beside a framework; the rest is what these need.
 PACKAGES = ["keras", "papermill", "ipykernel", "pydantic", "psutil", "py-cpuinfo"]
 PACKAGES += ["nvidia-ml-py", "threadpoolctl", "filelock"]
-# Compiled for the other machine's own framework: never replaced.
-PRESENT = ("numpy-", "ml_dtypes-")
+# Every framework brings it: what is there satisfies pip and is never replaced.
+PRESENT = "numpy-"
 
 
 def pack(wheels: Path) -> None:
@@ -95,7 +95,13 @@ def main(words: list[str]) -> int:
         return 0
     started, work = time.monotonic(), given.work.resolve()
     found = variables(work)
-    python = install(given.wheels.resolve(), work / "environment", found)
+    try:
+        python = install(given.wheels.resolve(), work / "environment", found)
+    except subprocess.CalledProcessError as error:
+        sys.exit(
+            f"crossover: the packages could not be installed (exit code {error.returncode}, see "
+            "above): pack them with this machine's version of Python."
+        )
     left = given.seconds - (time.monotonic() - started)
     print(f"Installed; {left:.0f} s left", flush=True)
     command = [python, "-m", "crossover.study.offline", work / "study", f"--seconds={left}"]
