@@ -13,6 +13,7 @@ from crossover.analysis.interpolate import Curve, choose, predict
 from crossover.analysis.predict import Predictor, prediction_table
 from crossover.files import write_text
 from crossover.records import published
+from crossover.records.limits import KINDS
 from crossover.records.record import Record
 from crossover.report.figure import NAMES
 from crossover.report.htmltable import MISSING as MISSING
@@ -196,10 +197,14 @@ def breakdown_table(breakdown: pd.DataFrame) -> pd.DataFrame:
 
 
 def profile_table(profile: pd.DataFrame) -> pd.DataFrame:
-    """What the profiler saw of each step, microseconds, beside the study's own step."""
+    """What the profiler saw of each step, microseconds, beside the study's own step.
+
+    What it saw in no step at all has no column.
+    """
     titles = {"step_us": "study's step", "profiled_us": "profiled step"}
     shown = pd.DataFrame({"device": profile["device"].str.upper(), "width": profile["width"]})
-    for name in profile.columns.drop(["device", "width"]):
+    unseen = [kind for kind in KINDS if not profile[kind].any()]
+    for name in profile.columns.drop(["device", "width", *unseen]):
         shown[titles.get(name, name)] = [number(value, ",.0f") for value in profile[name]]
     return shown
 

@@ -124,7 +124,8 @@ def profile_plot(ax: Axes, table: pd.DataFrame) -> str:
         f"{device.upper()}, width {width} ({step:,.0f} µs)"
         for device, width, step in zip(*named, strict=True)
     ]
-    largest = _share_bars(ax, labels, table, KINDS, "profiled_us")
+    seen = [kind for kind in KINDS if table[kind].any()]
+    largest = _share_bars(ax, labels, table, seen, "profiled_us")
     ax.set_xlabel("share of a published step under the profiler")
     return f"What the profiler saw in a published step, as shares of its time. {largest}."
 
