@@ -22,7 +22,7 @@ HIDDEN = {
     "KERAS_TORCH_DEVICE": "cpu",
 }
 # The fraction of a float32 has 23 bits, of TF32 10, of bfloat16 7.
-FRACTION_BITS, PROBE = 23, 128
+FRACTION_BITS, PROBE = 23, 512
 ONE_AND_A_BIT = (1 + 0.5 ** np.arange(1, PROBE + 1)).astype(np.float32)
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
 MEMORY_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
