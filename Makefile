@@ -112,8 +112,9 @@ compiled:  ## compile the steps for a GPU that is not there: kernels, bytes, pre
 	@.venv-compiled/bin/python benchmarks/compiled.py 2>data/runs/compiled.log || { tail -n 5 data/runs/compiled.log >&2; exit 1; }
 
 audit: tested  ## look the locked packages up in the vulnerability database (needs a network)
-	@found=$$($(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off \
-	  --requirement requirements/$(LOCK).txt 2>&1); code=$$?; case "$$found" in \
+	@found=$$($(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off $$($(BIN)/python -c \
+	  'import json, sys; print(*["--requirement=requirements/%s.txt" % lock for lock in json.load(open(sys.argv[1]))["locks"] if lock != "test"])' \
+	  $(VENV)/ready) 2>&1); code=$$?; case "$$found" in \
 	  *"Could not connect"*|*requests.exceptions*|*ServiceError*) \
 	    echo "Not audited: the vulnerability database cannot be reached." ;; \
 	  *) echo "$$found"; exit $$code ;; esac

@@ -8,8 +8,8 @@ used as it is; its Python needs pip, and no ensurepip. Nothing outside WORK and
 the archive is written there: the archive holds the trials, limits, executed
 notebooks and logs so far and is renewed every 20 seconds, so that whatever is
 cut off, what had ended is kept. The same command goes on in the same WORK.
-Unpacked into `data/runs/main`, `make record` and `make partial` read it. Only the
-standard library is imported here.
+Unpacked into an empty `data/runs/main`, `make record` and `make partial BACKEND=jax`
+read it. Only the standard library is imported here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 # What the training notebook imports beside a framework; the rest is what these need.
 PACKAGES = ["keras", "papermill", "ipykernel", "pydantic", "psutil", "py-cpuinfo"]
-PACKAGES += ["nvidia-ml-py", "threadpoolctl", "filelock"]
+PACKAGES += ["nvidia-ml-py", "threadpoolctl", "filelock", "pandas"]
 # Every framework brings it: what is there satisfies pip and is never replaced.
 PRESENT = "numpy-"
 
@@ -51,7 +51,8 @@ def install(wheels: Path, environment: Path, found: dict[str, str]) -> Path:
     """Create an environment on top of this Python's packages; return its Python."""
     venv.create(environment, system_site_packages=True)
     python = environment / "bin" / "python"
-    (packages,) = environment.glob("lib/python*/site-packages")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = environment / "lib" / version / "site-packages"
     # This Python's own packages too, where it is itself an environment, and so its pip.
     paths = [str(PROJECT / "notebooks"), *site.getsitepackages()]
     (packages / "crossover.pth").write_text("".join(f"{path}\n" for path in paths))

@@ -276,9 +276,9 @@ def serving(folder: Path, stamp: dict[str, Any] | None, locks: list[str]) -> lis
     if os.environ.get("CROSSOVER_LOCK_NAMED") or on_system(folder):
         return locks
     installed = stamp["locks"] if stamp else {}
-    card = any(lock in WITH_CUDA for lock in locks) and card_is_there()
-    return [WITH_CUDA[k] if k in WITH_CUDA and (card or WITH_CUDA[k] in installed) else k
-            for k in locks]  # fmt: skip
+    # The card is asked for only where it matters: its driver may take seconds to start.
+    return [WITH_CUDA[k] if k in WITH_CUDA and (WITH_CUDA[k] in installed or card_is_there())
+            else k for k in locks]  # fmt: skip
 
 
 def card_is_there() -> bool:

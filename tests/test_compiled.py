@@ -53,7 +53,12 @@ ENTRY %main (data: u8[60000,784], read: s32[4], kernel: f32[784,8]) -> f32[784,8
 
 
 @pytest.mark.parametrize(
-    ("attribute", "precision"), [("", "tf32"), (", operand_precision={highest,highest}", "float32")]
+    ("attribute", "precision"),
+    [
+        ("", "tf32"),
+        (", operand_precision={high,high}", "float32"),
+        (", operand_precision={highest,highest}", "float32"),
+    ],
 )
 def test_a_step_is_read_from_the_body_of_its_loop(attribute, precision):
     row = compiled.describe("by hand", 8, TEXT.replace("PRECISION", attribute))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 
 import psutil
@@ -17,8 +18,8 @@ from crossover.paths import PROJECT
 from crossover.records.limits import write_limits
 from crossover.records.storage import read_records, write_record
 from crossover.study.jobs import START_SECONDS, expected, jobs
-from crossover.study.offline import Clock, main, run_job, run_jobs, worthwhile
-from crossover.study.plan import missing, read_plan
+from crossover.study.offline import Clock, main, run_job, run_jobs, worthwhile, write_archive
+from crossover.study.plan import PlanError, missing, read_plan
 from crossover.study.study import present_devices, study_from
 from crossover.training.parameters import protocol_settings
 from test_limits import make_limits
@@ -155,11 +156,15 @@ def test_torchs_plan_holds_the_ablation_beside_its_baseline(tmp_path):
     ("line", "wrong"),
     [
         ("published,cpu,4,1", "4 values instead of 5"),
-        ("published: speed,cpu,4,1,30", "no ablation is named 'speed'"),
+        ("published: speed,cpu,4,1,30", "this backend has no ablation 'speed'"),
         ("published: TF32,cpu,4,1,30", "this change changes nothing on this device"),
-        ("published,tpu,4,1,30", "line 2: "),
-        ("tuned,cpu,4,x,30", "line 2: "),
-        ("published,cpu,0,1,30", "line 2: "),
+        ("published,tpu,4,1,30", "its device must be cpu or gpu"),
+        ("published,cpu gpu,4,1,30", "its device must be cpu or gpu"),
+        ("published,cpu,4,1,nan", "its seconds a number"),
+        ("tuned,cpu,4,x,30", "'x'"),
+        ("fast,cpu,4,1,30", "PROTOCOLS is 'fast'"),
+        ("published,cpu,0,1,30", "WIDTHS is 0"),
+        ("published,cpu,4,0,30", "REPEATS is 0"),
     ],
 )
 def test_a_wrong_line_of_a_plan_is_named(line, wrong, tmp_path, capsys):
@@ -169,6 +174,40 @@ def test_a_wrong_line_of_a_plan_is_named(line, wrong, tmp_path, capsys):
     assert err.startswith("crossover: my.csv, line 2: ")
     assert wrong in err
     assert err.count("\n") == 1
+
+
+def test_a_plan_has_only_what_its_backend_can_do(tmp_path):
+    (tmp_path / "my.csv").write_text(
+        "what,device,widths,repeat,seconds\npublished: XLA,cpu,4,1,30\n"
+    )
+    assert len(read_plan(tmp_path / "my.csv", "x", "tensorflow")) == 1
+    for backend in ("jax", "torch"):
+        with pytest.raises(PlanError, match="this backend has no ablation 'XLA'"):
+            read_plan(tmp_path / "my.csv", "x", backend)
+
+
+def test_a_file_that_changes_while_it_is_packed_spoils_nothing(tmp_path):
+    """A notebook is written anew after each cell, again and again while the archive is made."""
+    study, archive = tmp_path / "study", tmp_path / "out" / "study.tar.gz"
+    (study / "trials").mkdir(parents=True)
+    (study / "trials" / "a.json").write_text("{}")
+    notebook, over = study / "a.ipynb", threading.Event()
+
+    def rewrite():
+        while not over.is_set():
+            notebook.write_bytes(b"x" * 3_000_000)
+            notebook.write_bytes(b"y")
+
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    try:
+        for _ in range(20):
+            write_archive(study, archive)
+            with tarfile.open(archive) as tar:
+                assert "trials/a.json" in [member.name for member in tar.getmembers()]
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_plan_that_is_none_is_refused(tmp_path, capsys):

@@ -51,7 +51,7 @@ print(json.dumps([[set_precision(backend, allowed), state()] for allowed in (Tru
 """
 STATES = {
     "tensorflow": [True, False],
-    "jax": ["tensorfloat32", "highest"],
+    "jax": ["default", "highest"],
     # On a CPU the word would allow more than TF32.
     "torch": ["highest", "highest"],
 }

@@ -45,7 +45,8 @@ def gather_facts(backend: Backend, runtime: Runtime) -> GpuFacts:
     version = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2) if started else None
     card = find_card()
     return GpuFacts(
-        driver=nvidia_driver_version(),
+        # Some containers hold CUDA's library and not NVML.
+        driver=nvidia_driver_version() or ("of unknown version" if visible_cards() else None),
         cards=tuple(card_names()),
         driver_cuda=(version // 1000, version % 1000 // 10) if version else None,
         capability=card.capability if card else None,

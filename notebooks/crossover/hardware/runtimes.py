@@ -129,8 +129,12 @@ class Jax:
         return ", ".join(sorted({str(device.platform) for device in tensor.devices()}))
 
     def allow_tf32(self, allowed: bool) -> None:
-        """Let the device round the operands of float32 products to TF32, or forbid it."""
-        wanted = "tensorfloat32" if allowed else "highest"
+        """Let the device round the operands of float32 products to TF32, or forbid it.
+
+        JAX's own word 'tensorfloat32' asks for XLA's precision 'high', with
+        which the kernels that XLA writes itself stay in float32.
+        """
+        wanted = "default" if allowed else "highest"
         self.jax.config.update("jax_default_matmul_precision", wanted)
 
     def cuda(self) -> tuple[str | None, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import shutil
 import signal
@@ -145,10 +146,11 @@ def archived(folder: Path, archive: Path | None) -> Iterator[None]:
     def renew() -> None:
         seen: object = None
         while not over.wait(ARCHIVE_SECONDS):
-            now = sorted((path, path.stat().st_mtime) for path in _files(folder))
-            if now != seen:  # Packing takes time of a core that a trial may need.
-                write_archive(folder, archive)
-            seen = now
+            with suppress(OSError):  # A full disk, or a file that vanishes: tried again.
+                now = sorted((path, path.stat().st_mtime) for path in _files(folder))
+                if now != seen:  # Packing takes time of a core that a trial may need.
+                    write_archive(folder, archive)
+                seen = now
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
@@ -157,7 +159,14 @@ def archived(folder: Path, archive: Path | None) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        write_archive(folder, archive)
+        try:
+            write_archive(folder, archive)
+        except OSError as error:
+            print(
+                f"crossover: {archive} could not be written ({error.strerror}); all that has "
+                f"ended is in {folder}.",
+                file=sys.stderr,
+            )
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -166,8 +175,11 @@ def write_archive(folder: Path, archive: Path) -> None:
     packed = folder / ".archive.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:
         for path in _files(folder):
-            with suppress(OSError):  # A notebook that is being written anew.
-                tar.add(path, path.relative_to(folder))
+            with suppress(OSError):  # A file that vanishes.
+                content = path.read_bytes()  # At once: a notebook may be written meanwhile.
+                member = tar.gettarinfo(path, str(path.relative_to(folder)))
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
     beside = archive.with_name(f"{archive.name}.new")
     shutil.copyfile(packed, beside)
     beside.replace(archive)
@@ -207,7 +219,8 @@ def main(words: list[str]) -> int:
             log.write(f"{line}\n")
 
     try:
-        count = len(read_plan(plan, study.folder, study.backend) if plan else jobs(study))
+        found = planned(plan, study.folder, study.backend, clock) if plan else jobs(study)
+        count = len(list(found))
     except PlanError as error:
         print(f"crossover: {error}", file=sys.stderr)
         return 2

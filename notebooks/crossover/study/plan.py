@@ -13,13 +13,15 @@ begin.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from crossover.analysis import ablations
 from crossover.records.limits import find_limits, limits_name
 from crossover.records.storage import read_records
+from crossover.study.configuration import explain
 from crossover.study.jobs import LIMITS, TRAIN, Job
 from crossover.study.study import Change, Study, study_from, sweep_name
 from crossover.training.parameters import SweepParameters
@@ -52,9 +54,8 @@ def read_plan(path: Path, folder: str, backend: str) -> list[Planned]:
     for number, fields in _lines(path):
         try:
             planned.append(_planned(fields, folder, backend))
-        except (ValueError, KeyError) as error:
-            first = str(error).splitlines()[0]
-            raise PlanError(f"{path.name}, line {number}: {first:.200}") from None
+        except ValueError as error:
+            raise PlanError(f"{path.name}, line {number}: {explain(error):.200}") from None
     return planned
 
 
@@ -89,7 +90,10 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _planned(fields: list[str], folder: str, backend: str) -> Planned:
     if len(fields) != len(COLUMNS):
         raise PlanError(f"{len(fields)} values instead of {len(COLUMNS)}.")
-    what, device, widths, repeat, seconds = (field.strip() for field in fields)
+    what, device, widths, repeat, least = (field.strip() for field in fields)
+    seconds = float(least)
+    if device not in ("cpu", "gpu") or not 0 <= seconds < math.inf:
+        raise PlanError("its device must be cpu or gpu, and its seconds a number.")
     given = {"folder": folder, "backend": backend, "devices": device, "widths": widths}
     if what == "limits":
         study = study_from(given | {"protocols": "published"})
@@ -97,21 +101,22 @@ def _planned(fields: list[str], folder: str, backend: str) -> Planned:
             update={"output": str(study.limits.resolve()), "widths": study.widths}
         )
         name = f"limits-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
-        return Planned(Job(name, LIMITS, sweep), float(seconds))
+        return Planned(Job(name, LIMITS, sweep), seconds)
     protocol, _, change = what.partition(": ")
-    extra = {"epochs": ablations.EPOCHS, "changes": [_change(change)]} if change else {}
+    extra: dict[str, object] = {}
+    if change:
+        known = ablations.changes_of(study_from(given).backend)
+        extra = {"epochs": ablations.EPOCHS, "changes": [_change(change, known)]}
     study = study_from(given | {"protocols": protocol, "repeats": int(repeat)} | extra)
     sweep = _of_repeat(study, int(repeat))
-    return Planned(Job(sweep_name(sweep, sweep.widths), TRAIN, sweep), float(seconds))
+    return Planned(Job(sweep_name(sweep, sweep.widths), TRAIN, sweep), seconds)
 
 
-def _change(name: str) -> Change:
+def _change(name: str, known: Mapping[str, Change]) -> Change:
     """The change of an ablation's name."""
-    if name == BASELINE:
-        return {}
-    if name not in ablations.CHANGES:
-        raise PlanError(f"no ablation is named {name!r:.80}.")
-    return ablations.CHANGES[name]
+    if name != BASELINE and name not in known:
+        raise PlanError(f"this backend has no ablation {name!r:.80}.")
+    return known.get(name, {})
 
 
 def _of_repeat(study: Study, repeat: int) -> SweepParameters:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 
 from crossover.analysis import ablations
-from crossover.hardware.card import nvidia_driver_version
+from crossover.hardware.card import nvidia_driver_version, visible_cards
 from crossover.records.limits import find_limits, limits_name
 from crossover.records.record import Backend, Device, Frozen, Protocol, Record, Settings, Width
 from crossover.training.estimate import Estimate, balanced
@@ -191,7 +191,7 @@ def sweep_name(sweep: SweepParameters, widths: list[int], partition: str = "") -
 
 def present_devices() -> list[Device]:
     """The devices to sweep when none is named: a GPU only where a driver shows one."""
-    return ["cpu", "gpu"] if nvidia_driver_version() else ["cpu"]
+    return ["cpu", "gpu"] if nvidia_driver_version() or visible_cards() else ["cpu"]
 
 
 def protocols_of(backend: str) -> tuple[Protocol, ...]:

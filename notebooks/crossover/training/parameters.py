@@ -24,7 +24,8 @@ OWN_FOLDERS = {
 # What a protocol decides unless a parameter says otherwise.
 DECIDED = ("steps_per_execution", "jit_compile", "data", "tf32")
 # 1 kept kernels as (inputs, units); 2 turned them and trained halves of a batch side by side;
-# 3 reads each batch's rows where they lie, where 2 put all into the epoch's order first.
+# 3 reads each batch's rows where they lie, where 2 put all into the epoch's order first. It is also
+# the packed step of GPUs, which had trained nothing before.
 TUNED_REVISION = 3
 
 
