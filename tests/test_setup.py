@@ -270,21 +270,29 @@ def test_a_lock_with_cuda_serves_where_no_card_is_seen(small):
     assert "holds other packages than the lock" in make(small, "report", "LOCK=cpu")[1]
 
 
-@pytest.mark.parametrize("library", ["nvml", "cuda"])
-def test_a_card_that_the_drivers_library_shows_brings_cuda(small, driver, library):
+def test_a_card_that_the_drivers_library_shows_brings_cuda(small, driver):
     """Without `nvidia-smi`, as on WSL 2 and in containers; and where the driver came later."""
     (small / "requirements" / "cuda.txt").write_text("# With CUDA.\n")
     assert "packages (cpu)" in make(small, "report")[1]
-    shown = {"LD_LIBRARY_PATH": str(driver[library])}
+    shown = {"LD_LIBRARY_PATH": str(driver["nvml"])}
     out = make(small, "report", **shown)[1]
     assert out.startswith("The environment in .venv was made without CUDA, and there is an NVIDIA ")
     assert "packages (cuda)" in out
     assert make(small, "report", **shown)[1] == "ran report\n"
-    # The advice of a refusal, `make clean-env`, brings CUDA's packages back.
-    make(small, "clean-env", **shown)
-    assert "packages (cuda)" in make(small, "report", **shown)[1]
+    # The advice of a refusal, `make clean-env`, brings them back; a lock that is named is meant.
     make(small, "clean-env", **shown)
     assert "packages (cpu)" in make(small, "report", "LOCK=cpu", **shown)[1]
+
+
+@pytest.mark.parametrize(("libraries", "there"), [(["nvml"], True), (["cuda"], True), ([], False)])
+def test_either_of_the_drivers_libraries_shows_the_card(driver, libraries, there):
+    script = "import environment; print(environment.card_is_there())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT / "requirements", text=True,
+        capture_output=True, env=os.environ | {"LD_LIBRARY_PATH": ":".join(str(driver[name]) for name in libraries),
+                          "CUDA_VISIBLE_DEVICES": "0"},
+    )  # fmt: skip
+    assert done.stdout == f"{there}\n", done.stderr
 
 
 def test_a_system_framework_stays_as_it_is(small, driver):
