@@ -287,10 +287,10 @@ def test_a_card_that_the_drivers_library_shows_brings_cuda(small, driver):
 @pytest.mark.parametrize(("libraries", "there"), [(["nvml"], True), (["cuda"], True), ([], False)])
 def test_either_of_the_drivers_libraries_shows_the_card(driver, libraries, there):
     script = "import environment; print(environment.card_is_there())"
+    shown = {"LD_LIBRARY_PATH": ":".join(str(driver[name]) for name in libraries)}
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=PROJECT / "requirements", text=True,
-        capture_output=True, env=os.environ | {"LD_LIBRARY_PATH": ":".join(str(driver[name]) for name in libraries),
-                          "CUDA_VISIBLE_DEVICES": "0"},
+        [sys.executable, "-c", script], cwd=PROJECT / "requirements", capture_output=True,
+        text=True, env=os.environ | shown | {"CUDA_VISIBLE_DEVICES": "0"},
     )  # fmt: skip
     assert done.stdout == f"{there}\n", done.stderr
 
