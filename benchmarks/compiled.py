@@ -25,8 +25,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
-IMAGES, BATCH = 60_000, 128
+from crossover.records.record import Settings
+from crossover.study.study import PUBLISHED_WIDTHS
+from crossover.training.mnist import CLASSES, IMAGE_PIXELS, TRAIN_IMAGES
+
+IMAGES, BATCH = TRAIN_IMAGES, Settings().batch_size
 # The H100's facts are those of XLA's own description of the card (OpenXLA, h100_sxm.txtpb).
 CARD = """
 gpu_device_info {
@@ -188,7 +191,7 @@ def describe(name: str, width: int, text: str) -> dict[str, Any]:
     seconds = len(kernels) * LAUNCH_MICROSECONDS / 1e6 + max(moved / BANDWIDTH, arithmetic)
     data = [line for lines in program.computations.values() for line in lines
             if line.opcode in ("fusion", "copy", "convert", "transpose")
-            and size(line.shape) >= IMAGES * 784]  # fmt: skip
+            and size(line.shape) >= IMAGES * IMAGE_PIXELS]  # fmt: skip
     return {
         "program": name,
         "width": width,
@@ -260,7 +263,10 @@ def jax_programs(compiler: Compiler, width: int) -> Iterator[tuple[str, str]]:
     published = protocol_settings("published", backend="jax")
     set_precision("jax", published.allows_tf32)
     model = build_model(width, published)
-    images, labels = np.zeros((BATCH, 784), np.float32), np.zeros((BATCH, 10), np.float32)
+    images, labels = (
+        np.zeros((BATCH, IMAGE_PIXELS), np.float32),
+        np.zeros((BATCH, CLASSES), np.float32),
+    )
     model.train_on_batch(images, labels)  # Makes the optimizer's and the metrics' variables.
     groups = (model.trainable_variables, model.non_trainable_variables,
               model.optimizer.variables, model.metrics_variables)  # fmt: skip
@@ -272,7 +278,7 @@ def jax_programs(compiler: Compiler, width: int) -> Iterator[tuple[str, str]]:
     for name, kind in (("layers", tuned_jax.LayersProgram), ("packed", tuned_jax.PackedProgram)):
         order = Order(IMAGES, tuned, 0)
         program = kind(build_model(width, tuned), order)
-        data = np.zeros((IMAGES, 784), np.uint8), np.zeros(IMAGES, np.uint8), order.next()
+        data = np.zeros((IMAGES, IMAGE_PIXELS), np.uint8), np.zeros(IMAGES, np.uint8), order.next()
         epoch = jax.jit(program.epoch, donate_argnums=0)
         yield f"tuned ({name}), JAX", compiler.of_function(epoch, program.state(), *data)
 
@@ -294,7 +300,11 @@ def write_tensorflow(folder: Path, widths: list[int]) -> None:
             program = kind(build_model(width, tuned), order)
             if isinstance(program, tuned_tensorflow.LayersProgram):
                 program.halves = [slice(BATCH)]  # Halves are for CPUs.
-            data = tf.zeros((IMAGES, 784), tf.uint8), tf.zeros(IMAGES, tf.uint8), order.next()
+            data = (
+                tf.zeros((IMAGES, IMAGE_PIXELS), tf.uint8),
+                tf.zeros(IMAGES, tf.uint8),
+                order.next(),
+            )
             epoch = tuned_tensorflow.compiled(program)
             text = epoch.experimental_get_compiler_ir(*data)(stage="stablehlo")
             (folder / f"{name}-{width}.mlir").write_text(text, encoding="utf-8")
@@ -318,7 +328,7 @@ def rows(widths: list[int]) -> Iterator[dict[str, Any]]:
 def main(words: list[str]) -> None:
     """Print the table, a row as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("widths", type=int, nargs="*", default=WIDTHS)
+    parser.add_argument("widths", type=int, nargs="*", default=PUBLISHED_WIDTHS)
     parser.add_argument("--tensorflow", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(words)
     if given.tensorflow:

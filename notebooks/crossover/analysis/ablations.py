@@ -33,7 +33,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 # always compiles with XLA; its counterpart on torch takes minutes to compile.
 STEPS = {"32 steps an execution", "an epoch an execution"}
 LEFT_OUT: dict[Backend, set[str]] = {"tensorflow": set(), "jax": {"XLA"}, "torch": STEPS | {"XLA"}}
-# Devices round products to TF32 or don't know it; a CPU does not.
+# A CPU has no TF32.
 ON_GPU = {"TF32"}
 
 

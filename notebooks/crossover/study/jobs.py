@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crossover.analysis import ablations
-from crossover.records.limits import find_limits, limits_name
+from crossover.records.limits import Limits, find_limits, limits_name
 from crossover.records.record import Device, Record
 from crossover.records.storage import read_records
 from crossover.study.study import Study, sweep_device
@@ -85,7 +85,11 @@ def expected(job: Job, records: Sequence[Record]) -> float | None:
 def limits_seconds_of(sweep: SweepParameters) -> float:
     """Expected seconds of measuring the limits that a sweep names, without the start."""
     device = sweep_device(sweep)
+    return limits_seconds(sweep.backend, device, len(sweep.widths), known_limits(sweep))
+
+
+def known_limits(sweep: SweepParameters) -> Limits | None:
+    """What is measured already of the limits that a sweep names."""
+    device = sweep_device(sweep)
     name = limits_name(sweep.backend, device, sweep.batch_size, sweep.threads)
-    return limits_seconds(
-        sweep.backend, device, len(sweep.widths), find_limits(sweep.folder / name)
-    )
+    return find_limits(sweep.folder / name)

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossover.analysis import ablations
-from crossover.records.limits import find_limits, limits_name
-from crossover.records.storage import read_records
 from crossover.study.configuration import explain
-from crossover.study.jobs import LIMITS, TRAIN, Job
+from crossover.study.jobs import LIMITS, TRAIN, Job, known_limits
 from crossover.study.study import Change, Study, study_from, sweep_name
 from crossover.training.parameters import SweepParameters
+from crossover.training.plan import own_records
 
 COLUMNS = ["what", "device", "widths", "repeat", "seconds"]
 ABLATION, BASELINE = "published: ", "baseline"
@@ -61,17 +60,10 @@ def read_plan(path: Path, folder: str, backend: str) -> list[Planned]:
 
 def missing(job: Job) -> bool:
     """Whether a job has anything left to do."""
-    sweep = job.sweep
     if job.notebook == LIMITS:
-        name = limits_name(sweep.backend, job.device, sweep.batch_size, sweep.threads)
-        known = find_limits(sweep.folder / name)
-        return known is None or any(known.at(width) is None for width in sweep.widths)
-    done = {
-        (record.settings.digest, record.device, record.repeat, record.width)
-        for record in read_records(sweep.folder).records
-    }
-    key = (sweep.settings.digest, job.device, sweep.repeat)
-    return any((*key, width) not in done for width in sweep.widths)
+        known = known_limits(job.sweep)
+        return known is None or any(known.at(width) is None for width in job.sweep.widths)
+    return len(own_records(job.sweep, job.device)) < len(job.sweep.widths)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import keras
@@ -88,6 +89,22 @@ def loss_and_hits(logits: Any, labels: Any, counted: Any = True) -> tuple[Any, A
     right = ops.equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
     hits = ops.cast(ops.logical_and(right, counted), "float32")
     return ops.sum(ops.where(counted, losses, 0.0)), ops.sum(hits)
+
+
+def epoch_logs(
+    order: Order, sums: Any, evaluated: Callable[[Any], Any], images: Any, labels: Any
+) -> dict[str, Any]:
+    """The means of losses and hits that were added up, and those of the images held out.
+
+    ``sums`` are both, of any shape; ``evaluated`` gives the logits of images.
+    """
+    loss, hits = map(ops.sum, sums)
+    logs = {"loss": loss / order.trained, "accuracy": hits / order.trained}
+    if order.held_out:
+        outputs = evaluated(scaled(images[order.trained :]))
+        loss, hits = loss_and_hits(outputs, labels[order.trained :])
+        logs |= {"val_loss": loss / order.held_out, "val_accuracy": hits / order.held_out}
+    return logs
 
 
 def tuned_training(

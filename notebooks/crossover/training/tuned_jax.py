@@ -5,6 +5,7 @@ A CPU runs Keras's layers, a GPU the packed step of the same arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from crossover.hardware.device import synchronize
 from crossover.hardware.runtimes import runtime
 from crossover.records.record import Settings
 from crossover.training.packed import Packed, unpack
-from crossover.training.tuned import Order, logits_of, loss_and_hits, scaled
+from crossover.training.tuned import Order, epoch_logs, logits_of, loss_and_hits, scaled
 
 # Trainable, other (dropout's seeds) and optimizer variables, as Keras's stateless calls take them.
 State = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
@@ -98,7 +99,7 @@ class LayersProgram:
 
         counted = jnp.arange(len(rows)) < trained
         state, each = jax.lax.scan(step, state, (rows.reshape(-1, size), counted.reshape(-1, size)))
-        return state, _logs(self, each, state[:2], images, labels)
+        return state, epoch_logs(self.order, each, _evaluated(self, state[:2]), images, labels)
 
     def _loss(
         self, weights: list[jax.Array], others: list[jax.Array], batch: tuple[jax.Array, ...]
@@ -149,25 +150,12 @@ class PackedProgram:
         begin = (*state, self.packed.sums(size))
         starts = jnp.arange(self.order.steps) * size
         (values, slots, each), _ = jax.lax.scan(step, begin, starts)
-        logs = _logs(self, each, (unpack(values), self.others), images, labels)
-        return (values, slots), logs
+        evaluated = _evaluated(self, (unpack(values), self.others))
+        return (values, slots), epoch_logs(self.order, each, evaluated, images, labels)
 
 
-def _logs(
-    program: LayersProgram | PackedProgram,
-    each: Any,
-    weights: tuple[list[jax.Array], list[jax.Array]],
-    images: jax.Array,
-    labels: jax.Array,
-) -> dict[str, jax.Array]:
-    """The means of the losses and hits that were added up, and those of the images held out."""
-    order = program.order
-    found, hits = (values.sum() for values in each)
-    logs = {"loss": found / order.trained, "accuracy": hits / order.trained}
-    if order.held_out:
-        outputs, _ = program.logits.stateless_call(
-            *weights, scaled(images[order.trained :]), training=False
-        )
-        found, hits = loss_and_hits(outputs, labels[order.trained :])
-        logs |= {"val_loss": found / order.held_out, "val_accuracy": hits / order.held_out}
-    return logs
+def _evaluated(
+    program: LayersProgram | PackedProgram, weights: tuple[list[jax.Array], list[jax.Array]]
+) -> Callable[[jax.Array], jax.Array]:
+    """The logits of images, without dropout, by these trainable and other values."""
+    return lambda images: program.logits.stateless_call(*weights, images, training=False)[0]

@@ -17,7 +17,7 @@ from crossover.hardware.device import synchronize
 from crossover.hardware.runtimes import runtime
 from crossover.records.record import Settings
 from crossover.training.packed import Packed, unpack
-from crossover.training.tuned import Order, logits_of, loss_and_hits, scaled
+from crossover.training.tuned import Order, epoch_logs, logits_of, loss_and_hits, scaled
 
 # TensorFlow's XLA for CPUs runs independent products side by side, but gains little from splitting
 # one small product over the cores: at these widths a batch is trained in two halves, whose
@@ -87,7 +87,7 @@ class LayersProgram:
 
     def evaluated(self, images: tf.Tensor) -> tf.Tensor:
         """Logits of the images held out."""
-        return self.logits(scaled(images), training=False)
+        return self.logits(images, training=False)
 
     def finish(self) -> None:
         """Nothing is left to do: the steps trained the model's own variables."""
@@ -121,7 +121,7 @@ class PackedProgram:
     def evaluated(self, images: tf.Tensor) -> tf.Tensor:
         """Logits of the images held out."""
         weights = unpack([variable.value for variable in self.packed.variables])
-        outputs, _ = self.logits.stateless_call(weights, self.others, scaled(images))
+        outputs, _ = self.logits.stateless_call(weights, self.others, images)
         return outputs
 
     def finish(self) -> None:
@@ -157,12 +157,6 @@ def compiled(program: LayersProgram | PackedProgram) -> Any:
         _, *sums = tf.while_loop(
             lambda start, *_: start < trained, turn, (tf.constant(0), *program.sums())
         )
-        loss, hits = map(tf.reduce_sum, sums)
-        logs = {"loss": loss / trained, "accuracy": hits / trained}
-        if order.held_out:
-            outputs = program.evaluated(images[trained:])
-            loss, hits = loss_and_hits(outputs, labels[trained:])
-            logs |= {"val_loss": loss / order.held_out, "val_accuracy": hits / order.held_out}
-        return logs
+        return epoch_logs(order, sums, program.evaluated, images, labels)
 
     return epoch
