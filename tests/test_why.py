@@ -143,6 +143,14 @@ def test_the_profile_stands_beside_the_studys_step(trials):
     assert "CPU, width 4 (4,000 µs): most in starting operations, 50%" in profile_plot(axis, table)
 
 
+def test_profiles_are_told_by_width_whatever_was_measured_first(trials):
+    limits = make_limits(widths=(4, 1024, 8))
+    profile = StepProfile(steps=9, seconds=dict.fromkeys(KINDS, 1e-3))
+    widths = [parts.model_copy(update={"profile": profile}) for parts in limits.widths]
+    table = profile_table(trials, [limits.model_copy(update={"widths": widths})])
+    assert table["width"].tolist() == [4, 8, 1024]
+
+
 def test_ablation_sentences_name_best_and_worst(recorded):
     from crossover.analysis.ablations import ablation_table
 

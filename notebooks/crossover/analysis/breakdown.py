@@ -110,7 +110,8 @@ def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFram
             **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
         }
         for found in limits
-        for parts in found.widths
+        # A record holds its widths in the order of their measurement.
+        for parts in sorted(found.widths, key=lambda parts: parts.width)
         if parts.profile
     ]
     return pd.DataFrame(rows, columns=["device", "width", "step_us", "profiled_us", *KINDS])
