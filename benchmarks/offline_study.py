@@ -27,7 +27,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 # What the training notebook imports beside a framework; the rest is what these need.
 PACKAGES = ["keras", "papermill", "ipykernel", "pydantic", "psutil", "py-cpuinfo"]
-PACKAGES += ["nvidia-ml-py", "threadpoolctl", "filelock", "pandas"]
+PACKAGES += ["nvidia-ml-py", "archspec", "threadpoolctl", "filelock", "pandas"]
 # Every framework brings it: what is there satisfies pip and is never replaced.
 PRESENT = "numpy-"
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -30,9 +31,12 @@ BIN = Path(sys.executable).parent
 FIXTURES = Path(__file__).with_name("fixtures")
 
 
-def papermill(notebook, executed, kernel="crossover-cpu", **parameters):
-    """Execute a source notebook as the README says; return the finished process."""
-    command = [BIN / "papermill", NOTEBOOKS / notebook, executed, "--kernel", kernel]
+def papermill(notebook, executed, kernel="crossover-cpu", before=(), **parameters):
+    """Execute a source notebook as the README says; return the finished process.
+
+    ``before`` are words that start the command, such as those of ``env``.
+    """
+    command = [*before, BIN / "papermill", NOTEBOOKS / notebook, executed, "--kernel", kernel]
     command += ["--cwd", NOTEBOOKS, "--no-progress-bar", "--log-level", "ERROR"]
     command += ["--stdout-file", "-"]
     for name, value in parameters.items():
@@ -159,9 +163,9 @@ def copy_project(folder):
     return folder
 
 
-def front_door(project, *words, **options):
+def front_door(project, *words, before=(), **options):
     """Start the project's front door as make does; return the running process."""
-    command = [sys.executable, "-m", "crossover.study", *words]
+    command = [*before, sys.executable, "-m", "crossover.study", *words]
     paths = [str(project / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(paths),
@@ -179,8 +183,36 @@ def heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def report(project, *words):
+def report(project, *words, before=()):
     """Run the front door to its end; return exit code, standard output and error."""
-    process = front_door(project, *words)
+    process = front_door(project, *words, before=before)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
+
+
+# A limit's files in both versions of control groups, and what each writes for half a core and 2 GB.
+HALF_A_CORE = ("cpu", {"cpu.cfs_quota_us": "50000", "cpu.max": "50000 100000"})
+TWO_GIGABYTES = ("memory", {"memory.limit_in_bytes": "2000000000", "memory.max": "2000000000"})
+
+
+@pytest.fixture
+def granted():
+    """Make a real control group with a limit; what is returned are words that start a command."""
+    made = []
+
+    def make(controller, files):
+        for place in (Path("/sys/fs/cgroup") / controller, Path("/sys/fs/cgroup")):
+            group = place / f"crossover-test-{os.getpid()}"
+            with suppress(OSError, StopIteration, subprocess.CalledProcessError):
+                group.mkdir()
+                made.append(group)
+                name = next(name for name in files if (group / name).exists())
+                (group / name).write_text(files[name])
+                words = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+                subprocess.run([*words, "true"], check=True, capture_output=True)
+                return words
+        pytest.skip("no control group with a limit can be made here: that needs root, on Linux")
+
+    yield make
+    for group in made:
+        group.rmdir()

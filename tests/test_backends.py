@@ -249,7 +249,7 @@ def run(script, *arguments):
 EPOCH = """
 import sys
 import numpy as np
-from crossover.hardware.device import prepare_process
+from crossover.hardware.environment import prepare_process
 prepare_process("jax", "cpu", None)
 import keras
 from crossover.training import mnist
@@ -287,7 +287,7 @@ def test_tuned_on_jax_is_gradient_descent(tmp_path):
 
 PARITY = """
 import json
-from crossover.hardware.device import prepare_process
+from crossover.hardware.environment import prepare_process
 prepare_process("jax", "cpu", None)
 import keras
 from crossover.training import mnist
@@ -345,7 +345,8 @@ class Absent:
         if name.split(".")[0] in ("tensorflow", "torch"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-from crossover.hardware.device import prepare_process, start_device
+from crossover.hardware.device import start_device
+from crossover.hardware.environment import prepare_process
 prepare_process("jax", "cpu", None)
 name = start_device("jax", "cpu")
 from crossover.training.parameters import parse_parameters

@@ -25,7 +25,7 @@ from crossover.study.slurm import SlurmError, choose_partitions, parse_partition
 from crossover.study.study import study_from, sweep_seconds
 from crossover.training.estimate import Estimate, balanced
 from crossover.training.parameters import protocol_settings
-from crossover.training.plan import own_records, remaining_widths, sweep_progress
+from crossover.training.plan import first_records, own_records, remaining_widths, sweep_progress
 
 SETTINGS = {"folder": "x", "widths": "4 8 16 1024", "protocols": "published"}
 SINFO = "cpu-a*|64|(null)\nboth|32|gpu:a100:4(S:0-1)\nboth|16|gpu:a100:4\nodd|8|craynetwork:4\n"
@@ -133,7 +133,9 @@ def test_a_sweep_finds_its_own_trials_among_those_of_a_large_study(tmp_path):
     order = remaining_widths(cpu, "cpu")
     assert sorted(width for _, width in order) == [16, 1024]
     # Every recorded training took a minute, and so should these two.
-    assert sweep_progress(cpu, "cpu", order).left_seconds() == pytest.approx(120.0)
+    assert sweep_progress(cpu, "cpu", order, first_records(cpu)).left_seconds() == pytest.approx(
+        120.0
+    )
 
 
 def test_partitions_are_read_from_sinfo():

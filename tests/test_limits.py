@@ -10,7 +10,7 @@ import pytest
 
 from conftest import make_record
 from crossover.records.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
-from crossover.training import microbenchmark
+from crossover.training import microbenchmark, timing
 from crossover.training.parameters import parse_parameters
 from crossover.training.step import product_flops, step_bytes
 
@@ -86,7 +86,7 @@ def test_the_optimizer_step_is_adams():
 def test_measured_parts_are_positive_and_many():
     found = microbenchmark.measure_width("tensorflow", 4, 128)
     for samples in (found.products_loop, found.products_call, found.optimizer):
-        assert len(samples) == microbenchmark.BLOCKS
+        assert len(samples) == timing.BLOCKS
         assert min(samples) > 0
     copies = microbenchmark.measure_copy("tensorflow", 401_408)
     assert 0 < np.median(copies) < 1
@@ -94,7 +94,7 @@ def test_measured_parts_are_positive_and_many():
 
 def test_a_device_with_tf32_is_measured_with_it_and_without():
     found = microbenchmark.measure_width("tensorflow", 4, 128, rounded="tf32")
-    assert len(found.tf32_loop) == len(found.tf32_call) == microbenchmark.BLOCKS
+    assert len(found.tf32_loop) == len(found.tf32_call) == timing.BLOCKS
     assert found.products_seconds("tf32") <= found.products_seconds()
     assert microbenchmark.set_precision("tensorflow", False) == "float32"
 
@@ -102,7 +102,7 @@ def test_a_device_with_tf32_is_measured_with_it_and_without():
 def test_limits_are_there_after_each_width_and_go_on(tmp_path, monkeypatch):
     """Cut off after the first width, the next process measures only the second."""
     # Short blocks and no profile: what is looked at is what is measured, not how well.
-    monkeypatch.setattr(microbenchmark, "BLOCK_SECONDS", 0.001)
+    monkeypatch.setattr(timing, "BLOCK_SECONDS", 0.001)
     monkeypatch.setattr(microbenchmark, "profile_step", lambda *_: None)
     sweep = parse_parameters({"widths": [8, 4], "output": str(tmp_path)})
     measuring = microbenchmark.measure_limits(sweep, "cpu", "CPU:0")

@@ -1,6 +1,6 @@
 """The dense layer with a turned kernel, against Keras's own and against NumPy."""
 
-from crossover.hardware.device import prepare_process
+from crossover.hardware.environment import prepare_process
 
 prepare_process("tensorflow", "cpu", None)
 

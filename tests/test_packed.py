@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from crossover.hardware.device import prepare_process
+from crossover.hardware.environment import prepare_process
 
 prepare_process("tensorflow", "cpu", None)
 
@@ -19,7 +19,7 @@ from crossover.training.packed import pack, unpack  # noqa: E402
 # an epoch is filled up. The steps of a batch in halves have masks of their own.
 BOTH = """
 import importlib, json, sys
-from crossover.hardware.device import prepare_process
+from crossover.hardware.environment import prepare_process
 backend = sys.argv[1]
 prepare_process(backend, "cpu", None)
 import keras

@@ -34,7 +34,8 @@ def test_what_is_left_of_the_bits_names_the_precision(bits, precision):
 
 SET = """
 import json, sys
-from crossover.hardware.device import prepare_process, set_precision, start_device
+from crossover.hardware.device import set_precision, start_device
+from crossover.hardware.environment import prepare_process
 backend = sys.argv[1]
 prepare_process(backend, "cpu", None)
 start_device(backend, "cpu")

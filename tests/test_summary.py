@@ -28,6 +28,7 @@ def trial(device: str, repeat: int, cold: float, **other: object) -> dict[str, o
         "steady_seconds": cold * 0.9, "accuracy": 0.97, "epochs": 10, "steps": 422,
         "batch_size": 128, "steal_fraction": 0.0, "foreign_fraction": np.nan, "throttled": None,
         "settings_digest": "aaaaaaaa", "threads": None, "diverged": None,
+        "cpu_throttled_fraction": np.nan, "clocks_held_down": "",
     }  # fmt: skip
     return usual | other
 
@@ -97,7 +98,11 @@ def test_missing_times_stay_missing() -> None:
 
 @pytest.mark.parametrize(("other", "reason"), [({"steal_fraction": 0.03}, "steal 3.0 %"),
                                                ({"foreign_fraction": 0.2}, "foreign load 20.0 %"),
-                                               ({"throttled": True}, "throttled")])  # fmt: skip
+                                               ({"throttled": True}, "throttled"),
+                                               ({"cpu_throttled_fraction": 0.89},
+                                                "held back by the CPU quota 89.0 %"),
+                                               ({"clocks_held_down": "on battery, governor powersave"},
+                                                "on battery, governor powersave")])  # fmt: skip
 def test_noise_names_its_reason(other: dict[str, object], reason: str) -> None:
     quiet, noisy = frame("cpu", [10.0, 10.1]), frame("gpu", [10.0, 10.1], **other)
     summary = summarise(pd.concat([quiet, noisy], ignore_index=True))

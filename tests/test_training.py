@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from crossover.hardware.device import prepare_process
+from crossover.hardware.environment import prepare_process
 
 prepare_process("tensorflow", "cpu", None)
 
@@ -147,10 +147,10 @@ def test_every_epoch_is_timed_and_announced():
     seen = []
     settings = protocol_settings("tuned", epochs=3)
     model = build_model(4, settings)
-    seconds, history = fit_tuned(model, images, labels, settings, 1, lambda *e: seen.append(e))
+    trained = fit_tuned(model, images, labels, settings, 1, lambda *e: seen.append(e))
     assert [number for number, _ in seen] == [1, 2, 3]
-    assert [s for _, s in seen] == seconds
-    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
+    assert [s for _, s in seen] == trained.epochs
+    assert {name: len(values) for name, values in trained.history.items()} == dict.fromkeys(
         ("loss", "accuracy", "val_loss", "val_accuracy"), 3
     )
 
@@ -159,7 +159,7 @@ def test_a_diverged_training_is_a_result(tmp_path):
     images, labels = first_images(1000)
     settings = protocol_settings("published", epochs=1, optimizer="sgd", learning_rate=10.0)
     model = build_model(64, settings)
-    _, history = fit_published(
+    _, history, _ = fit_published(
         model, mnist.scale(images) * 1e20, mnist.one_hot(labels), settings, ignore
     )
     assert not np.isfinite(history["loss"][0])
@@ -181,7 +181,7 @@ def test_a_change_of_execution_trains_the_same(change):
         settings = protocol_settings("published", epochs=2, dropout=0.0, **given)
         keras.utils.set_random_seed(3)
         model = build_model(16, settings)
-        _, history = fit_published(
+        _, history, _ = fit_published(
             model, mnist.scale(images), mnist.one_hot(labels), settings, ignore
         )
         histories.append(
@@ -194,7 +194,7 @@ def test_a_change_of_execution_trains_the_same(change):
 def test_validation_and_metrics_can_be_left_out():
     images, labels = first_images(500)
     settings = protocol_settings("published", epochs=2, validation=False, metrics=False)
-    _, history = fit_published(
+    _, history, _ = fit_published(
         build_model(4, settings), mnist.scale(images), mnist.one_hot(labels), settings, ignore
     )
     assert list(history) == ["loss"]

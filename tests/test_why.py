@@ -9,9 +9,10 @@ from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.records.frame import to_frame
-from crossover.records.limits import KINDS, StepProfile
+from crossover.records.limits import KINDS, Peak, StepProfile
 from crossover.records.published import load_published
 from crossover.report.plots import new_figure
+from crossover.report.tables import roofline_table
 from crossover.report.why import (
     ablation_caution,
     ablation_sentences,
@@ -93,8 +94,35 @@ def test_the_ceiling_is_the_lower_of_arithmetic_and_memory(trials):
     assert table.loc[4, "share"] == pytest.approx(rate / memory_bound)
     assert "of the ceiling at width 4" in roofline_sentences(table.reset_index())
     assert "More than 100%" not in roofline_sentences(table.assign(share=0.98).reset_index())
+    assert table["peak_flops"].isna().all()
     over = table.assign(share=1.02).reset_index()
     assert roofline_sentences(over).endswith("slower while its ceiling was measured.")
+
+
+def test_all_is_told_against_the_most_arithmetic_of_all(trials):
+    """BLAS takes twice, and the fastest way a quarter of, the framework's 2 µs at width 4."""
+    limits = make_limits()
+    flops = product_flops(4, 128)
+    small = limits.widths[0].model_copy(update={"products_blas": [4e-6]})
+    ways = [Peak(way="slow", flops=flops, seconds=[1e-6]),
+            Peak(way="a loop", flops=flops, seconds=[5e-7])]  # fmt: skip
+    limits = limits.model_copy(update={"widths": [small], "peaks": ways})
+    table = roofline(trials, [limits])
+    assert table["blas_flops"].tolist() == pytest.approx([flops / 4e-6])
+    assert table["peak_flops"].tolist() == pytest.approx([flops / 5e-7])
+    text = roofline_sentences(table)
+    assert f"seen to do is {flops / 5e-7 / 1e9:,.3g} GFLOP/s (a loop). Of that" in text
+    assert "products alone 25%, NumPy's BLAS with the same products 12%, the best tra" in text
+    shown = roofline_table(table).iloc[0]
+    assert shown["BLAS GFLOP/s"] == f"{flops / 4e-6 / 1e9:,.3g}"
+    assert (
+        roofline_table(roofline(trials, [make_limits()]))["BLAS GFLOP/s"].tolist()
+        == ["missing"] * 2
+    )
+    _, axis = new_figure()
+    roofline_plot(axis, table)
+    drawn = [text.get_text() for text in axis.texts]
+    assert f"most of all on the CPU, {flops / 5e-7 / 1e9:,.3g} GFLOP/s" in drawn
 
 
 def test_trainings_in_tf32_have_tf32s_ceiling(trials):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ipykernel.kernelspec import install
 
-from crossover.hardware.device import HIDDEN, KERNEL_VARIABLE
+from crossover.hardware.device import KERNEL_VARIABLE
+from crossover.hardware.environment import HIDDEN
 
 KERNELS: dict[str, tuple[str, dict[str, str]]] = {
     "crossover-cpu": ("Crossover (CPU)", {KERNEL_VARIABLE: "cpu", **HIDDEN}),

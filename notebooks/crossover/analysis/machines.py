@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from crossover.records.frame import machine_label
-from crossover.records.record import Backend, Machine, Record, Settings
+from crossover.records.frame import machine_label, processor
+from crossover.records.record import Backend, Record, Settings
 from crossover.records.reference import read_reference
 from crossover.records.storage import Loaded, read_records, trial_folders
 from crossover.training.parameters import protocol_settings
@@ -27,21 +27,17 @@ def by_machine(records: list[Record], partition: str = "") -> dict[str, list[Rec
     models of GPU go with one model of CPU, each is a machine, and the CPU's
     trials stand with the GPU that has most.
     """
-    gpus: dict[tuple[str | None, int | None], Counter[str]] = {}
+    gpus: dict[tuple[object, ...], Counter[str]] = {}
     for record in records:
-        counted = gpus.setdefault(_processor(record.machine), Counter())
+        counted = gpus.setdefault(processor(record.machine), Counter())
         counted.update([record.machine.gpu_model] if record.machine.gpu_model else [])
     machines: dict[str, list[Record]] = {}
     for record in records:
-        usual = gpus[_processor(record.machine)].most_common(1)
+        usual = gpus[processor(record.machine)].most_common(1)
         model = record.machine.gpu_model or (usual[0][0] if usual else None)
         name = machine_label(record.machine.model_copy(update={"gpu_model": model}), partition)
         machines.setdefault(name, []).append(record)
     return machines
-
-
-def _processor(machine: Machine) -> tuple[str | None, int | None]:
-    return machine.cpu_model, machine.visible_cores
 
 
 def read_places(source: Path) -> dict[str, Loaded]:

@@ -12,7 +12,8 @@ from crossover.training.step import evaluation_flops, product_flops, step_bytes
 
 COLUMNS = [
     "protocol", "device", "width", "flops", "bytes", "intensity", "flops_per_second",
-    "bytes_per_second", "ceiling_flops", "ceiling_bytes", "share",
+    "bytes_per_second", "ceiling_flops", "ceiling_bytes", "share", "blas_flops", "peak_flops",
+    "peak_way",
 ]  # fmt: skip
 
 
@@ -35,7 +36,9 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
         images held out count), ``ceiling_flops`` (matrix products of the same
         shapes and precision), ``ceiling_bytes`` (the device's memory) and ``share``, the
         achieved part of the lower ceiling (Williams, Waterman & Patterson
-        2009): min(ceiling_flops, intensity · ceiling_bytes).
+        2009): min(ceiling_flops, intensity · ceiling_bytes). ``blas_flops`` is
+        what NumPy's BLAS reaches with those products (NaN on a GPU), and
+        ``peak_flops`` the most arithmetic of any kind, done in ``peak_way``.
     """
     by_device = {(found.backend, found.device): found for found in limits}
     keys = ["backend", "protocol", "device", "width"]
@@ -50,7 +53,8 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
         flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
         evaluated = evaluation_flops(width, int(cell["evaluated"].iloc[0]))
         rate = (flops + evaluated / int(cell["steps"].iloc[0])) / seconds
-        ceiling = parts.flops_per_second(cell["precision"].iloc[0])
+        precision = cell["precision"].iloc[0]
+        ceiling, peak = parts.flops_per_second(precision), known.peak(precision)
         reached = min(ceiling, flops / moved * known.memory_bytes_per_second)
         rows.append(
             {
@@ -65,6 +69,10 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
                 "ceiling_flops": ceiling,
                 "ceiling_bytes": known.memory_bytes_per_second,
                 "share": rate / reached,
+                "blas_flops": parts.blas_flops_per_second,
+                "peak_flops": peak.flops_per_second if peak else None,
+                "peak_way": peak.way if peak else "",
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"blas_flops": float, "peak_flops": float})

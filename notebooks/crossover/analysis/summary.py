@@ -16,7 +16,7 @@ BOOTSTRAP_DRAWS = 2000
 # A constant answer is right for at most 1,135 of the 10,000 test images; three standard
 # errors above that are chance, too.
 CHANCE = 0.123
-SPREAD_LIMIT, STEAL_LIMIT, FOREIGN_LIMIT = 0.10, 0.02, 0.10
+SPREAD_LIMIT, STEAL_LIMIT, FOREIGN_LIMIT, QUOTA_LIMIT = 0.10, 0.02, 0.10, 0.01
 
 
 def summarise(trials: pd.DataFrame) -> pd.DataFrame:
@@ -130,6 +130,7 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
         "steady spread": ("steady_seconds", SPREAD_LIMIT),
         "steal": ("steal_fraction", STEAL_LIMIT),
         "foreign load": ("foreign_fraction", FOREIGN_LIMIT),
+        "held back by the CPU quota": ("cpu_throttled_fraction", QUOTA_LIMIT),
     }
     reasons: list[list[str]] = [[] for _ in range(len(summary))]
     for label, (name, limit) in shares.items():
@@ -144,6 +145,9 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
     throttled = (trials["throttled"] == True).groupby([trials[key] for key in CELL]).any()  # noqa: E712
     for row in np.flatnonzero(throttled.reindex(summary.index)):
         reasons[row].append("throttled")
+    held = trials["clocks_held_down"].groupby([trials[key] for key in CELL]).unique()
+    for texts, found in zip(reasons, held.reindex(summary.index), strict=True):
+        texts += sorted(filter(None, found))
     return pd.Series(["; ".join(texts) for texts in reasons], index=summary.index)
 
 

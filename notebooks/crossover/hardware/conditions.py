@@ -13,8 +13,10 @@ import psutil
 import pynvml
 
 from crossover.hardware.card import Card, ask
+from crossover.hardware.cgroup import Throttling, read_throttling, throttled_since
+from crossover.hardware.clocks import Clocks, read_clocks
 from crossover.hardware.energy import Counters, card_joules, cpu_joules, phase_joules, read_counters
-from crossover.hardware.machine import visible_cores
+from crossover.hardware.environment import visible_cores
 from crossover.records.record import Conditions
 
 # NVML's bits for clocks below what the card could run, in its own words.
@@ -40,6 +42,7 @@ class Load:
     busy: float = 0.0
     steal: float | None = None
     own: float = 0.0
+    throttling: tuple[Throttling, ...] = ()
 
 
 @dataclass
@@ -57,22 +60,24 @@ class CardState:
 class Watched:
     """A trial that is watched: counters at its start and at the ends of its phases.
 
-    A card's clocks fall as soon as it idles, so that they are read at the end
-    of the fit, or where there is none, last.
+    Clocks fall as soon as a device idles, so that they are read at the end of
+    the fit, or where there is none, last.
     """
 
     def __init__(self, card: Card | None) -> None:
         self.card = card
         self.before, self.card_before = _read_load(), _read_card(card)
+        self.clocks_before = read_clocks()
         self.marks = {"start": read_counters(card)}
         self.card_fit: CardState | None = None
+        self.clocks_fit: Clocks | None = None
         self.conditions = Conditions()
 
     def ends(self, phase: str) -> None:
         """Read the counters at the end of a phase, the device having just finished."""
         self.marks[phase] = read_counters(self.card)
         if phase == "fit":
-            self.card_fit = _read_card(self.card)
+            self.card_fit, self.clocks_fit = _read_card(self.card), read_clocks()
 
     def so_far(self) -> Conditions:
         """The conditions from the start until now."""
@@ -98,6 +103,7 @@ def _read_load() -> Load:
         busy=sum(times) - guest - idle - (steal or 0.0),
         steal=steal,
         own=own.user + own.system + own.children_user + own.children_system,
+        throttling=read_throttling(),
     )
 
 
@@ -130,6 +136,7 @@ def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
     power = _share(_minus(card.power_seconds, first.power_seconds), fit)
     thermal = _share(_minus(card.thermal_seconds, first.thermal_seconds), fit)
     hot = thermal is not None and thermal > HOT
+    throttled, held_back = throttled_since(before.throttling, after.throttling)
     begin, *_, end = watched.marks.values() if len(watched.marks) > 1 else (Counters(),) * 2
     gpu, cpu = phase_joules(watched.marks)
     return Conditions(
@@ -137,6 +144,9 @@ def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
         load_average_after=after.load,
         steal_fraction=_share(_minus(after.steal, before.steal), capacity),
         foreign_fraction=_share(foreign, capacity),
+        cpu_throttled_fraction=throttled,
+        cpu_throttled_seconds=held_back,
+        **_clock_facts(watched.clocks_before, watched.clocks_fit or read_clocks()),
         gpu_clock_mhz_before=first.sm_clock,
         gpu_clock_mhz_after=card.sm_clock,
         gpu_memory_clock_mhz_before=first.memory_clock,
@@ -151,6 +161,21 @@ def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
         gpu_joules=gpu,
         cpu_joules=cpu,
     )
+
+
+def _clock_facts(before: Clocks, after: Clocks) -> dict[str, Any]:
+    """The CPU's clocks; what sets them is told as it was at first, the worse where that tells."""
+    limits = [each.limit_mhz for each in (before, after) if each.limit_mhz is not None]
+    powered = [each.on_battery for each in (before, after) if each.on_battery is not None]
+    return {
+        "cpu_mhz_before": before.mhz,
+        "cpu_mhz_after": after.mhz,
+        "cpu_mhz_limit": min(limits, default=None),
+        "cpu_governor": before.governor,
+        "cpu_preference": before.preference,
+        "platform_profile": before.profile,
+        "on_battery": any(powered) if powered else None,
+    }
 
 
 def reason_text(reasons: int | None) -> str | None:

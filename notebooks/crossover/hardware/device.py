@@ -1,9 +1,10 @@
-"""The device: preparing a process for it, proving that it is used, waiting for it."""
+"""The device: starting it, proving that it is used and what it computes in, waiting for it."""
 
 from __future__ import annotations
 
 import importlib
 import os
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,13 @@ from numpy.typing import NDArray
 from crossover.hardware.quiet import held_messages
 from crossover.hardware.refusal import gather_facts, why_no_gpu
 from crossover.hardware.runtimes import DeviceError, runtime
+from crossover.hardware.variables import KERAS_DEFAULTS, THREADS
 from crossover.records.record import Backend, Device, Precision
 
 KERNEL_VARIABLE = "CROSSOVER_DEVICE"
-HIDDEN = {
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "HIP_VISIBLE_DEVICES": "-1",
-    "JAX_PLATFORMS": "cpu",
-    "KERAS_TORCH_DEVICE": "cpu",
-}
 # The fraction of a float32 has 23 bits, of TF32 10, of bfloat16 7.
 FRACTION_BITS, PROBE = 23, 512
 ONE_AND_A_BIT = (1 + 0.5 ** np.arange(1, PROBE + 1)).astype(np.float32)
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
-MEMORY_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def kernel_device(asked: str) -> Device:
@@ -53,41 +47,6 @@ def kernel_device(asked: str) -> Device:
     return "gpu" if device == "gpu" else "cpu"
 
 
-def prepare_process(backend: Backend, device: Device, threads: int | None) -> None:
-    """Set what a backend reads once, when it is imported.
-
-    ``threads`` pins the process to that many of its cores, which every
-    backend's thread pool follows.
-    """
-    os.environ["KERAS_BACKEND"] = backend
-    _forget_caches()
-    os.environ.update(HIDDEN if device == "cpu" else MEMORY_GROWTH)
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    if threads is not None:
-        _pin_threads(threads)
-
-
-def _forget_caches() -> None:
-    """Compile anew in every process: a cold training is timed with its compiling."""
-    for name in ("JAX_COMPILATION_CACHE_DIR", "NVIDIA_TF32_OVERRIDE"):
-        os.environ.pop(name, None)
-    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
-    for name in ("XLA_FLAGS", "TF_XLA_FLAGS"):
-        if name in os.environ:
-            words = os.environ[name].split()
-            os.environ[name] = " ".join(word for word in words if "cache" not in word)
-
-
-def _pin_threads(threads: int) -> None:
-    if not hasattr(os, "sched_setaffinity"):
-        raise DeviceError("threads cannot be limited on this operating system: leave it at None.")
-    cores = sorted(os.sched_getaffinity(0))
-    if threads > len(cores):
-        raise DeviceError(f"threads is {threads} but this process may use {len(cores)} cores.")
-    os.sched_setaffinity(0, cores[:threads])
-
-
 def start_device(backend: Backend, device: Device) -> str:
     """Start the backend's runtime on the device and return the device's own name.
 
@@ -96,13 +55,38 @@ def start_device(backend: Backend, device: Device) -> str:
     DeviceError
         If the framework sees no such device, or cannot compute on it; the
         message tells a missing driver from a GPU that the framework cannot use.
+        Also if it had started before with another number of threads.
     """
     with held_messages():
         found = runtime(backend)
         name = found.start(device)
         if name is None:
             raise DeviceError(why_no_gpu(backend, gather_facts(backend, found)))
+        _set_keras_defaults()
+    started, meant = _threads_at_start(backend), os.environ.get(THREADS[0])
+    if started != meant:
+        raise DeviceError(
+            f"{backend} has started with {started} threads in this process and this sweep wants "
+            f"{meant}: restart the kernel, then run all cells."
+        )
     return name
+
+
+@cache
+def _threads_at_start(backend: Backend) -> str | None:
+    """The size that the pools of a backend got when it was started; no later one has an effect."""
+    return os.environ.get(THREADS[0])
+
+
+def _set_keras_defaults() -> None:
+    """Undo what an earlier import has read from Keras's configuration file, or another has set."""
+    config: Any = importlib.import_module("keras").config
+    config.set_floatx("float32")
+    config.set_dtype_policy("float32")
+    config.set_epsilon(KERAS_DEFAULTS["epsilon"])
+    config.set_image_data_format(KERAS_DEFAULTS["image_data_format"])
+    config.set_max_epochs(None)
+    config.set_max_steps_per_epoch(None)
 
 
 def synchronize(backend: Backend) -> None:
@@ -141,4 +125,15 @@ def assert_placement(backend: Backend, device: Device, tensor: Any) -> None:
     if kind != device:
         raise DeviceError(
             f"the tensors are on {place}, not on the {device.upper()}: nothing was recorded."
+        )
+
+
+def assert_float32(what: str, dtype: Any) -> None:
+    """Raise DeviceError if a backend's type is one of real numbers and not float32."""
+    backend: Any = importlib.import_module("keras").backend
+    name = backend.standardize_dtype(dtype)
+    if backend.is_float_dtype(name) and name != "float32":
+        raise DeviceError(
+            f"{what} in {name}, not in float32: nothing was recorded. Look for what changes "
+            "Keras's settings in every notebook, such as a start-up file of IPython."
         )

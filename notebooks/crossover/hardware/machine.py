@@ -7,18 +7,35 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from typing import Any
 
+import archspec.cpu
 import cpuinfo
 import psutil
 import pynvml
 
 from crossover import __version__
 from crossover.hardware.card import ask, nvidia_driver_version, used_card
-from crossover.hardware.runtimes import runtime
+from crossover.hardware.cgroup import cpu_quota, memory_limit
+from crossover.hardware.clocks import describe_clocks
+from crossover.hardware.environment import visible_cores
+from crossover.hardware.runtimes import ARITHMETIC, runtime
+from crossover.hardware.variables import THREADS
 from crossover.paths import NOTEBOOKS
 from crossover.records.record import Backend, Code, Device, Machine, Software
+
+# AMD's microarchitectures by family and ranges of model numbers, as Linux 6.11 tells them apart
+# (arch/x86/kernel/cpu/amd.c): a virtual machine hides features that would tell.
+ZEN = {
+    23: [("Zen", 0x00, 0x2F), ("Zen 2", 0x30, 0x4F), ("Zen", 0x50, 0x5F), ("Zen 2", 0x60, 0x7F),
+         ("Zen 2", 0x90, 0x91), ("Zen 2", 0xA0, 0xAF)],
+    25: [("Zen 3", 0x00, 0x0F), ("Zen 4", 0x10, 0x1F), ("Zen 3", 0x20, 0x5F),
+         ("Zen 4", 0x60, 0xAF)],
+    26: [("Zen 5", 0x00, 0x2F), ("Zen 5", 0x40, 0x4F), ("Zen 5", 0x60, 0x7F)],
+}  # fmt: skip
 
 
 def describe_machine(device: Device, device_name: str) -> Machine:
@@ -29,22 +46,45 @@ def describe_machine(device: Device, device_name: str) -> Machine:
     """
     gpu = _gpu_facts(device_name) if device == "gpu" else {}
     return Machine(
-        cpu_model=_text(cpuinfo.get_cpu_info().get("brand_raw")),
+        **_processor(),
+        **describe_clocks(),
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=psutil.cpu_count(),
         visible_cores=visible_cores(),
+        cpu_quota=cpu_quota(),
         memory_bytes=psutil.virtual_memory().total,
+        memory_limit_bytes=_limit(),
         operating_system=_text(_operating_system()),
         kernel=_text(platform.release()),
         **gpu,
     )
 
 
-def visible_cores() -> int:
-    """Cores that this process may run on: its affinity, or all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _limit() -> int | None:
+    """The memory that a container grants, where it is less than there is."""
+    limit = memory_limit()
+    return limit if limit is not None and limit < psutil.virtual_memory().total else None
+
+
+@cache
+def _processor() -> dict[str, Any]:
+    """The CPU's model and microarchitecture; asking takes a second."""
+    known = cpuinfo.get_cpu_info()
+    numbers = {"cpu_family": "family", "cpu_number": "model", "cpu_stepping": "stepping"}
+    return {
+        "cpu_model": _text(known.get("brand_raw")),
+        "cpu_generation": _text(amd_generation(known) or archspec.cpu.host().name),
+        **{field: known[key] for field, key in numbers.items() if isinstance(known.get(key), int)},
+    }
+
+
+def amd_generation(known: Mapping[str, Any]) -> str | None:
+    """The microarchitecture of one of AMD's CPUs by its family and model; None of others."""
+    if known.get("vendor_id_raw") != "AuthenticAMD":
+        return None
+    model = known.get("model", -1)
+    ranges = ZEN.get(known.get("family", 0), [])
+    return next((name for name, first, last in ranges if first <= model <= last), None)
 
 
 def _operating_system() -> str:
@@ -76,9 +116,11 @@ def _gpu_facts(device_name: str) -> dict[str, Any]:
     }
 
 
-def describe_software(backend: Backend) -> Software:
-    """Versions of Python, the backend, Keras, NumPy and, where built in, CUDA."""
-    cuda, cudnn = runtime(backend).cuda()
+def describe_software(backend: Backend, device: Device) -> Software:
+    """Versions of Python, the backend, Keras, NumPy and, on a GPU, CUDA; threads that there are."""
+    used = runtime(backend)
+    cuda, cudnn = used.cuda() if device == "gpu" else (None, None)
+    pools = used.pools()
     return Software(
         python=platform.python_version(),
         backend=_version(backend),
@@ -86,7 +128,8 @@ def describe_software(backend: Backend) -> Software:
         numpy=_version("numpy"),
         cuda=_text(cuda),
         cudnn=_text(cudnn),
-        threads=visible_cores(),
+        threads=pools.get(ARITHMETIC, int(os.environ.get(THREADS[0], visible_cores()))),
+        pools=pools or None,
     )
 
 

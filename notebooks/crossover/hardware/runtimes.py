@@ -8,8 +8,11 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Protocol
 
+from crossover.hardware.pools import count_threads, naming_threads
 from crossover.records.record import Backend, Device
 
+# The pool that multiplies on the CPU; threads of TensorFlow's are given this name.
+ARITHMETIC = "arithmetic"
 # The oldest by JAX's installation guide, the newest by the assembler that comes with its CUDA.
 JAX_CARDS = {"13": ["sm_75", "sm_121"], "12": ["sm_52", "sm_121"]}
 
@@ -32,6 +35,12 @@ class Runtime(Protocol):
 
     def allow_tf32(self, allowed: bool) -> None:
         """Let the device round the operands of float32 products to TF32, or forbid it."""
+
+    def pools(self) -> dict[str, int]:
+        """The threads that each of its pools on the CPU has; those that are known.
+
+        ``arithmetic`` is the pool that multiplies on the CPU.
+        """
 
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""
@@ -59,6 +68,9 @@ class TensorFlow:
                 config.set_visible_devices(found[:1], "GPU")
                 config.experimental.set_memory_growth(found[0], True)
             name = config.experimental.get_device_details(found[0]).get("device_name", name)
+        else:
+            with naming_threads(ARITHMETIC):
+                config.list_logical_devices()  # Starts the pools; that of arithmetic has no name.
         try:
             with self.tf.device(f"{device.upper()}:0"):
                 self._try_a_step()
@@ -85,6 +97,16 @@ class TensorFlow:
     def allow_tf32(self, allowed: bool) -> None:
         """Let the device round the operands of float32 products to TF32, or forbid it."""
         self.tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+    def pools(self) -> dict[str, int]:
+        """The threads that each of its pools on the CPU has; those that are known."""
+        named = count_threads()
+        found = {
+            "arithmetic": named[ARITHMETIC],
+            "between operations": named["tf_Compute"],
+            "XLA": named["tf_XLAEigen"],
+        }
+        return {name: count for name, count in found.items() if count > 0}
 
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""
@@ -137,6 +159,11 @@ class Jax:
         wanted = "default" if allowed else "highest"
         self.jax.config.update("jax_default_matmul_precision", wanted)
 
+    def pools(self) -> dict[str, int]:
+        """The threads that each of its pools on the CPU has; those that are known."""
+        count = count_threads()["tf_XLAEigen"]
+        return {ARITHMETIC: count} if count else {}
+
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""
         for major in JAX_CARDS:
@@ -184,6 +211,11 @@ class Torch:
         """
         high = allowed and self.torch.cuda.is_available()
         self.torch.set_float32_matmul_precision("high" if high else "highest")
+
+    def pools(self) -> dict[str, int]:
+        """The threads that each of its pools on the CPU has; those that are known."""
+        between = self.torch.get_num_interop_threads()
+        return {ARITHMETIC: self.torch.get_num_threads(), "between operations": between}
 
     def cuda(self) -> tuple[str | None, str | None]:
         """The versions of CUDA and cuDNN that the backend was built for."""

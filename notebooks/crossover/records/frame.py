@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from crossover.records.record import Machine, Record, printable
+from crossover.records.unusual import environment_text, held_down
 from crossover.training.mnist import TRAIN_IMAGES
 from crossover.training.parameters import steps_per_epoch, trained_images
 
@@ -15,11 +16,11 @@ COLUMNS = [
     "machine", "backend", "protocol", "device", "width", "parameters", "repeat",
     "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "evaluated", "batch_size",
     "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest", "threads",
-    "cpu_joules", "card_joules", "precision",
+    "cpu_joules", "card_joules", "precision", "cpu_throttled_fraction", "clocks_held_down",
 ]  # fmt: skip
 FLOATS = [
     "cold_seconds", "steady_seconds", "accuracy", "steal_fraction", "foreign_fraction",
-    "cpu_joules", "card_joules",
+    "cpu_joules", "card_joules", "cpu_throttled_fraction",
 ]  # fmt: skip
 
 
@@ -38,6 +39,7 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the
     images held out that are evaluated after them; ``cpu_joules`` and
     ``card_joules`` are what the CPU and the GPU's card used during the fit;
+    ``clocks_held_down`` says what slowed the CPU's clocks, '' where nothing is known to have;
     seconds, accuracy, shares and joules are NaN where unknown.
     """
     frame = pd.DataFrame([_row(record, machine) for record in records], columns=COLUMNS)
@@ -72,6 +74,8 @@ def _row(record: Record, machine: str) -> dict[str, Any]:
         "cpu_joules": record.conditions.cpu_joules and record.conditions.cpu_joules.fit,
         "card_joules": record.conditions.gpu_joules and record.conditions.gpu_joules.fit,
         "precision": record.precision or "float32",
+        "cpu_throttled_fraction": record.conditions.cpu_throttled_fraction,
+        "clocks_held_down": ", ".join(held_down(record.machine, record.conditions)),
     }
 
 
@@ -81,13 +85,16 @@ def _diverged(record: Record) -> bool:
 
 
 def check_one_machine(records: Sequence[Record]) -> None:
-    """Raise MixedTrialsError unless all trials share hardware, and each backend's software."""
-    first_of: dict[tuple[str, ...], Record] = {}
+    """Raise MixedTrialsError unless all trials share hardware, and each backend's software.
+
+    They must share what their environments said too. What earlier versions
+    did not record agrees with everything.
+    """
+    first_of: dict[tuple[str, ...], dict[str, Any]] = {}
     for record in records:
         backend = record.settings.backend
-        _agree(_machine_facts(first_of.setdefault((backend,), record)), _machine_facts(record))
-        curve = backend, record.device
-        _agree(_card_facts(first_of.setdefault(curve, record)), _card_facts(record))
+        _agree(first_of.setdefault((backend,), {}), _machine_facts(record))
+        _agree(first_of.setdefault((backend, record.device), {}), _card_facts(record))
 
 
 def check_comparable(records: Sequence[Record]) -> None:
@@ -100,43 +107,53 @@ def check_comparable(records: Sequence[Record]) -> None:
         among all trials of a protocol, the hardware among those of a device.
     """
     check_one_machine(records)
-    first_of: dict[tuple[str, ...], Record] = {}
+    first_of: dict[tuple[str, ...], dict[str, Any]] = {}
     for record in records:
         protocol = record.settings.backend, record.settings.protocol
-        first = first_of.setdefault(protocol, record)
-        _agree(first.settings.model_dump(), record.settings.model_dump())
-        card = first_of.setdefault((*protocol, record.device), record)
-        if record.device == "gpu":
-            _agree({"precision": card.precision}, {"precision": record.precision})
+        _agree(first_of.setdefault(protocol, {}), record.settings.model_dump())
+        card = {"precision": record.precision} if record.device == "gpu" else {}
+        _agree(first_of.setdefault((*protocol, record.device), {}), card)
 
 
 def _machine_facts(record: Record) -> dict[str, Any]:
     machine, software = record.machine, record.software
-    return {
+    facts: dict[str, Any] = {
         "backend version": software.backend,
         "keras": software.keras,
         "numpy": software.numpy,
         "cpu_model": machine.cpu_model,
         "visible_cores": machine.visible_cores,
     }
+    if record.environment is not None:  # As all that was recorded together with it.
+        facts |= {"CPU quota": machine.cpu_quota, "threads": software.threads}
+        facts |= {"environment": environment_text(record.environment)}
+    return facts
+
+
+def processor(machine: Machine) -> tuple[str | None, int | None, float | None]:
+    """What tells machines apart by their CPU: its model, the cores visible, and a quota."""
+    return machine.cpu_model, machine.visible_cores, machine.cpu_quota
 
 
 def _card_facts(record: Record) -> dict[str, Any]:
     return {"gpu_model": record.machine.gpu_model} if record.device == "gpu" else {}
 
 
-def _agree(first: dict[str, Any], second: dict[str, Any]) -> None:
-    for field, value in first.items():
-        if second[field] != value:
+def _agree(known: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Add the facts to those that are known, or say which of them is another."""
+    for field, value in facts.items():
+        if known.setdefault(field, value) != value:
             raise MixedTrialsError(
-                f"trials with different {field} ({value!r} and {second[field]!r}) cannot share "
+                f"trials with different {field} ({known[field]!r} and {value!r}) cannot share "
                 "a curve: report them as two machines or two studies."
             )
 
 
 def machine_label(machine: Machine, partition: str = "") -> str:
-    """A short name for tables and plots, such as 'AMD EPYC (2 cores)'."""
+    """A short name for tables and plots, such as 'AMD EPYC (2 cores, quota 0.5)'."""
     cores = machine.visible_cores
-    cpu = f"{machine.cpu_model or 'unknown CPU'} ({cores or '?'} core{'' if cores == 1 else 's'})"
+    granted = f", quota {machine.cpu_quota:g}" if machine.cpu_quota else ""
+    count = f"{cores or '?'} core{'' if cores == 1 else 's'}{granted}"
+    cpu = f"{machine.cpu_model or 'unknown CPU'} ({count})"
     label = f"{cpu} + {machine.gpu_model}" if machine.gpu_model else cpu
     return printable(f"{partition}: {label}" if partition else label, 80)

@@ -16,6 +16,7 @@ from crossover.records.record import (
     Code,
     Conditions,
     Device,
+    Environment,
     Frozen,
     Machine,
     Precision,
@@ -43,7 +44,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # What is measured once for all widths.
 COMMON = ("dispatch", "launch", "batch_bytes", "batch_copy", "large_bytes", "large_copy", "memory",
-          "common_seconds")  # fmt: skip
+          "peaks", "common_seconds")  # fmt: skip
 
 
 class StepProfile(Frozen):
@@ -62,6 +63,20 @@ class StepProfile(Frozen):
         return sum(self.seconds.values())
 
 
+class Peak(Frozen):
+    """A way to do as much arithmetic as the device can: ``flops`` in ``seconds``, raw samples."""
+
+    way: Text
+    precision: Precision = "float32"
+    flops: Annotated[int, Field(ge=1)]
+    seconds: Samples
+
+    @property
+    def flops_per_second(self) -> float:
+        """The rate that this way reaches (median)."""
+        return self.flops / statistics.median(self.seconds)
+
+
 class WidthLimits(Frozen):
     """Seconds of the parts of one training step at one width.
 
@@ -72,7 +87,8 @@ class WidthLimits(Frozen):
     parameters inside one compiled loop; ``profile`` is a published step under
     the framework's profiler, where that works. All products are of float32;
     ``tf32_loop`` and ``tf32_call`` are the same with TF32 allowed, None where the
-    device has none. ``seconds`` is what measuring all this took.
+    device has none. ``products_blas`` are the same through NumPy's BLAS, on a CPU.
+    ``seconds`` is what measuring all this took.
     """
 
     width: Width
@@ -83,6 +99,7 @@ class WidthLimits(Frozen):
     profile: StepProfile | None = None
     tf32_loop: Samples | None = None
     tf32_call: Samples | None = None
+    products_blas: Samples | None = None
     seconds: Seconds | None = None
 
     def products_seconds(self, precision: Precision = "float32") -> float:
@@ -99,6 +116,12 @@ class WidthLimits(Frozen):
         """The rate that the matrix products of this width reach."""
         return self.product_flops / self.products_seconds(precision)
 
+    @property
+    def blas_flops_per_second(self) -> float | None:
+        """The rate that NumPy's BLAS reaches with the same products; None on a GPU."""
+        known = self.products_blas
+        return self.product_flops / statistics.median(known) if known else None
+
 
 class Limits(Frozen):
     """What one device can do, measured beside the study; seconds are raw samples.
@@ -107,6 +130,7 @@ class Limits(Frozen):
     awaited; ``launch`` the same in a row, awaited once. ``batch_copy`` moves one
     batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one block
     of ``large_bytes``; ``memory`` reads and writes such a block on the device.
+    ``peaks`` are the ways tried to do as much arithmetic as the device can.
     ``common_seconds`` is what measuring these took.
     """
 
@@ -124,8 +148,10 @@ class Limits(Frozen):
     large_bytes: Annotated[int, Field(ge=1)]
     large_copy: Samples
     memory: Samples
+    peaks: Annotated[list[Peak], Field(max_length=16, default_factory=list)]
     common_seconds: Seconds | None = None
     widths: Annotated[list[WidthLimits], Field(min_length=1, max_length=64)]
+    environment: Environment | None = None
     machine: Machine
     software: Software
     conditions: Conditions
@@ -150,6 +176,12 @@ class Limits(Frozen):
     def memory_bytes_per_second(self) -> float:
         """Rate of the device's own memory, bytes read plus bytes written."""
         return 2 * self.large_bytes / statistics.median(self.memory)
+
+    def peak(self, precision: Precision = "float32") -> Peak | None:
+        """The fastest way that was tried, TF32's where that is asked for and there is one."""
+        wanted = [found for found in self.peaks if found.precision == precision]
+        known = wanted or [found for found in self.peaks if found.precision == "float32"]
+        return max(known, key=lambda found: found.flops_per_second, default=None)
 
     def at(self, width: int) -> WidthLimits | None:
         """The measured parts at one width, or None."""

@@ -78,6 +78,8 @@ def load_published(path: Path) -> pd.DataFrame:
         batch_size=SETTINGS.batch_size,
         steal_fraction=math.nan,
         foreign_fraction=math.nan,
+        cpu_throttled_fraction=math.nan,
+        clocks_held_down="",
         cpu_joules=math.nan,
         card_joules=math.nan,
         settings_digest=SETTINGS.digest,

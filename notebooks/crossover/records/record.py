@@ -22,6 +22,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Width = Annotated[int, Field(ge=1, le=16384)]
+Megahertz = Annotated[float, Field(ge=0, le=1e6)]
 
 
 def printable(text: str, length: int) -> str:
@@ -90,14 +91,39 @@ class Settings(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+# Variables of the environment that a trial heeded and that are not the default, by name.
+Environment = Annotated[dict[Text, Text], Field(max_length=100)]
+
+
 class Machine(Frozen):
-    """The hardware and the operating system; None is unknown or absent."""
+    """The hardware and the operating system; None is unknown or absent.
+
+    ``cpu_generation`` is the microarchitecture, for one name of a CPU may
+    stand for several: ``cpu_family``, ``cpu_number`` and ``cpu_stepping`` are
+    the processor's own numbers for it. ``cpu_quota`` are the cores, and
+    ``memory_limit_bytes`` the memory, that a container grants. ``cpu_driver``
+    is what sets the clocks, between ``cpu_mhz_min`` and ``cpu_mhz_max``;
+    ``cpu_boost`` and ``smt`` say whether cores may run above their nominal
+    clock, and two threads share one.
+    """
 
     cpu_model: Text | None = None
+    cpu_generation: Text | None = None
+    cpu_family: Count | None = None
+    cpu_number: Count | None = None
+    cpu_stepping: Count | None = None
     physical_cores: Count | None = None
     logical_cores: Count | None = None
     visible_cores: Count | None = None
+    numa_nodes: Count | None = None
+    smt: bool | None = None
+    cpu_driver: Text | None = None
+    cpu_mhz_min: Megahertz | None = None
+    cpu_mhz_max: Megahertz | None = None
+    cpu_boost: bool | None = None
+    cpu_quota: Annotated[float, Field(gt=0, le=1e6)] | None = None
     memory_bytes: Count | None = None
+    memory_limit_bytes: Count | None = None
     gpu_model: Text | None = None
     gpu_driver: Text | None = None
     gpu_memory_bytes: Count | None = None
@@ -107,7 +133,12 @@ class Machine(Frozen):
 
 
 class Software(Frozen):
-    """Versions of what the trial ran on; None is unknown or absent."""
+    """Versions of what the trial ran on, and its threads; None is unknown or absent.
+
+    ``pools`` are the threads that each of the backend's pools on the CPU has,
+    counted in the process; ``threads`` those that multiply on the CPU. CUDA is
+    a GPU's: a trial on the CPU has none, whatever its backend was built for.
+    """
 
     python: Text | None = None
     backend: Text | None = None
@@ -116,6 +147,7 @@ class Software(Frozen):
     cuda: Text | None = None
     cudnn: Text | None = None
     threads: Count | None = None
+    pools: Annotated[dict[Text, Count], Field(max_length=16)] | None = None
 
 
 class PhaseJoules(Frozen):
@@ -134,7 +166,11 @@ class Conditions(Frozen):
     trial ran. A card's clocks and throttle reasons are read before the trial
     and at the end of its fit; its ``_fraction`` are the shares of the time
     between in which power or heat held the clocks down, by the driver's
-    counters. ``gpu_joules`` is of the whole card, ``cpu_joules`` of all CPU
+    counters. ``cpu_throttled_fraction`` is the share of the scheduler's periods
+    in which the container's quota held the trial back, and
+    ``cpu_throttled_seconds`` for how long, added up over the cores. The CPU's
+    clock, the most that it is allowed, and what sets it are read like a card's.
+    ``gpu_joules`` is of the whole card, ``cpu_joules`` of all CPU
     packages, whoever used them; the ``_energy_joules`` are their sums.
     """
 
@@ -142,6 +178,15 @@ class Conditions(Frozen):
     load_average_after: Number | None = None
     steal_fraction: Number | None = None
     foreign_fraction: Number | None = None
+    cpu_throttled_fraction: Fraction | None = None
+    cpu_throttled_seconds: Seconds | None = None
+    cpu_mhz_before: Megahertz | None = None
+    cpu_mhz_after: Megahertz | None = None
+    cpu_mhz_limit: Megahertz | None = None
+    cpu_governor: Text | None = None
+    cpu_preference: Text | None = None
+    platform_profile: Text | None = None
+    on_battery: bool | None = None
     gpu_clock_mhz_before: Count | None = None
     gpu_clock_mhz_after: Count | None = None
     gpu_throttled: bool | None = None
@@ -187,7 +232,8 @@ class Record(Frozen):
     """One trial: one training of one width on one device, one repeat.
 
     ``precision`` is what the device's matrix products had, by a product that
-    was tried; None in records of earlier versions.
+    was tried; ``environment`` what the trial heeded of it, see
+    `crossover.hardware.environment`. Both are None in records of earlier versions.
     """
 
     schema_version: Literal[1] = 1
@@ -205,6 +251,7 @@ class Record(Frozen):
     test_loss: Annotated[float, Field(ge=0)] | None
     history: Annotated[dict[Text, list[float | None]], Field(max_length=8)]
     precision: Precision | None = None
+    environment: Environment | None = None
     machine: Machine
     software: Software
     conditions: Conditions

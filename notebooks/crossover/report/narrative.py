@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from crossover.analysis.merge import Merged
-from crossover.analysis.summary import FOREIGN_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
+from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
 from crossover.records import published
 from crossover.records.record import printable
 from crossover.records.storage import Problem
+from crossover.records.unusual import CLOCK_REMEDY, POWER_REMEDY, cpu_name, unusual_of
 from crossover.training.parameters import SummaryParameters
+from crossover.words import counted
 
 LISTED = 12
 MARKUP = re.compile(r"[^\w\s.,;%/]|_")
@@ -58,6 +60,25 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
         f"GPU of {literal(merged.gpu_machine)}, this machine's CPU "
         f"({literal(merged.own)}) compares as follows: {literal(sentence)}"
     )
+
+
+def byline(merged: Merged) -> str:
+    """What was measured, on what and when, and what is unusual about it; empty without trials."""
+    if not merged.records:
+        return ""
+    last = merged.records[-1]
+    days = [f"{record.started:%Y-%m-%d}" for record in merged.records]
+    first, final = min(days), max(days)
+    when = first if first == final else f"{first} to {final}"
+    software, cores = last.software, last.machine.visible_cores or 0
+    line = (
+        f"{counted(len(merged.records), 'trial')} of {when} on {cpu_name(last.machine)}, "
+        f"{counted(cores, 'core')}, {counted(software.threads or 0, 'thread')}, "
+        f"{last.settings.backend} {software.backend}."
+    )
+    unusual = unusual_of(merged.records)
+    found = f" **Unusual:** {literal('; '.join(unusual))}." if unusual else ""
+    return f"{literal(line)}{found}"
 
 
 def _tuned(merged: Merged, crossings: pd.DataFrame) -> str:
@@ -196,12 +217,15 @@ def _failed(rows: pd.DataFrame) -> str:
 
 
 def flags_sentence() -> str:
-    """What each flag means, with its limit."""
+    """What each flag means, with its limit, and what to do where anything can be done."""
     return (
         f"⚑ A cell is flagged where the middle half of its repeats spreads over more than "
         f"{SPREAD_LIMIT:.0%} of their median (*spread*), the hypervisor took more than "
         f"{STEAL_LIMIT:.0%} of the machine's capacity (*steal*), other programs more than "
-        f"{FOREIGN_LIMIT:.0%} (*foreign load*), or the GPU lowered its clock (*throttled*)."
+        f"{FOREIGN_LIMIT:.0%} (*foreign load*), a container's CPU quota held a training back in "
+        f"more than {QUOTA_LIMIT:.0%} of the scheduler's periods (grant it more cores), something "
+        f"held the CPU's clock down (on battery: {POWER_REMEDY}; governor powersave: "
+        f"{CLOCK_REMEDY}), or the GPU lowered its clock (*throttled*)."
     )
 
 

@@ -15,6 +15,7 @@ from crossover.files import write_text
 from crossover.records import published
 from crossover.records.limits import KINDS
 from crossover.records.record import Record
+from crossover.records.unusual import clocks_text, cores_text, cpu_name, environment_text
 from crossover.report.figure import NAMES
 from crossover.report.htmltable import MISSING as MISSING
 from crossover.report.htmltable import Strong
@@ -240,6 +241,8 @@ def roofline_table(near: pd.DataFrame) -> pd.DataFrame:
             "GB/s": (near["bytes_per_second"] / 1e9).map("{:,.3g}".format),
             "memory GB/s": (near["ceiling_bytes"] / 1e9).map("{:,.3g}".format),
             "share of the ceiling": near["share"].map("{:.1%}".format),
+            "BLAS GFLOP/s": [number(value / 1e9, ",.3g") for value in near["blas_flops"]],
+            "most of all GFLOP/s": [number(value / 1e9, ",.3g") for value in near["peak_flops"]],
         }
     )
 
@@ -263,10 +266,12 @@ def choice_table(cpu: Predictor | None, gpu: Predictor | None) -> pd.DataFrame:
 
 PUBLISHED_HARDWARE = {
     "CPU": "Core i5 750, 4 threads, 2.67 GHz",
+    "clocks": "unknown",
     "memory": "4 GB",
     "GPU": "GeForce GTX 660",
     "operating system": "Ubuntu 16.04.5, kernel 4.15.0-38",
     "software": "TensorFlow 1.10.0 (built from source), Keras 2.2.4",
+    "environment": "unknown",
     "CUDA": "CUDA 9.0, cuDNN 7.3",
     "matrix products": "float32",
 }
@@ -274,7 +279,7 @@ PUBLISHED_HARDWARE = {
 
 def machine_table(records: list[Record]) -> pd.DataFrame:
     """Hardware and software of this machine beside the published study's."""
-    here = _facts(records[-1]) | {"matrix products": _precisions(records)} if records else {}
+    here = _facts(records) | {"matrix products": _precisions(records)} if records else {}
     return pd.DataFrame(
         {
             "part": list(PUBLISHED_HARDWARE),
@@ -284,18 +289,28 @@ def machine_table(records: list[Record]) -> pd.DataFrame:
     )
 
 
-def _facts(record: Record) -> dict[str, str]:
+def _facts(records: list[Record]) -> dict[str, str]:
+    """What the last trial tells, and of the GPU the last trial on one."""
+    record = records[-1]
+    on_gpu = next((each for each in reversed(records) if each.device == "gpu"), None)
     machine, software = record.machine, record.software
-    memory = machine.memory_bytes
+    memory, limit = (
+        size and f"{size / 2**30:.3g} GiB"
+        for size in (machine.memory_bytes, machine.memory_limit_bytes)
+    )
+    cuda = on_gpu.software if on_gpu else None
     return {
-        "CPU": f"{machine.cpu_model or 'unknown'}, {machine.visible_cores} cores visible, "
-        f"{software.threads} used",
-        "memory": f"{memory / 2**30:.0f} GiB" if memory else "unknown",
-        "GPU": machine.gpu_model or MISSING,
+        "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
+        "clocks": clocks_text(machine),
+        "memory": f"{memory}, of which {limit} granted" if limit else memory or "unknown",
+        "GPU": (on_gpu.machine.gpu_model if on_gpu else None) or MISSING,
         "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
         "software": f"{record.settings.backend} {software.backend}, Keras {software.keras}, "
         f"Python {software.python}, NumPy {software.numpy}",
-        "CUDA": f"CUDA {software.cuda}, cuDNN {software.cudnn}" if software.cuda else MISSING,
+        "environment": environment_text(record.environment or {})
+        if record.environment is not None
+        else "unknown",
+        "CUDA": f"CUDA {cuda.cuda}, cuDNN {cuda.cudnn}" if cuda and cuda.cuda else MISSING,
     }
 
 

@@ -151,8 +151,28 @@ def roofline_sentences(table: pd.DataFrame) -> str:
             f"({high['flops_per_second'] / 1e9:,.3g} of {high['ceiling_flops'] / 1e9:,.3g} GFLOP/s "
             "that the matrix products alone reach)."
         )
+    lines += _peak_sentences(table)
     if (table["share"] > 1).any():
         lines.append(
             "\nMore than 100% means that the machine was slower while its ceiling was measured."
         )
     return "\n".join(lines)
+
+
+def _peak_sentences(table: pd.DataFrame) -> list[str]:
+    """How far trainings and ceilings are from the most that each device was seen to do."""
+    lines = []
+    for device, rows in groups(table.dropna(subset="peak_flops"), "device"):
+        most = rows.sort_values("peak_flops").iloc[-1]
+        peak = float(most["peak_flops"])
+        reached = [("the step's products alone", rows["ceiling_flops"].max())]
+        if rows["blas_flops"].notna().any():
+            reached.append(("NumPy's BLAS with the same products", rows["blas_flops"].max()))
+        reached.append(("the best training", rows["flops_per_second"].max()))
+        shares = ", ".join(f"{what} {rate / peak:.0%}" for what, rate in reached)
+        lines.append(
+            f"- The most arithmetic that this machine's {NAMES[device]} was seen to do is "
+            f"{peak / 1e9:,.3g} GFLOP/s ({most['peak_way']}). Of that, at their best width, "
+            f"{shares}."
+        )
+    return lines

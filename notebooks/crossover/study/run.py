@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from crossover.files import StorageError, check_folder
+from crossover.hardware.announce import announce
 from crossover.paths import PROJECT
 from crossover.records.storage import NEWER, read_records, set_aside
 from crossover.study.configuration import configuration, explain
@@ -20,8 +21,9 @@ from crossover.study.last import FILE, keep_settings, read_settings
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import Site, executor_of, sites
 from crossover.study.slurm import SlurmError, queued
-from crossover.study.study import SeedError, plan_text, sweep_seconds
+from crossover.study.study import SeedError, plan_text, sweep_device, sweep_seconds
 from crossover.study.workflow import job_prefix, run_workflow
+from crossover.training.memory import MemoryLimitError, check_memory
 from crossover.words import counted
 
 
@@ -42,7 +44,7 @@ def main(words: list[str]) -> int:
         return _refuse(
             "stopped; finished trials are kept: the same command goes on.", 128 + stopped.number
         )
-    except SeedError as error:
+    except (SeedError, MemoryLimitError) as error:
         return _refuse(str(error), 2)
     except SlurmError as error:
         return _refuse(str(error), 5)
@@ -159,8 +161,14 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
         return {}
     missing = site.study.missing(loaded.records)
     limits = site.study.missing_limits() if config["limits"] else {}
+    here = executor_of(config["profile"]) == "local"
+    if here:  # Elsewhere each job looks at its own machine.
+        for sweep in missing.values():
+            check_memory(sweep, sweep_device(sweep))
     seconds = sweep_seconds(missing.values(), loaded.records)
     measuring = sum(map(limits_seconds_of, limits.values()))
     total = sum(seconds) + measuring + START_SECONDS * (len(missing) + len(limits))
     print(plan_text(site.study, missing, len(limits), total), flush=True)
+    if here and (missing or limits):
+        print(*announce(), sep="\n", flush=True)
     return site.jobs(missing, seconds) | site.limits_jobs(limits)

@@ -1,41 +1,38 @@
 """Measuring a device's limits: dispatch, copies, matrix products, Adam's arithmetic.
 
-Every measurement repeats its call until a block takes a few milliseconds,
-waits for the device, and keeps the seconds a call of several such blocks.
+How calls are repeated and timed is `crossover.training.timing`'s.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
-from crossover.hardware.device import assert_placement, set_precision, synchronize
+from crossover.hardware.device import assert_placement, set_precision
 from crossover.hardware.machine import describe_code, describe_machine, describe_software
+from crossover.hardware.variables import recorded_environment
 from crossover.records.limits import Limits, WidthLimits
-from crossover.records.record import Backend, Device, Precision, parameter_count
+from crossover.records.record import Backend, Device, Precision, Software, parameter_count
 from crossover.training.mnist import CLASSES, IMAGE_PIXELS
 from crossover.training.parameters import SweepParameters
+from crossover.training.peaks import blas_threads, measure_peaks
 from crossover.training.profiler import profile_step
 from crossover.training.step import FLOAT_BYTES, product_flops
+from crossover.training.timing import Call, compiled, samples, traced, wait
 
-BLOCKS = 7
-BLOCK_SECONDS = 0.02
 LARGE_BYTES = 256 * 2**20
-MOST_CALLS = 2**14
 TINY = 1e-9
-
-Call = Callable[..., Any]
 
 
 def measure_limits(
@@ -52,21 +49,27 @@ def measure_limits(
     backend = sweep.backend
     assert_placement(backend, device, keras.ops.ones(1))
     rounded = set_precision(backend, allow_tf32=True)
-    machine, software = describe_machine(device, device_name), describe_software(backend)
-    facts: dict[str, Any] = {"machine": machine, "software": software, "code": describe_code()}
+    facts: dict[str, Any] = {
+        "machine": describe_machine(device, device_name),
+        "software": describe_software(backend, device),
+        "environment": recorded_environment(),
+        "code": describe_code(),
+    }
     wanted, widths, fewest = list(sweep.widths), [*known.widths] if known else [], 0
     if known and not _same(known, facts):
         wanted += [found.width for found in widths if found.width not in wanted]
         known, widths, fewest = None, [], len(widths)
     measured = {found.width for found in widths}
     with watch_conditions(used_card(device_name) if device == "gpu" else None) as watched:
-        common = known.common if known else measure_common(backend, sweep.batch_size)
+        common = known.common if known else measure_common(backend, device, sweep.batch_size)
         for width in (width for width in wanted if width not in measured):
             started = time.perf_counter()
             parts = measure_width(backend, width, sweep.batch_size, rounded)
+            blas = measure_blas(backend, width, sweep.batch_size) if device == "cpu" else None
             profile = profile_step(backend, device, width, sweep.batch_size)
             taken = time.perf_counter() - started
-            widths.append(parts.model_copy(update={"profile": profile, "seconds": taken}))
+            more = {"profile": profile, "products_blas": blas, "seconds": taken}
+            widths.append(parts.model_copy(update=more))
             print(f"limits  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
             if len(widths) < fewest:
                 continue  # The earlier record tells more until then.
@@ -85,12 +88,18 @@ def measure_limits(
 
 
 def _same(known: Limits, facts: dict[str, Any]) -> bool:
-    """Whether a record is of this machine, software and code."""
-    alike = known.machine == facts["machine"] and known.software == facts["software"]
-    return bool(alike and known.code.digest == facts["code"].digest)
+    """Whether a record is of this machine, software, environment and code."""
+    alike = all(getattr(known, n) == facts[n] for n in ("machine", "environment"))
+    # A pool may start at its first use.
+    alike &= _without_pools(known.software) == _without_pools(facts["software"])
+    return alike and bool(known.code.digest == facts["code"].digest)
 
 
-def measure_common(backend: Backend, batch_size: int) -> dict[str, Any]:
+def _without_pools(software: Software) -> Software:
+    return software.model_copy(update={"pools": None})
+
+
+def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[str, Any]:
     """Measure what is the same for all widths; the fields of `Limits`."""
     started, batch_bytes = time.perf_counter(), FLOAT_BYTES * batch_size * IMAGE_PIXELS
     dispatch, launch = measure_dispatch(backend)
@@ -102,55 +111,9 @@ def measure_common(backend: Backend, batch_size: int) -> dict[str, Any]:
         "large_bytes": LARGE_BYTES,
         "large_copy": measure_copy(backend, LARGE_BYTES),
         "memory": measure_memory(backend),
+        "peaks": measure_peaks(backend, device),
         "common_seconds": time.perf_counter() - started,
     }
-
-
-def samples(backend: Backend, call: Call, calls: int = 1) -> list[float]:
-    """Seconds of one of ``calls`` repetitions inside ``call``, one value a block."""
-    _block(backend, call, 2)
-    count = 1
-    while _block(backend, call, count) < BLOCK_SECONDS and count < MOST_CALLS:
-        count *= 2
-    return [_block(backend, call, count) / (count * calls) for _ in range(BLOCKS)]
-
-
-def _block(backend: Backend, call: Call, count: int) -> float:
-    synchronize(backend)
-    started = time.perf_counter()
-    for _ in range(count):
-        result = call()
-    wait(backend, result)
-    return time.perf_counter() - started
-
-
-def wait(backend: Backend, result: Any) -> None:
-    """Wait until a result is there."""
-    if backend == "jax":
-        importlib.import_module("jax").block_until_ready(result)
-    else:
-        synchronize(backend)
-
-
-def compiled(backend: Backend, function: Call) -> Call:
-    """The function as one XLA program (torch: as it is)."""
-    if backend == "tensorflow":
-        tensorflow: Any = importlib.import_module("tensorflow")
-        compiled_call: Call = tensorflow.function(function, jit_compile=True, autograph=False)
-        return compiled_call
-    if backend == "jax":
-        jitted: Call = importlib.import_module("jax").jit(function)
-        return jitted
-    return function
-
-
-def traced(backend: Backend, function: Call) -> Call:
-    """The function as the published protocol runs it: a graph without XLA on TensorFlow."""
-    if backend == "tensorflow":
-        tensorflow: Any = importlib.import_module("tensorflow")
-        graph: Call = tensorflow.function(function, jit_compile=False, autograph=False)
-        return graph
-    return compiled(backend, function)
 
 
 def measure_dispatch(backend: Backend) -> tuple[list[float], list[float]]:
@@ -211,6 +174,14 @@ def measure_width(
     )
 
 
+def measure_blas(backend: Backend, width: int, batch_size: int) -> list[float]:
+    """Seconds of a step's products through NumPy's BLAS, on as many threads as the backend has."""
+    batch, *kernels = _arrays(width, batch_size)
+    call = partial(_products, batch, *kernels, matmul=np.matmul, transpose=np.transpose)
+    with blas_threads():
+        return samples(backend, call)
+
+
 def _fastest_products(
     backend: Backend, loops: int, batch: Any, kernels: Sequence[Any]
 ) -> list[float]:
@@ -242,22 +213,30 @@ def _loops(work: int) -> int:
 
 def _operands(width: int, batch_size: int) -> list[Any]:
     """A batch and the four kernels, as (inputs, units), on the device."""
+    return [keras.ops.convert_to_tensor(array) for array in _arrays(width, batch_size)]
+
+
+def _arrays(width: int, batch_size: int) -> list[NDArray[np.float32]]:
     rng = np.random.default_rng(0)
     sizes = [IMAGE_PIXELS, width, width, width, CLASSES]
     shapes = [(batch_size, IMAGE_PIXELS), *itertools.pairwise(sizes)]
     return [
-        keras.ops.convert_to_tensor(rng.normal(0, rows**-0.5, (rows, columns)).astype(np.float32))
-        for rows, columns in shapes
+        rng.normal(0, rows**-0.5, (rows, columns)).astype(np.float32) for rows, columns in shapes
     ]
 
 
-def _products(batch: Any, *kernels: Any, turned: bool = False) -> tuple[Any, ...]:
+def _products(
+    batch: Any,
+    *kernels: Any,
+    turned: bool = False,
+    matmul: Call = keras.ops.matmul,
+    transpose: Call = keras.ops.transpose,
+) -> tuple[Any, ...]:
     """All matrix products of one step: the gradients of the kernels, laid down as these are.
 
     ``kernels`` are (inputs, units), or (units, inputs) where they are
     ``turned``, as the tuned protocol keeps them.
     """
-    matmul, transpose = keras.ops.matmul, keras.ops.transpose
     layers = [batch]
     for kernel in kernels:
         layers.append(matmul(layers[-1], transpose(kernel) if turned else kernel))

@@ -38,16 +38,28 @@ def remaining_widths(sweep: SweepParameters, device: Device) -> list[tuple[int, 
     return [(position, width) for position, width in enumerate(order, 1) if width not in done]
 
 
+def first_records(sweep: SweepParameters) -> list[Record]:
+    """The first repeat's trials of the sweep's protocol, on both devices.
+
+    They tell how long others take, and what those must share with them: of a
+    large study, each sweep reads no more than these.
+    """
+    return read_files(sweep.folder.glob(f"{sweep.protocol}-*-w*-r1-*.json")).records
+
+
 def sweep_progress(
-    sweep: SweepParameters, device: Device, order: list[tuple[int, int]]
+    sweep: SweepParameters, device: Device, order: list[tuple[int, int]], known: list[Record]
 ) -> Progress:
     """Print the plan of a sweep and return its progress.
 
-    The first repeat's trials tell how long others take: of a large study, each
-    sweep reads no more than those.
+    Parameters
+    ----------
+    order : list of (int, int)
+        Positions and widths, as `remaining_widths` returns them.
+    known : list of Record
+        Trials that tell how long these may take.
     """
-    first = sweep.folder.glob(f"{sweep.protocol}-{device}-w*-r1-*.json")
-    estimate, settings = Estimate(read_files(first).records), sweep.settings
+    estimate, settings = Estimate(known), sweep.settings
     expected = [(width, estimate.seconds(settings, device, width)) for _, width in order]
     minutes = clock_text(sum(seconds for _, seconds in expected))
     trials = counted(len(order), "trial")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,6 +15,18 @@ from crossover.records.record import Backend, Settings
 from crossover.training.model import read_from_device
 
 EpochHook = Callable[[int, float], None]
+
+
+class Trained(NamedTuple):
+    """What a fit leaves behind: seconds of each epoch, history, and all values that it carried.
+
+    The values are the model's weights and the optimizer's variables, as they
+    lay on the device.
+    """
+
+    epochs: list[float]
+    history: dict[str, list[float]]
+    values: list[Any]
 
 
 class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
@@ -44,8 +56,8 @@ def fit_published(
     labels: NDArray[np.float32],
     settings: Settings,
     on_epoch: EpochHook,
-) -> tuple[list[float], dict[str, list[float]]]:
-    """Train with ``fit`` and return the seconds of each epoch and the history.
+) -> Trained:
+    """Train with Keras's ``fit``.
 
     Parameters
     ----------
@@ -69,6 +81,6 @@ def fit_published(
         verbose=0,
         callbacks=[clock],
     )
-    return clock.seconds, {
-        name: list(map(float, values)) for name, values in history.history.items()
-    }
+    logs = {name: list(map(float, values)) for name, values in history.history.items()}
+    carried = [*model.variables, *model.optimizer.variables]
+    return Trained(clock.seconds, logs, [variable.value for variable in carried])

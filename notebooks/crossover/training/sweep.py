@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
-from crossover.hardware.device import assert_placement, set_precision, synchronize
+from crossover.hardware.device import assert_float32, set_precision, synchronize
 from crossover.hardware.machine import describe_code, describe_machine, describe_software
+from crossover.hardware.variables import recorded_environment
+from crossover.records.frame import check_one_machine, processor
 from crossover.records.record import (
     Code,
     Device,
@@ -30,6 +32,7 @@ from crossover.records.record import (
     Software,
 )
 from crossover.training import mnist
+from crossover.training.assertions import assert_model
 from crossover.training.model import build_model
 from crossover.training.parameters import SweepParameters
 from crossover.training.published_training import EpochHook, fit_published
@@ -97,7 +100,23 @@ class Runner:
     def provenance(self) -> tuple[Machine, Software, Code]:
         """What the trials run on, gathered once and outside timed sections."""
         machine = describe_machine(self.device, self.device_name)
-        return machine, describe_software(self.settings.backend), describe_code()
+        software = describe_software(self.settings.backend, self.device)
+        return machine, software, describe_code()
+
+    def check_alike(self, recorded: Sequence[Record]) -> None:
+        """Refuse trials that could share no curve with those of these settings on this machine.
+
+        Raises
+        ------
+        MixedTrialsError
+            Names what differs: software, threads, or the environment.
+        """
+        machine, software, _ = self.provenance
+        here: dict[str, Any] = {"machine": machine, "software": software, "device": self.device}
+        here["environment"] = recorded_environment()
+        for record in recorded:
+            if record.settings == self.settings and processor(record.machine) == processor(machine):
+                check_one_machine([record, record.model_copy(update=here)])
 
     @cached_property
     def precision(self) -> Precision:
@@ -157,6 +176,7 @@ class Runner:
             test_loss=_finite(loss),
             history={name: [_finite(v) for v in values] for name, values in fit.history.items()},
             precision=precision,
+            environment=recorded_environment(),
             machine=machine,
             software=software,
             conditions=watched.conditions,
@@ -177,24 +197,19 @@ class Runner:
         synchronize(settings.backend)
         build_seconds = time.perf_counter() - started
         train = self.data.images[:images], self.data.labels[:images]
-        self._assert_placed(model, train[0][: settings.batch_size])
+        assert_model(model, train[0][: settings.batch_size], settings.backend, self.device)
         ends("build")
         started = time.perf_counter()
         if settings.protocol == "tuned":
-            epochs, history = fit_tuned(model, *train, settings, self.seed, on_epoch)
+            trained = fit_tuned(model, *train, settings, self.seed, on_epoch)
         else:
-            epochs, history = fit_published(model, *train, settings, on_epoch)
+            trained = fit_published(model, *train, settings, on_epoch)
         fit_seconds = time.perf_counter() - started
         ends("fit")
-        self._assert_placed(model, train[0][: settings.batch_size])
-        return Fit(model, build_seconds, fit_seconds, epochs, history)
-
-    def _assert_placed(self, model: keras.Model, batch: NDArray[Any]) -> None:
-        """Refuse weights, or a batch handed to the framework, on any other device."""
-        tensors = [variable.value for variable in model.trainable_variables]
-        tensors.append(keras.ops.convert_to_tensor(batch.astype(np.float32)))
-        for tensor in tensors:
-            assert_placement(self.settings.backend, self.device, tensor)
+        assert_model(model, train[0][: settings.batch_size], settings.backend, self.device)
+        for value in trained.values:
+            assert_float32("what a step carries, the optimizer's moments too, is", value.dtype)
+        return Fit(model, build_seconds, fit_seconds, trained.epochs, trained.history)
 
     def _evaluate(self, model: keras.Model) -> tuple[float, float]:
         """Loss and accuracy on the 10,000 test images."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from crossover.records.record import Settings
 from crossover.training.mnist import CLASSES
-from crossover.training.published_training import EpochHook
+from crossover.training.published_training import EpochHook, Trained
 
 MODULES = {
     "tensorflow": "crossover.training.tuned_tensorflow",
@@ -33,6 +33,9 @@ class Training(Protocol):
 
     def epoch(self) -> dict[str, float]:
         """Train one more epoch, evaluate the images held out, and return the logs."""
+
+    def values(self) -> list[Any]:
+        """All that an epoch hands to the next: weights, and the optimizer's variables."""
 
     def finish(self) -> None:
         """Leave what was learned in the model."""
@@ -127,8 +130,8 @@ def fit_tuned(
     settings: Settings,
     seed: int,
     on_epoch: EpochHook,
-) -> tuple[list[float], dict[str, list[float]]]:
-    """Train with one compiled call an epoch; see ``fit_published`` for the result.
+) -> Trained:
+    """Train with one compiled call an epoch.
 
     Parameters
     ----------
@@ -148,4 +151,4 @@ def fit_tuned(
             history.setdefault(name, []).append(value)
         on_epoch(number, seconds[-1])
     training.finish()
-    return seconds, history
+    return Trained(seconds, history, training.values())

@@ -53,6 +53,11 @@ class TunedTraining:
         synchronize(self.settings.backend)
         return {name: float(value) for name, value in logs.items()}
 
+    def values(self) -> list[jax.Array]:
+        """All that an epoch hands to the next: weights, and the optimizer's variables."""
+        leaves: list[jax.Array] = jax.tree.leaves(self.state)
+        return leaves
+
     def finish(self) -> None:
         """Give the model the values that the epochs carried from call to call."""
         self.program.finish(self.state)

@@ -53,6 +53,11 @@ class TunedTraining:
         synchronize(self.settings.backend)
         return {name: float(value) for name, value in logs.items()}
 
+    def values(self) -> list[tf.Tensor]:
+        """All that an epoch hands to the next: weights, and the optimizer's variables."""
+        weights, optimizer = self.program.trained
+        return [variable.value for variable in (*weights, *optimizer.variables)]
+
     def finish(self) -> None:
         """Give the model what was learned, where other variables were trained."""
         self.program.finish()
@@ -65,6 +70,11 @@ class LayersProgram:
         self.model, self.order, self.logits = model, order, logits_of(model)
         model.optimizer.build(model.trainable_variables)
         self.halves = _halves(model.layers[0].units, order.batch_size)
+
+    @property
+    def trained(self) -> tuple[list[keras.Variable], keras.Optimizer]:
+        """The variables that the steps train, and their optimizer."""
+        return self.model.trainable_variables, self.model.optimizer
 
     def sums(self) -> Sums:
         """Where the loss and the right answers are added up."""
@@ -101,6 +111,11 @@ class PackedProgram:
         self.packed = Packed(model, _barrier)
         # Dropout's states, which the evaluation takes and does not use.
         self.others = [variable.value for variable in model.non_trainable_variables]
+
+    @property
+    def trained(self) -> tuple[list[keras.Variable], keras.Optimizer]:
+        """The variables that the steps train, and their optimizer."""
+        return self.packed.variables, self.packed.optimizer
 
     def sums(self) -> Sums:
         """Where the losses and the right answers are added up."""

@@ -1,0 +1,134 @@
+"""What a container grants: cores by its CPU quota, the time that this held back, and memory.
+
+Linux tells both versions of its control groups alike: `/proc/self/cgroup` names the group of each
+controller, `/proc/self/mountinfo` where it is mounted. A group's limits hold for all groups below
+it, so that every level up to the mount counts; what lies above it a container cannot see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+ROOT = Path("/")
+# Version 1 writes "no limit" as the largest whole number of pages.
+UNLIMITED = 2**62
+
+
+@dataclass(frozen=True)
+class Throttling:
+    """How often groups with a quota ran, how often they were held back, and for how long.
+
+    ``periods`` and ``throttled`` count the scheduler's periods (usually 0.1 s)
+    in which the group ran and was held back; ``seconds`` add up over its cores.
+    """
+
+    periods: int
+    throttled: int
+    seconds: float
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """Cores that this process's groups grant, such as 0.5; None without a quota."""
+    quotas = [quota for level in _levels("cpu", root) if (quota := _quota(level)) is not None]
+    return min(quotas, default=None)
+
+
+def memory_limit(root: Path = ROOT) -> int | None:
+    """Bytes that this process's groups grant; None without a limit."""
+    files = ("memory.max", "memory.limit_in_bytes")
+    limits = [
+        limit
+        for level in _levels("memory", root)
+        for name in files
+        if (limit := _number(_read(level / name))) is not None and limit < UNLIMITED
+    ]
+    return min(limits, default=None)
+
+
+def read_throttling(root: Path = ROOT) -> tuple[Throttling, ...]:
+    """The counters of each level that has a quota, innermost first."""
+    levels = [level for level in _levels("cpu", root) if _quota(level) is not None]
+    return tuple(_throttling(level) for level in levels)
+
+
+def throttled_since(
+    before: tuple[Throttling, ...], after: tuple[Throttling, ...]
+) -> tuple[float | None, float | None]:
+    """Share of the periods that were cut short, and the seconds held back, at the worst level.
+
+    None without a quota, or where no period ended in between.
+    """
+    spans = [
+        ((last.throttled - first.throttled) / periods, max(0.0, last.seconds - first.seconds))
+        for first, last in zip(before, after, strict=False)
+        if (periods := last.periods - first.periods) > 0
+    ]
+    share, seconds = max(spans, default=(None, None))
+    return (None if share is None else min(1.0, max(0.0, share))), seconds
+
+
+def _quota(level: Path) -> float | None:
+    """A group's own quota in cores."""
+    if text := _read(level / "cpu.max"):  # Version 2: "50000 100000" or "max 100000".
+        allowed, _, period = text.partition(" ")
+    else:
+        allowed, period = _read(level / "cpu.cfs_quota_us"), _read(level / "cpu.cfs_period_us")
+    microseconds, each = _number(allowed), _number(period)
+    return microseconds / each if microseconds and each else None
+
+
+def _throttling(level: Path) -> Throttling:
+    lines = (line.split() for line in _read(level / "cpu.stat").splitlines())
+    counts = {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
+    # Microseconds in version 2, nanoseconds in version 1.
+    seconds = counts.get("throttled_usec", 0) / 1e6 + counts.get("throttled_time", 0) / 1e9
+    return Throttling(counts.get("nr_periods", 0), counts.get("nr_throttled", 0), seconds)
+
+
+def _levels(controller: str, root: Path) -> Iterator[Path]:
+    """The process's own group of a controller and those above it, as far as they are mounted."""
+    groups = dict(_groups(root))
+    for place, top, kind, options in _mounts(root):
+        version_2 = kind == "cgroup2"
+        if not version_2 and controller not in options:
+            continue
+        group = groups.get("" if version_2 else controller)
+        if group is None:
+            continue
+        # A group outside of what is mounted (of another name space) is seen as the top.
+        inside = group.is_relative_to(top) and ".." not in group.parts
+        below = group.relative_to(top) if inside else PurePosixPath()
+        for level in (below, *below.parents):
+            yield root / place.lstrip("/") / level
+
+
+def _groups(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
+    """The group of each controller of version 1, and under '' that of version 2."""
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, group = [*line.split(":", 2), "", ""][:3]
+        for controller in controllers.split(","):
+            yield controller, PurePosixPath(group)
+
+
+def _mounts(root: Path) -> Iterator[tuple[str, PurePosixPath, str, list[str]]]:
+    """Place, top, file system and options of each mount of control groups (man 5 proc)."""
+    for line in _read(root / "proc/self/mountinfo").splitlines():
+        first, _, last = line.partition(" - ")
+        where, what = first.split(), last.split()
+        if len(where) >= 5 and len(what) >= 3 and what[0] in ("cgroup", "cgroup2"):
+            place = where[4].replace(r"\040", " ")
+            yield place, PurePosixPath(where[3]), what[0], what[2].split(",")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _number(text: str) -> int | None:
+    """A count of a file; None where it says 'max', -1 for no limit, or nothing."""
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,71 @@
+"""A process for the frameworks: its environment, its cores, and the threads that it may use."""
+
+from __future__ import annotations
+
+import math
+import os
+
+from crossover.hardware.cgroup import cpu_quota
+from crossover.hardware.runtimes import DeviceError
+from crossover.hardware.variables import DEFAULTS, THREADS, heeded_flags, is_cleared
+from crossover.records.record import Backend, Device
+
+HIDDEN = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "HIP_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
+    "KERAS_TORCH_DEVICE": "cpu",
+}
+MEMORY_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+# Keras looks for its configuration file in this folder, which holds none and cannot.
+NO_KERAS_FILE = {"KERAS_HOME": os.devnull}
+
+
+def prepare_process(backend: Backend, device: Device, threads: int | None) -> None:
+    """Set what a framework reads once, when it is imported; clear what must not reach it.
+
+    ``threads`` pins the process to that many of its cores. Every pool gets as
+    many threads as the process may use of them: see ``usable_cores``.
+    """
+    if threads is not None:
+        _pin_threads(threads)
+    clear_environment()
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.update(NO_KERAS_FILE)
+    os.environ.update(HIDDEN if device == "cpu" else MEMORY_GROWTH)
+    os.environ.update(dict.fromkeys(THREADS, str(threads or usable_cores())))
+    # Compile anew in every process: a cold training is timed with its compiling.
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def clear_environment() -> None:
+    """Remove the variables that are not heeded, and such parts of XLA's flags."""
+    for name in [*os.environ]:
+        if is_cleared(name):
+            del os.environ[name]
+    if "XLA_FLAGS" in os.environ:
+        os.environ["XLA_FLAGS"] = heeded_flags(os.environ["XLA_FLAGS"])
+
+
+def visible_cores() -> int:
+    """Cores that this process may run on: its affinity, or all of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def usable_cores() -> int:
+    """Cores that this process may keep busy: a quota that grants half a core leaves one."""
+    quota = cpu_quota()
+    return visible_cores() if quota is None else max(1, min(visible_cores(), math.floor(quota)))
+
+
+def _pin_threads(threads: int) -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        raise DeviceError("threads cannot be limited on this operating system: leave it at None.")
+    cores = sorted(os.sched_getaffinity(0))
+    if threads > len(cores):
+        raise DeviceError(f"threads is {threads} but this process may use {len(cores)} cores.")
+    os.sched_setaffinity(0, cores[:threads])

@@ -1,0 +1,38 @@
+"""The threads of this process by their names, where the system tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TASKS = Path("/proc/self/task")
+OWN = Path("/proc/thread-self/comm")
+
+
+def count_threads() -> Counter[str]:
+    """How many threads have each name; empty where the system does not tell."""
+    counts: Counter[str] = Counter()
+    if OWN.exists():
+        for task in TASKS.iterdir():
+            with suppress(OSError):  # A thread may end meanwhile.
+                counts[(task / "comm").read_text().strip()] += 1
+    return counts
+
+
+@contextmanager
+def naming_threads(name: str) -> Iterator[None]:
+    """Let the threads that are started meanwhile, and get no name of their own, have this one.
+
+    A thread begins with the name of the one that starts it.
+    """
+    before = None
+    with suppress(OSError):
+        before = OWN.read_text()
+        OWN.write_text(name)
+    try:
+        yield
+    finally:
+        if before is not None:
+            OWN.write_text(before)

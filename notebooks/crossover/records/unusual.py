@@ -1,0 +1,150 @@
+"""What is unusual about the machine of a trial, and changes its time: in a few words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from crossover.records.record import Conditions, Machine, Record, Software
+from crossover.words import counted
+
+# These set the clocks by themselves; the governor's name is a hint, and the preference tells.
+SELF_GOVERNED = ("intel_pstate", "amd-pstate-epp", "amd_pstate_epp")
+SAVING = ("power", "balance_power")
+SAVING_PROFILES = ("low-power", "quiet", "cool")
+# A clock may be this share of the CPU's highest before it counts as held down.
+CAPPED = 0.95
+POWER_REMEDY = "plug it in and choose the profile 'performance' in its power settings"
+CLOCK_REMEDY = "run 'sudo cpupower frequency-set --governor performance'"
+
+
+def held_down(machine: Machine, conditions: Conditions) -> list[str]:
+    """What holds the CPU's clocks down: battery, a mode that saves power, a lower limit."""
+    found = ["on battery"] if conditions.on_battery else []
+    if conditions.platform_profile in SAVING_PROFILES:
+        found.append(f"power profile {conditions.platform_profile}")
+    if machine.cpu_driver in SELF_GOVERNED:
+        if conditions.cpu_preference in SAVING:
+            found.append(f"energy preference {conditions.cpu_preference}")
+    elif conditions.cpu_governor == "powersave":
+        found.append("governor powersave")
+    limit, highest = conditions.cpu_mhz_limit, machine.cpu_mhz_max
+    if limit and highest and limit < CAPPED * highest:
+        found.append(f"clock limited to {limit / 1e3:.1f} of {highest / 1e3:.1f} GHz")
+    return found
+
+
+def cores_held_back(machine: Machine) -> list[str]:
+    """What a container or an affinity keeps of the machine from a trial."""
+    found = []
+    if machine.cpu_quota:
+        found.append(f"a CPU quota grants {machine.cpu_quota:g} of {machine.visible_cores} cores")
+    if machine.logical_cores and (machine.visible_cores or 0) < machine.logical_cores:
+        found.append(f"{machine.visible_cores} of {machine.logical_cores} cores are visible")
+    if machine.memory_limit_bytes and machine.memory_bytes:
+        granted, present = (
+            f"{size / 2**30:.3g}" for size in (machine.memory_limit_bytes, machine.memory_bytes)
+        )
+        found.append(f"a limit grants {granted} of {present} GiB of memory")
+    return found
+
+
+def cpu_name(machine: Machine) -> str:
+    """The CPU's model and, by its own numbers, its microarchitecture."""
+    model = machine.cpu_model or "unknown"
+    if machine.cpu_generation is None:
+        return model
+    numbers = (machine.cpu_family, machine.cpu_number, machine.cpu_stepping)
+    if None in numbers:
+        return f"{model} ({machine.cpu_generation})"
+    family, number, stepping = numbers
+    return (
+        f"{model} ({machine.cpu_generation}: family {family}, model {number}, stepping {stepping})"
+    )
+
+
+def cores_text(machine: Machine, software: Software) -> str:
+    """Cores visible and granted, how they are laid out, and the threads of each pool."""
+    parts = [f"{counted(machine.visible_cores or 0, 'core')} visible"]
+    if machine.cpu_quota:
+        parts.append(f"a quota of {machine.cpu_quota:g}")
+    if machine.numa_nodes and machine.numa_nodes > 1:
+        parts.append(f"{machine.numa_nodes} NUMA nodes")
+    if machine.smt is not None:
+        parts.append("two threads a core" if machine.smt else "one thread a core")
+    used = f"{software.threads} used"
+    if software.pools:
+        pools = (f"{name} {count}" for name, count in sorted(software.pools.items()))
+        used = f"threads: {', '.join(pools)}"
+    return ", ".join(parts) + f"; {used}"
+
+
+def clocks_text(machine: Machine) -> str:
+    """The range of the clocks and who sets them; 'unknown' where the system does not tell."""
+    if not machine.cpu_mhz_max:
+        return "unknown"
+    low = f"{(machine.cpu_mhz_min or 0) / 1e3:.1f} to " if machine.cpu_mhz_min else ""
+    boost = {None: "", True: ", boost on", False: ", boost off"}[machine.cpu_boost]
+    driver = f", set by {machine.cpu_driver}" if machine.cpu_driver else ""
+    return f"{low}{machine.cpu_mhz_max / 1e3:.1f} GHz{boost}{driver}"
+
+
+def environment_text(environment: Mapping[str, str]) -> str:
+    """Variables with their values, in the order of their names; 'none' where there is none."""
+    return " ".join(f"{name}={value}" for name, value in sorted(environment.items())) or "none"
+
+
+def unusual_of(records: Sequence[Record]) -> list[str]:
+    """What was unusual about a study's machine, and in how many of its trials."""
+    if not records:
+        return []
+    last = records[-1]
+    found = [] if last.settings.threads else cores_held_back(last.machine)
+    cut = sum((each.conditions.cpu_throttled_fraction or 0) > 0 for each in records)
+    if cut:
+        found.append(f"the quota held {cut} of {counted(len(records), 'trial')} back")
+    slowed = Counter(text for each in records for text in held_down(each.machine, each.conditions))
+    found += [f"{text} in {count} of {len(records)}" for text, count in slowed.items()]
+    if last.machine.cpu_boost is False:
+        found.append("the CPU's boost was off")
+    if last.environment:
+        found.append(f"the environment set {environment_text(last.environment)}")
+    return found
+
+
+def announcement(
+    machine: Machine,
+    conditions: Conditions,
+    environment: Mapping[str, str],
+    ignored: Mapping[str, str],
+    keras_file: list[str],
+) -> list[str]:
+    """At most three lines: cores and memory, clocks, and the environment, each with what to do.
+
+    Parameters
+    ----------
+    environment, ignored : mapping
+        Variables that a training heeds, and those that it does not.
+    keras_file : list of str
+        The settings of Keras's configuration file that are not Keras's own.
+    """
+    lines = []
+    if cores := cores_held_back(machine):
+        flagged = " Trials that the quota holds back are flagged." if machine.cpu_quota else ""
+        lines.append(f"Unusual here: {'; '.join(cores)}.{flagged}")
+    clocks = held_down(machine, conditions)
+    if clocks:
+        remedy = POWER_REMEDY if machine.cpu_driver in SELF_GOVERNED else CLOCK_REMEDY
+        remedy = POWER_REMEDY if conditions.on_battery else remedy
+        lines.append(f"Unusual here: {', '.join(clocks)}; trials are flagged. To mend: {remedy}.")
+    elif machine.cpu_boost is False:
+        lines.append("Unusual here: the CPU's boost is off.")
+    parts = [f"heeded and recorded: {environment_text(environment)}"] if environment else []
+    if ignored or keras_file:
+        left = [environment_text(ignored)] if ignored else []
+        left += [f"Keras's file ({', '.join(keras_file)})"] if keras_file else []
+        instead = " (give THREADS instead)" if any("THREADS" in name for name in ignored) else ""
+        parts.append(f"not heeded: {' and '.join(left)}{instead}")
+    if parts:
+        lines.append(f"Unusual here: the environment; {'; '.join(parts)}.")
+    return lines

@@ -1,0 +1,60 @@
+"""Memory that a sweep needs, so that one that cannot fit is refused before it trains."""
+
+from __future__ import annotations
+
+import psutil
+
+from crossover.hardware.cgroup import memory_limit
+from crossover.records.record import Device, parameter_count
+from crossover.training.mnist import IMAGE_PIXELS
+from crossover.training.parameters import SweepParameters
+from crossover.training.step import FLOAT_BYTES
+
+# A process with a framework and MNIST at width 4; measured: 1.2 to 1.4 GB.
+BASE_BYTES = 1_100_000_000
+# The weights, their gradients, and both of Adam's moments.
+VALUES = 4
+
+
+class MemoryLimitError(ValueError):
+    """A width cannot be trained with the memory that there is."""
+
+
+def least_bytes(width: int, batch_size: int, device: Device) -> int:
+    """The least memory of the host that training a width takes.
+
+    On a CPU that is the process itself, four values a parameter, and a batch
+    with the activations of three layers; on a GPU these lie on the card.
+    """
+    if device == "gpu":
+        return BASE_BYTES
+    values = VALUES * parameter_count(width) + batch_size * (IMAGE_PIXELS + 3 * width)
+    return BASE_BYTES + FLOAT_BYTES * values
+
+
+def check_memory(sweep: SweepParameters, device: Device, granted: int | None = None) -> None:
+    """Refuse a sweep with a width that cannot fit.
+
+    Parameters
+    ----------
+    granted : int, optional
+        Bytes; by default what a container grants, or else what the machine has.
+
+    Raises
+    ------
+    MemoryLimitError
+        Names the width, both sizes, and the widest that fits.
+    """
+    limit = memory_limit() if granted is None else granted
+    present = psutil.virtual_memory().total
+    most = present if limit is None else min(limit, present)
+    fitting = [w for w in sweep.widths if least_bytes(w, sweep.batch_size, device) <= most]
+    if len(fitting) == len(sweep.widths):
+        return
+    widest = max(sweep.widths)
+    needed = least_bytes(widest, sweep.batch_size, device)
+    remedy = f"leave widths above {max(fitting)} out" if fitting else "no width of these fits"
+    raise MemoryLimitError(
+        f"width {widest} needs at least {needed / 1e9:.1f} GB of memory and there are "
+        f"{most / 1e9:.1f} GB: {remedy}, or grant more."
+    )

@@ -1,0 +1,117 @@
+"""The most arithmetic that a device does: large products, and fused multiply-adds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import threadpoolctl
+
+from crossover.hardware.device import set_precision
+from crossover.hardware.environment import usable_cores
+from crossover.hardware.variables import THREADS
+from crossover.records.limits import Peak
+from crossover.records.record import Backend, Device, Precision
+from crossover.training.timing import Call, compiled, samples, traced
+
+# Sides of the square matrices: large enough for every library's best rate.
+SIDES: dict[Device, int] = {"cpu": 2048, "gpu": 8192}
+# Multiply-adds on each number between reading and writing it, and numbers a thread: they stay in
+# its cache, and enough of them are under way at a time.
+CHAIN, NUMBERS = 8, (2**16, 2**17)
+LOOP_FLOPS = 2**32
+
+
+def measure_peaks(backend: Backend, device: Device) -> list[Peak]:
+    """Every way tried; TF32 is allowed for the products, and named where the device has it.
+
+    Products are made by the framework, its compiler and, on a CPU, NumPy's
+    BLAS. What a CPU's cores can do at most, a loop of nothing but fused
+    multiply-adds shows; PyTorch runs none.
+    """
+    found = []
+    allowed = set_precision(backend, allow_tf32=True)
+    if allowed != "float32":
+        found += _framework_products(backend, device, allowed)
+    set_precision(backend, allow_tf32=False)
+    found += _framework_products(backend, device, "float32")
+    if device == "cpu":
+        found.append(_blas_product(backend))
+        if backend != "torch":
+            found += [_multiply_adds(backend, size) for size in NUMBERS]
+    return found
+
+
+@contextmanager
+def blas_threads() -> Iterator[None]:
+    """Let NumPy's BLAS have as many threads as the frameworks' pools."""
+    with threadpoolctl.threadpool_limits(_threads(), user_api="blas"):
+        yield
+
+
+def _threads() -> int:
+    return int(os.environ.get(THREADS[0], usable_cores()))
+
+
+def _framework_products(backend: Backend, device: Device, precision: Precision) -> list[Peak]:
+    side = SIDES[device]
+    matrix = keras.ops.convert_to_tensor(_matrix(side))
+    ways: dict[str, Call] = {backend: traced(backend, keras.ops.matmul)}
+    if backend == "tensorflow":
+        ways["tensorflow with XLA"] = compiled(backend, keras.ops.matmul)
+    return [
+        Peak(
+            way=f"product of {side} × {side}, {name}",
+            precision=precision,
+            flops=2 * side**3,
+            seconds=samples(backend, lambda call=call: call(matrix, matrix)),
+        )
+        for name, call in ways.items()
+    ]
+
+
+def _blas_product(backend: Backend) -> Peak:
+    side = SIDES["cpu"]
+    matrix = _matrix(side)
+    with blas_threads():
+        seconds = samples(backend, lambda: matrix @ matrix)
+    way = f"product of {side} × {side}, {blas_name()}"
+    return Peak(way=way, flops=2 * side**3, seconds=seconds)
+
+
+def blas_name() -> str:
+    """NumPy's BLAS, its version, and the architecture that it has chosen."""
+    known = [each for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
+    if not known:
+        return "NumPy's BLAS"
+    # SciPy may bring another of its own.
+    chosen = next((each for each in known if "numpy" in each["filepath"]), known[0])
+    words = [chosen.get(name) or "" for name in ("internal_api", "version", "architecture")]
+    return " ".join(filter(None, words))
+
+
+def _multiply_adds(backend: Backend, size: int) -> Peak:
+    """A compiled loop over numbers in the cache; each turn reads them once and writes them once."""
+    count = size * _threads()
+    loops = max(1, LOOP_FLOPS // (2 * count * CHAIN))
+
+    def turn(_: Any, values: Any) -> Any:
+        for number in range(CHAIN):
+            values = values * np.float32(0.999) + np.float32(0.001 * number)
+        return values
+
+    call = compiled(backend, lambda given: keras.ops.fori_loop(0, loops, turn, given))
+    values = keras.ops.ones(count)
+    return Peak(
+        way=f"fused multiply-adds on {4 * size // 2**10} KiB a thread, {backend}",
+        flops=2 * count * CHAIN * loops,
+        seconds=samples(backend, lambda: call(values)),
+    )
+
+
+def _matrix(side: int) -> Any:
+    return np.random.default_rng(0).random((side, side), dtype=np.float32)

@@ -1,0 +1,209 @@
+"""What is unusual about a machine: clocks, cores and environment, in at most three lines."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import make_record
+from crossover.hardware.clocks import describe_clocks, read_clocks
+from crossover.records.record import Conditions, Machine, Software
+from crossover.records.unusual import (
+    announcement,
+    clocks_text,
+    cores_text,
+    cpu_name,
+    held_down,
+    unusual_of,
+)
+
+LAPTOP = {
+    "scaling_driver": "intel_pstate", "scaling_governor": "powersave",
+    "energy_performance_preference": "balance_power", "cpuinfo_min_freq": "400000",
+    "cpuinfo_max_freq": "4700000", "scaling_max_freq": "4700000", "scaling_cur_freq": "1200000",
+}  # fmt: skip
+
+
+def cpu_folder(folder, files=LAPTOP, **single):
+    """Linux's folder of CPUs with the files of each core's clock, and single ones beside them."""
+    for core in sorted(os.sched_getaffinity(0)):
+        place = folder / f"cpu{core}/cpufreq"
+        place.mkdir(parents=True)
+        for name, text in files.items():
+            (place / name).write_text(f"{text}\n")
+    for name, text in {"smt/active": "1", "intel_pstate/no_turbo": "1", **single}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    return folder
+
+
+def test_clocks_are_read_as_linux_tells_them(tmp_path):
+    cpu_folder(tmp_path / "sys/devices/system/cpu")
+    for node in ("node0", "node1"):
+        (tmp_path / "sys/devices/system/node" / node).mkdir(parents=True)
+    assert describe_clocks(tmp_path) == {
+        "cpu_mhz_min": 400.0, "cpu_mhz_max": 4700.0, "cpu_driver": "intel_pstate",
+        "cpu_boost": False, "smt": True, "numa_nodes": 2,
+    }  # fmt: skip
+    found = read_clocks(tmp_path)
+    assert (found.mhz, found.limit_mhz) == (1200.0, 4700.0)
+    assert (found.governor, found.preference) == ("powersave", "balance_power")
+
+
+def test_a_machine_that_tells_nothing_has_no_clocks(tmp_path):
+    assert set(describe_clocks(tmp_path).values()) == {None}
+    found = read_clocks(tmp_path)
+    assert (found.mhz, found.limit_mhz, found.governor, found.profile) == (None,) * 4
+
+
+ACPI = {"cpu_driver": "acpi-cpufreq", "cpu_mhz_max": 3000.0}
+PSTATE = {"cpu_driver": "intel_pstate", "cpu_mhz_max": 4700.0}
+
+
+@pytest.mark.parametrize(
+    ("machine", "conditions", "found"),
+    [
+        ({}, {}, []),
+        (ACPI, {"cpu_governor": "performance", "cpu_mhz_limit": 3000.0}, []),
+        (ACPI, {"cpu_governor": "powersave"}, ["governor powersave"]),
+        # Intel's own driver calls its usual, dynamic way so: what it prefers tells.
+        (PSTATE, {"cpu_governor": "powersave", "cpu_preference": "balance_performance"}, []),
+        (
+            PSTATE,
+            {"cpu_governor": "powersave", "cpu_preference": "power"},
+            ["energy preference power"],
+        ),
+        (PSTATE, {"cpu_mhz_limit": 1200.0}, ["clock limited to 1.2 of 4.7 GHz"]),
+        ({}, {"on_battery": True}, ["on battery"]),
+        ({}, {"on_battery": False}, []),
+        ({}, {"platform_profile": "low-power"}, ["power profile low-power"]),
+        ({}, {"platform_profile": "performance"}, []),
+    ],
+)
+def test_only_what_slows_clocks_is_flagged(machine, conditions, found):
+    assert held_down(Machine(**machine), Conditions(**conditions)) == found
+
+
+def test_nothing_unusual_is_no_line():
+    assert announcement(Machine(visible_cores=4, logical_cores=4), Conditions(), {}, {}, []) == []
+
+
+def test_everything_unusual_is_three_lines_that_say_what_to_do():
+    machine = Machine(
+        visible_cores=4, logical_cores=64, cpu_quota=1.5, cpu_driver="acpi-cpufreq",
+        memory_bytes=64 * 2**30, memory_limit_bytes=2 * 2**30,
+    )  # fmt: skip
+    lines = announcement(
+        machine,
+        Conditions(cpu_governor="powersave", on_battery=True),
+        {"TF_ENABLE_ONEDNN_OPTS": "0"},
+        {"OMP_NUM_THREADS": "1"},
+        ["floatx float64"],
+    )
+    assert len(lines) == 3
+    cores, clocks, environment = lines
+    assert "a CPU quota grants 1.5 of 4 cores; 4 of 64 cores are visible" in cores
+    assert "a limit grants 2 of 64 GiB of memory" in cores
+    assert clocks.startswith("Unusual here: on battery, governor powersave; trials are flagged.")
+    assert clocks.endswith("plug it in and choose the profile 'performance' in its power settings.")
+    assert "heeded and recorded: TF_ENABLE_ONEDNN_OPTS=0" in environment
+    assert "not heeded: OMP_NUM_THREADS=1 and Keras's file (floatx float64)" in environment
+
+
+def test_the_report_counts_the_trials_that_were_slowed():
+    quota = Machine(visible_cores=2, logical_cores=2, cpu_quota=0.5)
+    records = [
+        make_record(machine=quota, conditions=Conditions(cpu_throttled_fraction=0.5)),
+        make_record(machine=quota, conditions=Conditions(cpu_throttled_fraction=0.0)),
+        make_record(machine=quota, conditions=Conditions(on_battery=True), environment={"A": "1"}),
+    ]
+    assert unusual_of(records) == [
+        "a CPU quota grants 0.5 of 2 cores",
+        "the quota held 1 of 3 trials back",
+        "on battery in 1 of 3",
+        "the environment set A=1",
+    ]
+    assert unusual_of([make_record()]) == unusual_of([]) == []
+
+
+def test_names_and_texts_of_the_hardware():
+    machine = Machine(
+        cpu_model="AMD EPYC", cpu_generation="Zen 4", cpu_family=25, cpu_number=17,
+        cpu_stepping=1, visible_cores=2, cpu_quota=0.5, numa_nodes=2, smt=True,
+        cpu_mhz_min=400.0, cpu_mhz_max=4700.0, cpu_boost=True, cpu_driver="amd-pstate-epp",
+    )  # fmt: skip
+    assert cpu_name(machine) == "AMD EPYC (Zen 4: family 25, model 17, stepping 1)"
+    pools = {"arithmetic": 1, "XLA": 1}
+    assert cores_text(machine, Software(threads=1, pools=pools)) == (
+        "2 cores visible, a quota of 0.5, 2 NUMA nodes, two threads a core; "
+        "threads: XLA 1, arithmetic 1"
+    )
+    assert clocks_text(machine) == "0.4 to 4.7 GHz, boost on, set by amd-pstate-epp"
+    assert clocks_text(Machine()) == "unknown"
+    assert cpu_name(Machine(cpu_model="Core i5")) == "Core i5"
+
+
+ANNOUNCE = "from crossover.hardware.announce import announce; print(*announce(), sep='\\n')"
+# Linux's own folders are covered by the laptop's, for this process and what it starts alone.
+COVER = """
+set -e
+mount --bind "$1" /sys/devices/system/cpu
+mount -t tmpfs none /sys/class/power_supply
+mkdir /sys/class/power_supply/AC0 /sys/class/power_supply/BAT0
+echo 0 > /sys/class/power_supply/AC0/online
+cd /sys/class/power_supply/BAT0
+echo Discharging > status; echo 50 > capacity; echo 5000000 > energy_now
+echo 9000000 > energy_full; echo 3000000 > power_now
+cd "$2"; shift 2
+exec "$@"
+"""
+
+
+@pytest.fixture
+def laptop(tmp_path):
+    """Words that start a command on a simulated laptop: on battery, saving power."""
+    online = f"0-{os.cpu_count() - 1}"
+    lists = dict.fromkeys(("online", "possible", "present"), online)
+    folder = cpu_folder(tmp_path / "cpu", **lists)
+    words = ["unshare", "-m", "sh", "-c", COVER, "sh", str(folder), str(tmp_path)]
+    if shutil.which("unshare") is None:
+        pytest.skip("a laptop is simulated with unshare, on Linux")
+    tried = subprocess.run([*words, "true"], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"a laptop can't be simulated here: {tried.stderr.strip()[-80:]}")
+    return words
+
+
+def test_a_laptop_on_battery_is_told_before_it_trains(laptop, tmp_path):
+    home = tmp_path / "home"
+    (home / ".keras").mkdir(parents=True)
+    (home / ".keras/keras.json").write_text(json.dumps({"floatx": "float64", "epsilon": 1e-7}))
+    # Other tests have prepared this process for a framework; the user's has only what is given.
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    done = subprocess.run(
+        [*laptop, sys.executable, "-c", ANNOUNCE], capture_output=True, text=True,
+        env=kept | {"HOME": str(home), "OMP_NUM_THREADS": "1", "LD_PRELOAD": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    clocks, environment = done.stdout.splitlines()[-2:]
+    assert clocks.startswith("Unusual here: on battery, energy preference balance_power; trials")
+    assert "not heeded: OMP_NUM_THREADS=1 and Keras's file (floatx float64)" in environment
+
+
+def test_a_trial_on_a_laptop_records_what_slowed_it(laptop):
+    script = (
+        "from crossover.hardware.conditions import watch_conditions\n"
+        "with watch_conditions() as watched:\n    watched.ends('fit')\n"
+        "print(watched.conditions.model_dump_json())"
+    )
+    done = subprocess.run([*laptop, sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = Conditions.model_validate_json(done.stdout)
+    assert (found.on_battery, found.cpu_governor) == (True, "powersave")
+    assert (found.cpu_mhz_before, found.cpu_mhz_after, found.cpu_mhz_limit) == (1200, 1200, 4700)
+    assert Path("/sys/devices/system/cpu/online").exists()

@@ -1,0 +1,236 @@
+"""The environment: what is set, what is not heeded, and what is heeded and stands in a record."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import make_record, papermill
+from crossover.hardware.variables import (
+    CHOOSING,
+    DEFAULTS,
+    NOT_HEEDED,
+    RECORDED,
+    THREADS,
+    cleaned,
+    ignored_environment,
+    ignored_keras_file,
+    is_cleared,
+    recorded_environment,
+)
+from crossover.records.frame import MixedTrialsError, check_comparable
+from crossover.records.record import Machine, Record
+from crossover.records.storage import read_records, write_record
+from crossover.training.parameters import protocol_settings
+
+# Each with a value that would change time or arithmetic, and what is left of it in the record.
+HEEDED = {
+    "TF_ENABLE_ONEDNN_OPTS": ("0", "0"),
+    "XLA_FLAGS": ("--xla_cpu_enable_fast_math=true", "--xla_cpu_enable_fast_math=true"),
+    "LD_PRELOAD": ("/home/alice/lib/libjemalloc.so.2:/opt/x.so", "libjemalloc.so.2:x.so"),
+    "GLIBC_TUNABLES": ("glibc.malloc.arena_max=1", "glibc.malloc.arena_max=1"),
+    "MALLOC_ARENA_MAX": ("1", "1"),
+    "OPENBLAS_CORETYPE": ("Haswell", "Haswell"),
+    "MKL_CBWR": ("AVX2", "AVX2"),
+    "OMP_PROC_BIND": ("close", "close"),
+    "CUBLAS_WORKSPACE_CONFIG": (":4096:8", ":4096:8"),
+}
+
+
+@pytest.mark.parametrize("name", HEEDED)
+def test_what_is_heeded_is_recorded_without_paths(name):
+    given, kept = HEEDED[name]
+    assert recorded_environment({name: given, "SECRET_TOKEN": "x", "HOME": "/home/alice"}) == {
+        name: kept
+    }
+
+
+def test_defaults_and_empty_values_are_not_recorded():
+    assert recorded_environment({**DEFAULTS, "LD_PRELOAD": "", "MALLOC_CONF": "  "}) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("--xla_gpu_cuda_data_dir=/usr/local/cuda", "--xla_gpu_cuda_data_dir=cuda"),
+        ("prof:true,prof_prefix:/home/alice/p", "prof:true,prof_prefix:p"),
+        (r"C:\Users\alice\x.dll", "C:x.dll"),
+        ("a\nb\x1b[31m", "a b[31m"),
+        ("../../etc/passwd", "passwd"),
+        ("x" * 999, "x" * 200),
+    ],
+)
+def test_values_are_bounded_and_hold_no_path(value, kept):
+    assert cleaned(value) == kept
+
+
+def test_every_variable_has_one_fate():
+    fates = [THREADS, NOT_HEEDED, CHOOSING, RECORDED]
+    names = [name for fate in fates for name in fate]
+    assert len(names) == len(set(names))
+    assert not any(is_cleared(name) for name in (*THREADS, *CHOOSING, *RECORDED))
+    assert is_cleared("JAX_ENABLE_X64")
+    assert is_cleared("KERAS_MAX_EPOCHS")
+
+
+def test_what_is_not_heeded_is_told():
+    given = {
+        "OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu", "PATH": "/bin",
+        "XLA_FLAGS": "--xla_dump_to=/tmp/x --xla_cpu_multi_thread_eigen=false --xla_a=1 flags.txt",
+    }  # fmt: skip
+    assert ignored_environment(given) == {
+        "JAX_ENABLE_X64": "1",
+        "OMP_NUM_THREADS": "1",
+        "XLA_FLAGS": "--xla_dump_to=x --xla_cpu_multi_thread_eigen=false flags.txt",
+    }
+    assert ignored_environment({"PATH": "/bin"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"floatx": "float64", "epsilon": 1e-07}', ["floatx float64"]),
+        ('{"epsilon": 0.1, "image_data_format": "channels_first"}',
+         ["epsilon 0.1", "image_data_format channels_first"]),
+        ('{"floatx": "float32", "epsilon": 1e-07, "backend": "jax"}', []),
+        ("{broken", []),
+        ("[1]", []),
+        (None, []),
+    ],
+)  # fmt: skip
+def test_what_keras_file_says_otherwise_is_told(text, told, tmp_path):
+    if text is not None:
+        (tmp_path / "keras.json").write_text(text)
+    assert ignored_keras_file({"KERAS_HOME": str(tmp_path)}) == told
+
+
+HOSTILE = {
+    "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1", "NPROC": "1", "PJRT_NPROC": "1", "JAX_ENABLE_X64": "1",
+    "JAX_DISABLE_JIT": "1", "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16", "KERAS_MAX_EPOCHS": "1",
+    "KERAS_MAX_STEPS_PER_EPOCH": "1", "TF_XLA_FLAGS": "--tf_xla_auto_jit=2",
+    "TF_FUNCTION_JIT_COMPILE_DEFAULT": "1", "CUDA_LAUNCH_BLOCKING": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false --xla_force_host_platform_device_count=2",
+}  # fmt: skip
+STATE = """
+import json, os, sys
+from crossover.hardware.environment import prepare_process, visible_cores
+backend, threads = sys.argv[1], json.loads(sys.argv[2])
+prepare_process(backend, "cpu", threads)
+from crossover.hardware.device import start_device
+start_device(backend, "cpu")
+import keras
+from crossover.hardware.machine import describe_software
+found = describe_software(backend, "cpu")
+width = str(keras.ops.convert_to_tensor([1.0]).dtype)
+print(json.dumps([found.threads, found.pools, found.cuda, visible_cores(), keras.config.floatx(),
+                  keras.config.epsilon(), keras.config.max_epochs() if hasattr(keras.config,
+                  "max_epochs") else None, width]))
+"""
+
+
+def state(backend, threads, tmp_path, **variables):
+    """Threads, pools, CUDA, cores, and Keras's settings in a process that was prepared."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed: make test BACKEND={backend}")
+    (tmp_path / ".keras").mkdir()
+    settings = {"floatx": "float64", "epsilon": 1e-3, "image_data_format": "channels_first"}
+    (tmp_path / ".keras/keras.json").write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-c", STATE, backend, json.dumps(threads)],
+        capture_output=True, text=True,
+        env=os.environ | {"HOME": str(tmp_path), "KERAS_HOME": ""} | HOSTILE | variables,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_pools_have_the_threads_that_are_meant_whatever_the_environment_says(
+    backend, threads, tmp_path
+):
+    used, pools, cuda, cores, floatx, epsilon, _, kind = state(backend, threads, tmp_path)
+    assert used == pools["arithmetic"] == cores
+    assert threads is None or cores == threads
+    assert cuda is None
+    assert (floatx, epsilon) == ("float32", 1e-7)
+    assert "float32" in kind
+
+
+def test_a_broken_keras_file_stops_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float8"}')
+    script = (
+        "from crossover.hardware.environment import prepare_process\n"
+        "prepare_process('jax', 'cpu', None)\nimport keras\nprint(keras.config.floatx())"
+    )
+    environment = os.environ | {"KERAS_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          env=environment)  # fmt: skip
+    assert done.stdout.strip() == "float32", done.stderr
+
+
+def test_a_training_heeds_no_such_variable_and_records_the_others(tmp_path, monkeypatch):
+    for name, value in (HOSTILE | {"TF_ENABLE_ONEDNN_OPTS": "0"}).items():
+        monkeypatch.setenv(name, value)
+    run = papermill("train.ipynb", tmp_path / "t.ipynb", widths="4", epochs=2,
+                    output=tmp_path / "trials")  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    (record,) = read_records(tmp_path / "trials").records
+    assert record.environment == {"TF_ENABLE_ONEDNN_OPTS": "0"}
+    assert len(record.phases.epochs) == 2
+    assert record.history["loss"][0] > record.history["loss"][1]
+
+
+def test_a_study_is_not_gone_on_with_in_another_environment(tmp_path, monkeypatch):
+    first = papermill("train.ipynb", tmp_path / "1.ipynb", widths="4", epochs=1,
+                      output=tmp_path / "trials")  # fmt: skip
+    assert first.returncode == 0, first.stderr
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    for widths, repeat in (("4 8", 1), ("4 8", 1), ("4", 2)):
+        again = papermill("train.ipynb", tmp_path / "2.ipynb", widths=widths, epochs=1,
+                          repeat=repeat, output=tmp_path / "trials")  # fmt: skip
+        assert again.returncode != 0
+        assert "different environment ('none' and 'TF_ENABLE_ONEDNN_OPTS=0')" in again.stderr
+    assert len(read_records(tmp_path / "trials").records) == 1
+
+
+def with_threads(count):
+    return make_record().software.model_copy(update={"threads": count})
+
+
+UNLIKE = [
+    ({"environment": {"A": "1"}}, r"environment \('none' and 'A=1'\)"),
+    ({"environment": {}, "software": with_threads(1)}, r"threads \(2 and 1\)"),
+    ({"environment": {}, "machine": Machine(cpu_model="Test CPU", visible_cores=2, cpu_quota=0.5)},
+     r"CPU quota \(None and 0.5\)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "field"), UNLIKE)
+def test_trials_in_other_environments_share_no_curve(changes, field):
+    known = {"environment": {}, "software": with_threads(2)}
+    with pytest.raises(MixedTrialsError, match=field):
+        check_comparable([make_record(**known), make_record(8, **(known | changes))])
+
+
+def test_records_of_earlier_versions_agree_with_any_environment():
+    old = make_record()
+    assert old.environment is None
+    check_comparable([old, make_record(8, environment={"A": "1"})])
+    with pytest.raises(MixedTrialsError, match="environment"):
+        check_comparable([old, make_record(8, environment={"A": "1"}),
+                          make_record(16, environment={})])  # fmt: skip
+
+
+def test_nothing_of_it_enters_the_name_of_a_trial(tmp_path):
+    old = write_record(tmp_path / "a", make_record())
+    new = write_record(tmp_path / "b", make_record(environment={"A": "1"}))
+    assert old.name == new.name
+    assert protocol_settings("published").digest == make_record().settings.digest
+    content = json.loads(old.read_text())
+    del content["environment"]
+    assert Record.model_validate(json.loads(json.dumps(content)), strict=False).environment is None
