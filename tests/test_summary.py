@@ -101,8 +101,8 @@ def test_missing_times_stay_missing() -> None:
                                                ({"throttled": True}, "throttled"),
                                                ({"cpu_throttled_fraction": 0.89},
                                                 "held back by the CPU quota 89.0 %"),
-                                               ({"clocks_held_down": "on battery, governor powersave"},
-                                                "on battery, governor powersave")])  # fmt: skip
+                                               ({"clocks_held_down": "on battery"},
+                                                "on battery")])  # fmt: skip
 def test_noise_names_its_reason(other: dict[str, object], reason: str) -> None:
     quiet, noisy = frame("cpu", [10.0, 10.1]), frame("gpu", [10.0, 10.1], **other)
     summary = summarise(pd.concat([quiet, noisy], ignore_index=True))
