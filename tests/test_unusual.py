@@ -90,7 +90,8 @@ def test_only_what_slows_clocks_is_flagged(machine, conditions, found):
 
 
 def test_nothing_unusual_is_no_line():
-    assert announcement(Machine(visible_cores=4, logical_cores=4), Conditions(), {}, {}, []) == []
+    usual = Machine(visible_cores=4, logical_cores=4)
+    assert announcement(usual, Conditions(), {}, {}, [], 4) == []
 
 
 def test_everything_unusual_is_three_lines_that_say_what_to_do():
@@ -104,11 +105,12 @@ def test_everything_unusual_is_three_lines_that_say_what_to_do():
         {"TF_ENABLE_ONEDNN_OPTS": "0"},
         {"OMP_NUM_THREADS": "1"},
         ["floatx float64"],
+        1,
     )
     assert len(lines) == 3
     cores, clocks, environment = lines
     assert "a CPU quota grants 1.5 of 4 cores; 4 of 64 cores are visible" in cores
-    assert "a limit grants 2 of 64 GiB of memory" in cores
+    assert "a limit grants 2 of 64 GiB of memory. Trainings use 1 thread; those that" in cores
     assert clocks.startswith("Unusual here: on battery, governor powersave; trials are flagged.")
     assert clocks.endswith("plug it in and choose the profile 'performance' in its power settings.")
     assert "heeded and recorded: TF_ENABLE_ONEDNN_OPTS=0" in environment

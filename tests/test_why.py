@@ -11,6 +11,7 @@ from crossover.paths import PUBLISHED
 from crossover.records.frame import to_frame
 from crossover.records.limits import KINDS, Peak, StepProfile
 from crossover.records.published import load_published
+from crossover.records.record import Conditions
 from crossover.report.plots import new_figure
 from crossover.report.tables import roofline_table
 from crossover.report.why import (
@@ -18,6 +19,7 @@ from crossover.report.why import (
     ablation_sentences,
     breakdown_sentences,
     guess_sentences,
+    limits_caution,
     profile_sentences,
     published_guess,
     roofline_sentences,
@@ -123,6 +125,17 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     roofline_plot(axis, table)
     drawn = [text.get_text() for text in axis.texts]
     assert f"most of all on the CPU, {flops / 5e-7 / 1e9:,.3g} GFLOP/s" in drawn
+
+
+def test_what_disturbed_the_limits_is_told():
+    quiet = Conditions(steal_fraction=0.01, foreign_fraction=0.05, on_battery=False)
+    assert limits_caution([make_limits(conditions=quiet), make_limits()]) == ""
+    loud = Conditions(cpu_throttled_fraction=0.97, steal_fraction=0.03, on_battery=True)
+    text = limits_caution([make_limits(conditions=quiet), make_limits(conditions=loud)])
+    assert text == (
+        "⚑ While the limits of the CPU were measured: the CPU quota held them back in 97% of the "
+        "periods, the hypervisor took 3% of the capacity, on battery. They are rough."
+    )
 
 
 def test_trainings_in_tf32_have_tf32s_ceiling(trials):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crossover.hardware.conditions import watch_conditions
+from crossover.hardware.environment import usable_cores
 from crossover.hardware.machine import describe_machine
 from crossover.hardware.variables import (
     ignored_environment,
@@ -12,12 +13,15 @@ from crossover.hardware.variables import (
 from crossover.records.unusual import announcement
 
 
-def announce() -> list[str]:
-    """At most three lines; one where nothing unusual was found."""
+def announce(threads: int | None = None) -> list[str]:
+    """At most three lines; one where nothing unusual was found.
+
+    ``threads`` is what the user asked for; None leaves it to the machine.
+    """
     with watch_conditions() as watched:
         machine = describe_machine("cpu", "CPU:0")
     told = (recorded_environment(), ignored_environment(), ignored_keras_file())
-    lines = announcement(machine, watched.conditions, *told)
+    lines = announcement(machine, watched.conditions, *told, threads or usable_cores())
     if lines:
         return lines
     unknown = "" if machine.cpu_mhz_max else "; its clocks cannot be read"

@@ -116,6 +116,16 @@ class WidthLimits(Frozen):
         """The rate that the matrix products of this width reach."""
         return self.product_flops / self.products_seconds(precision)
 
+    def ways(self, precision: Precision) -> list[Peak]:
+        """A step's products as ways to do arithmetic, the framework's and BLAS's."""
+        what = f"the products of a step at width {self.width}"
+        seconds = self.products_seconds(precision)
+        found = [Peak(way=what, precision=precision, flops=self.product_flops, seconds=[seconds])]
+        if self.products_blas:
+            way = f"{what}, NumPy's BLAS"
+            found.append(Peak(way=way, flops=self.product_flops, seconds=self.products_blas))
+        return found
+
     @property
     def blas_flops_per_second(self) -> float | None:
         """The rate that NumPy's BLAS reaches with the same products; None on a GPU."""
@@ -178,10 +188,16 @@ class Limits(Frozen):
         return 2 * self.large_bytes / statistics.median(self.memory)
 
     def peak(self, precision: Precision = "float32") -> Peak | None:
-        """The fastest way that was tried, TF32's where that is asked for and there is one."""
+        """The fastest way that was seen, TF32's where that is asked for and there is one.
+
+        The products of a step count too; None where no peak was looked for.
+        """
         wanted = [found for found in self.peaks if found.precision == precision]
         known = wanted or [found for found in self.peaks if found.precision == "float32"]
-        return max(known, key=lambda found: found.flops_per_second, default=None)
+        if not known:
+            return None
+        known += [way for found in self.widths for way in found.ways(known[0].precision)]
+        return max(known, key=lambda found: found.flops_per_second)
 
     def at(self, width: int) -> WidthLimits | None:
         """The measured parts at one width, or None."""

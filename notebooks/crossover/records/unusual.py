@@ -118,6 +118,7 @@ def announcement(
     environment: Mapping[str, str],
     ignored: Mapping[str, str],
     keras_file: list[str],
+    threads: int,
 ) -> list[str]:
     """At most three lines: cores and memory, clocks, and the environment, each with what to do.
 
@@ -127,11 +128,13 @@ def announcement(
         Variables that a training heeds, and those that it does not.
     keras_file : list of str
         The settings of Keras's configuration file that are not Keras's own.
+    threads : int
+        What the trainings will use.
     """
     lines = []
     if cores := cores_held_back(machine):
-        flagged = " Trials that the quota holds back are flagged." if machine.cpu_quota else ""
-        lines.append(f"Unusual here: {'; '.join(cores)}.{flagged}")
+        used = f" Trainings use {counted(threads, 'thread')}; those that it holds back are flagged."
+        lines.append(f"Unusual here: {'; '.join(cores)}.{used if machine.cpu_quota else ''}")
     clocks = held_down(machine, conditions)
     if clocks:
         remedy = POWER_REMEDY if machine.cpu_driver in SELF_GOVERNED else CLOCK_REMEDY

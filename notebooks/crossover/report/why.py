@@ -8,10 +8,12 @@ import pandas as pd
 
 from crossover.analysis.ablations import BASELINE
 from crossover.analysis.breakdown import PARTS
+from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
 from crossover.records import published
 from crossover.records.frame import groups
 from crossover.records.limits import KINDS, Limits
 from crossover.records.record import Backend
+from crossover.records.unusual import held_down
 from crossover.report.figure import NAMES
 
 
@@ -157,6 +159,32 @@ def roofline_sentences(table: pd.DataFrame) -> str:
             "\nMore than 100% means that the machine was slower while its ceiling was measured."
         )
     return "\n".join(lines)
+
+
+def limits_caution(limits: Sequence[Limits]) -> str:
+    """What disturbed the measuring of each device's limits; empty where nothing is known of."""
+    lines = []
+    for found in limits:
+        conditions = found.conditions
+        shares = {
+            "the CPU quota held them back in": (conditions.cpu_throttled_fraction, QUOTA_LIMIT),
+            "the hypervisor took": (conditions.steal_fraction, STEAL_LIMIT),
+            "other programs took": (conditions.foreign_fraction, FOREIGN_LIMIT),
+        }
+        told = [
+            f"{what} {share:.0%} of the {'periods' if 'quota' in what else 'capacity'}"
+            for what, (share, limit) in shares.items()
+            if share is not None and share > limit
+        ]
+        told += held_down(found.machine, conditions)
+        if conditions.gpu_throttled:
+            told.append("the GPU lowered its clock")
+        if told:
+            lines.append(
+                f"⚑ While the limits of the {NAMES[found.device]} were measured: "
+                f"{', '.join(told)}. They are rough."
+            )
+    return "\n\n".join(lines)
 
 
 def _peak_sentences(table: pd.DataFrame) -> list[str]:

@@ -168,7 +168,8 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
         _note(ax, text, (last["intensity"], last["ceiling_flops"] / 1e9), device, (8, -2))
         if rows["peak_flops"].notna().any():
             most = float(rows["peak_flops"].max()) / 1e9
-            ax.plot(x[[0, -1]], [most, most], color=COLOURS[device], lw=1, ls="-.")
+            ends = [x[0], last["intensity"]]
+            ax.plot(ends, [most, most], color=COLOURS[device], lw=1, ls="-.")
             text = f"most of all on the {NAMES[device]}, {most:,.3g} GFLOP/s"
             _note(ax, text, (x[0], most), device, (4, 7))
     found = []

@@ -170,5 +170,5 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
     total = sum(seconds) + measuring + START_SECONDS * (len(missing) + len(limits))
     print(plan_text(site.study, missing, len(limits), total), flush=True)
     if here and (missing or limits):
-        print(*announce(), sep="\n", flush=True)
+        print(*announce(site.study.threads), sep="\n", flush=True)
     return site.jobs(missing, seconds) | site.limits_jobs(limits)
