@@ -21,9 +21,9 @@ PUBLISHED_EPOCHS, PUBLISHED_BATCH_SIZE = 10, 128
 # Seconds of measuring limits: what all widths have in common, and one width. Those of CPUs were
 # measured on two cores; those of a GPU are compiling, which took as long without one.
 LIMITS_SECONDS: dict[tuple[Backend, Device], tuple[float, float]] = {
-    ("tensorflow", "cpu"): (5.0, 8.0),
-    ("jax", "cpu"): (6.0, 9.0),
-    ("torch", "cpu"): (5.0, 4.0),
+    ("tensorflow", "cpu"): (8.0, 8.0),
+    ("jax", "cpu"): (9.0, 9.0),
+    ("torch", "cpu"): (7.0, 4.0),
     ("tensorflow", "gpu"): (10.0, 25.0),
     ("jax", "gpu"): (15.0, 28.0),
     ("torch", "gpu"): (5.0, 4.0),
