@@ -127,7 +127,7 @@ def test_the_report_counts_the_trials_that_were_slowed():
     assert unusual_of(records) == [
         "a CPU quota grants 0.5 of 2 cores",
         "the quota held 1 of 3 trials back",
-        "on battery in 1 of 3",
+        "on battery in 1 of 3 trials",
         "the environment set A=1",
     ]
     assert unusual_of([make_record()]) == unusual_of([]) == []
@@ -145,8 +145,14 @@ def test_names_and_texts_of_the_hardware():
         "2 cores visible, a quota of 0.5, 2 NUMA nodes, two threads a core; "
         "threads: XLA 1, arithmetic 1"
     )
-    assert clocks_text(machine) == "0.4 to 4.7 GHz, boost on, set by amd-pstate-epp"
-    assert clocks_text(Machine()) == "unknown"
+    measured = [
+        make_record(machine=machine, conditions=Conditions(cpu_mhz_after=mhz))
+        for mhz in (1200.0, 3100.0, 3300.0)
+    ]
+    assert clocks_text(measured) == (
+        "0.4 to 4.7 GHz, boost on, set by amd-pstate-epp; 3.1 GHz at the ends of the fits"
+    )
+    assert clocks_text([make_record()]) == "unknown"
     assert cpu_name(Machine(cpu_model="Core i5")) == "Core i5"
 
 

@@ -121,6 +121,7 @@ def describe_software(backend: Backend, device: Device) -> Software:
     used = runtime(backend)
     cuda, cudnn = used.cuda() if device == "gpu" else (None, None)
     pools = used.pools()
+    meant = int(os.environ.get(THREADS[0], visible_cores()))
     return Software(
         python=platform.python_version(),
         backend=_version(backend),
@@ -128,7 +129,7 @@ def describe_software(backend: Backend, device: Device) -> Software:
         numpy=_version("numpy"),
         cuda=_text(cuda),
         cudnn=_text(cudnn),
-        threads=pools.get(ARITHMETIC, int(os.environ.get(THREADS[0], visible_cores()))),
+        threads=pools.get(ARITHMETIC, meant) if device == "cpu" else meant,
         pools=pools or None,
     )
 

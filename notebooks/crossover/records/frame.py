@@ -94,7 +94,7 @@ def check_one_machine(records: Sequence[Record]) -> None:
     for record in records:
         backend = record.settings.backend
         _agree(first_of.setdefault((backend,), {}), _machine_facts(record))
-        _agree(first_of.setdefault((backend, record.device), {}), _card_facts(record))
+        _agree(first_of.setdefault((backend, record.device), {}), _device_facts(record))
 
 
 def check_comparable(records: Sequence[Record]) -> None:
@@ -125,7 +125,7 @@ def _machine_facts(record: Record) -> dict[str, Any]:
         "visible_cores": machine.visible_cores,
     }
     if record.environment is not None:  # As all that was recorded together with it.
-        facts |= {"CPU quota": machine.cpu_quota, "threads": software.threads}
+        facts |= {"CPU quota": machine.cpu_quota}
         facts |= {"environment": environment_text(record.environment)}
     return facts
 
@@ -135,8 +135,10 @@ def processor(machine: Machine) -> tuple[str | None, int | None, float | None]:
     return machine.cpu_model, machine.visible_cores, machine.cpu_quota
 
 
-def _card_facts(record: Record) -> dict[str, Any]:
-    return {"gpu_model": record.machine.gpu_model} if record.device == "gpu" else {}
+def _device_facts(record: Record) -> dict[str, Any]:
+    if record.device == "gpu":
+        return {"gpu_model": record.machine.gpu_model}
+    return {} if record.environment is None else {"threads": record.software.threads}
 
 
 def _agree(known: dict[str, Any], facts: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -79,14 +80,17 @@ def cores_text(machine: Machine, software: Software) -> str:
     return ", ".join(parts) + f"; {used}"
 
 
-def clocks_text(machine: Machine) -> str:
-    """The range of the clocks and who sets them; 'unknown' where the system does not tell."""
+def clocks_text(records: Sequence[Record]) -> str:
+    """The clocks' range, who sets them, and what they were; 'unknown' where nothing tells."""
+    machine = records[-1].machine
     if not machine.cpu_mhz_max:
         return "unknown"
+    after = [mhz for each in records if (mhz := each.conditions.cpu_mhz_after) is not None]
+    seen = f"; {statistics.median(after) / 1e3:.1f} GHz at the ends of the fits" if after else ""
     low = f"{(machine.cpu_mhz_min or 0) / 1e3:.1f} to " if machine.cpu_mhz_min else ""
     boost = {None: "", True: ", boost on", False: ", boost off"}[machine.cpu_boost]
     driver = f", set by {machine.cpu_driver}" if machine.cpu_driver else ""
-    return f"{low}{machine.cpu_mhz_max / 1e3:.1f} GHz{boost}{driver}"
+    return f"{low}{machine.cpu_mhz_max / 1e3:.1f} GHz{boost}{driver}{seen}"
 
 
 def environment_text(environment: Mapping[str, str]) -> str:
@@ -100,11 +104,12 @@ def unusual_of(records: Sequence[Record]) -> list[str]:
         return []
     last = records[-1]
     found = [] if last.settings.threads else cores_held_back(last.machine)
+    trials = counted(len(records), "trial")
     cut = sum((each.conditions.cpu_throttled_fraction or 0) > 0 for each in records)
     if cut:
-        found.append(f"the quota held {cut} of {counted(len(records), 'trial')} back")
+        found.append(f"the quota held {cut} of {trials} back")
     slowed = Counter(text for each in records for text in held_down(each.machine, each.conditions))
-    found += [f"{text} in {count} of {len(records)}" for text, count in slowed.items()]
+    found += [f"{text} in {count} of {trials}" for text, count in slowed.items()]
     if last.machine.cpu_boost is False:
         found.append("the CPU's boost was off")
     if last.environment:

@@ -301,7 +301,7 @@ def _facts(records: list[Record]) -> dict[str, str]:
     cuda = on_gpu.software if on_gpu else None
     return {
         "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
-        "clocks": clocks_text(machine),
+        "clocks": clocks_text(records),
         "memory": f"{memory}, of which {limit} granted" if limit else memory or "unknown",
         "GPU": (on_gpu.machine.gpu_model if on_gpu else None) or MISSING,
         "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
