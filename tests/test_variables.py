@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from conftest import make_record, papermill
+from crossover.hardware import pools
 from crossover.hardware.variables import (
     CHOOSING,
     DEFAULTS,
@@ -234,3 +236,28 @@ def test_nothing_of_it_enters_the_name_of_a_trial(tmp_path):
     content = json.loads(old.read_text())
     del content["environment"]
     assert Record.model_validate(json.loads(json.dumps(content)), strict=False).environment is None
+
+
+def test_threads_that_cannot_be_named_are_unknown_and_fatal_to_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(pools, "OWN", tmp_path / "no" / "comm")
+    with pools.naming_threads("mine"):
+        assert pools.count_threads() == {}
+    (tmp_path / "comm").mkdir()
+    monkeypatch.setattr(pools, "OWN", tmp_path / "comm")
+    with pools.naming_threads("mine"):
+        pass
+
+
+def test_a_thread_begins_with_the_name_of_the_one_that_starts_it():
+    if not pools.OWN.exists():
+        pytest.skip("this system does not tell the names of threads")
+    leave = threading.Event()
+    with pools.naming_threads("mine"):
+        threads = [threading.Thread(target=leave.wait) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+    assert pools.count_threads()["mine"] == 3
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert "mine" not in pools.count_threads()

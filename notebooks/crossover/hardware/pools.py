@@ -27,12 +27,12 @@ def naming_threads(name: str) -> Iterator[None]:
 
     A thread begins with the name of the one that starts it.
     """
-    before = None
-    with suppress(OSError):
+    before = ""
+    with suppress(OSError):  # Another system, or one that lets nothing be renamed.
         before = OWN.read_text()
         OWN.write_text(name)
     try:
         yield
     finally:
-        if before is not None:
+        with suppress(OSError):
             OWN.write_text(before)
