@@ -14,12 +14,10 @@ from crossover.hardware.clocks import describe_clocks, read_clocks
 from crossover.records.record import Conditions, Machine, Software
 from crossover.records.unusual import (
     announcement,
-    clocks_text,
-    cores_text,
-    cpu_name,
     held_down,
     unusual_of,
 )
+from crossover.report.hardware import clocks_text, cores_text, cpu_name
 
 LAPTOP = {
     "scaling_driver": "intel_pstate", "scaling_governor": "powersave",

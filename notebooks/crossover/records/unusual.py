@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from crossover.records.record import Conditions, Machine, Record, Software
+from crossover.records.record import Conditions, Machine, Record
 from crossover.words import counted
 
 # These set the clocks by themselves; the governor's name is a hint, and the preference tells.
@@ -48,49 +47,6 @@ def cores_held_back(machine: Machine) -> list[str]:
         )
         found.append(f"a limit grants {granted} of {present} GiB of memory")
     return found
-
-
-def cpu_name(machine: Machine) -> str:
-    """The CPU's model and, by its own numbers, its microarchitecture."""
-    model = machine.cpu_model or "unknown"
-    if machine.cpu_generation is None:
-        return model
-    numbers = (machine.cpu_family, machine.cpu_number, machine.cpu_stepping)
-    if None in numbers:
-        return f"{model} ({machine.cpu_generation})"
-    family, number, stepping = numbers
-    return (
-        f"{model} ({machine.cpu_generation}: family {family}, model {number}, stepping {stepping})"
-    )
-
-
-def cores_text(machine: Machine, software: Software) -> str:
-    """Cores visible and granted, how they are laid out, and the threads of each pool."""
-    parts = [f"{counted(machine.visible_cores or 0, 'core')} visible"]
-    if machine.cpu_quota:
-        parts.append(f"a quota of {machine.cpu_quota:g}")
-    if machine.numa_nodes and machine.numa_nodes > 1:
-        parts.append(f"{machine.numa_nodes} NUMA nodes")
-    if machine.smt is not None:
-        parts.append("two threads a core" if machine.smt else "one thread a core")
-    used = f"{software.threads} used"
-    if software.pools:
-        pools = (f"{name} {count}" for name, count in sorted(software.pools.items()))
-        used = f"threads: {', '.join(pools)}"
-    return ", ".join(parts) + f"; {used}"
-
-
-def clocks_text(records: Sequence[Record]) -> str:
-    """The clocks' range, who sets them, and what they were; 'unknown' where nothing tells."""
-    machine = records[-1].machine
-    if not machine.cpu_mhz_max:
-        return "unknown"
-    after = [mhz for each in records if (mhz := each.conditions.cpu_mhz_after) is not None]
-    seen = f"; {statistics.median(after) / 1e3:.1f} GHz at the ends of the fits" if after else ""
-    low = f"{(machine.cpu_mhz_min or 0) / 1e3:.1f} to " if machine.cpu_mhz_min else ""
-    boost = {None: "", True: ", boost on", False: ", boost off"}[machine.cpu_boost]
-    driver = f", set by {machine.cpu_driver}" if machine.cpu_driver else ""
-    return f"{low}{machine.cpu_mhz_max / 1e3:.1f} GHz{boost}{driver}{seen}"
 
 
 def environment_text(environment: Mapping[str, str]) -> str:

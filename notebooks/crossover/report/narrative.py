@@ -15,7 +15,8 @@ from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT,
 from crossover.records import published
 from crossover.records.record import printable
 from crossover.records.storage import Problem
-from crossover.records.unusual import CLOCK_REMEDY, POWER_REMEDY, cpu_name, unusual_of
+from crossover.records.unusual import CLOCK_REMEDY, POWER_REMEDY, unusual_of
+from crossover.report.hardware import cpu_name
 from crossover.training.parameters import SummaryParameters
 from crossover.words import counted
 

@@ -15,8 +15,6 @@ from crossover.files import write_text
 from crossover.records import published
 from crossover.records.limits import KINDS
 from crossover.records.record import Record
-from crossover.records.unusual import clocks_text, cores_text, cpu_name, environment_text
-from crossover.report.figure import NAMES
 from crossover.report.htmltable import MISSING as MISSING
 from crossover.report.htmltable import Strong
 from crossover.report.htmltable import show_table as show_table
@@ -262,71 +260,6 @@ def choice_table(cpu: Predictor | None, gpu: Predictor | None) -> pd.DataFrame:
             for middle, low, high in rows
         ]
     return pd.DataFrame({**columns, "faster": found["verdict"]})
-
-
-PUBLISHED_HARDWARE = {
-    "CPU": "Core i5 750, 4 threads, 2.67 GHz",
-    "clocks": "unknown",
-    "memory": "4 GB",
-    "GPU": "GeForce GTX 660",
-    "operating system": "Ubuntu 16.04.5, kernel 4.15.0-38",
-    "software": "TensorFlow 1.10.0 (built from source), Keras 2.2.4",
-    "environment": "unknown",
-    "CUDA": "CUDA 9.0, cuDNN 7.3",
-    "matrix products": "float32",
-}
-
-
-def machine_table(records: list[Record]) -> pd.DataFrame:
-    """Hardware and software of this machine beside the published study's."""
-    here = _facts(records) | {"matrix products": _precisions(records)} if records else {}
-    return pd.DataFrame(
-        {
-            "part": list(PUBLISHED_HARDWARE),
-            "this machine": [here.get(part, MISSING) for part in PUBLISHED_HARDWARE],
-            "published study": list(PUBLISHED_HARDWARE.values()),
-        }
-    )
-
-
-def _facts(records: list[Record]) -> dict[str, str]:
-    """What the last trial tells, and of the GPU the last trial on one."""
-    record = records[-1]
-    on_gpu = next((each for each in reversed(records) if each.device == "gpu"), None)
-    machine, software = record.machine, record.software
-    memory, limit = (
-        size and f"{size / 2**30:.3g} GiB"
-        for size in (machine.memory_bytes, machine.memory_limit_bytes)
-    )
-    cuda = on_gpu.software if on_gpu else None
-    return {
-        "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
-        "clocks": clocks_text(records),
-        "memory": f"{memory}, of which {limit} granted" if limit else memory or "unknown",
-        "GPU": (on_gpu.machine.gpu_model if on_gpu else None) or MISSING,
-        "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
-        "software": f"{record.settings.backend} {software.backend}, Keras {software.keras}, "
-        f"Python {software.python}, NumPy {software.numpy}",
-        "environment": environment_text(record.environment or {})
-        if record.environment is not None
-        else "unknown",
-        "CUDA": f"CUDA {cuda.cuda}, cuDNN {cuda.cudnn}" if cuda and cuda.cuda else MISSING,
-    }
-
-
-def _precisions(records: list[Record]) -> str:
-    """What matrix products were rounded to; by protocol and device where that differs."""
-    # A CPU has no TF32, so that records which don't tell are known too.
-    unknown = {"cpu": "float32", "gpu": "unknown"}
-    found = {
-        f"{record.settings.protocol}, {NAMES[record.device]}": (
-            (record.precision or unknown[record.device]).replace("tf32", "TF32")
-        )
-        for record in records
-    }
-    if len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    return "; ".join(f"{curve}: {precision}" for curve, precision in sorted(found.items()))
 
 
 def data_table() -> pd.DataFrame:

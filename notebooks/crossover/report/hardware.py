@@ -1,0 +1,121 @@
+"""Hardware and software in words: the table beside the published study's, and its parts."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import pandas as pd
+
+from crossover.records.record import Machine, Record, Software
+from crossover.records.unusual import environment_text
+from crossover.report.figure import NAMES
+from crossover.report.htmltable import MISSING
+from crossover.words import counted
+
+PUBLISHED_HARDWARE = {
+    "CPU": "Core i5 750, 4 threads, 2.67 GHz",
+    "clocks": "unknown",
+    "memory": "4 GB",
+    "GPU": "GeForce GTX 660",
+    "operating system": "Ubuntu 16.04.5, kernel 4.15.0-38",
+    "software": "TensorFlow 1.10.0 (built from source), Keras 2.2.4",
+    "environment": "unknown",
+    "CUDA": "CUDA 9.0, cuDNN 7.3",
+    "matrix products": "float32",
+}
+
+
+def machine_table(records: list[Record]) -> pd.DataFrame:
+    """Hardware and software of this machine beside the published study's."""
+    here = _facts(records) | {"matrix products": _precisions(records)} if records else {}
+    return pd.DataFrame(
+        {
+            "part": list(PUBLISHED_HARDWARE),
+            "this machine": [here.get(part, MISSING) for part in PUBLISHED_HARDWARE],
+            "published study": list(PUBLISHED_HARDWARE.values()),
+        }
+    )
+
+
+def _facts(records: list[Record]) -> dict[str, str]:
+    """What the last trial tells, and of the GPU the last trial on one."""
+    record = records[-1]
+    on_gpu = next((each for each in reversed(records) if each.device == "gpu"), None)
+    machine, software = record.machine, record.software
+    memory, limit = (
+        size and f"{size / 2**30:.3g} GiB"
+        for size in (machine.memory_bytes, machine.memory_limit_bytes)
+    )
+    cuda = on_gpu.software if on_gpu else None
+    return {
+        "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
+        "clocks": clocks_text(records),
+        "memory": f"{memory}, of which {limit} granted" if limit else memory or "unknown",
+        "GPU": (on_gpu.machine.gpu_model if on_gpu else None) or MISSING,
+        "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
+        "software": f"{record.settings.backend} {software.backend}, Keras {software.keras}, "
+        f"Python {software.python}, NumPy {software.numpy}",
+        "environment": environment_text(record.environment or {})
+        if record.environment is not None
+        else "unknown",
+        "CUDA": f"CUDA {cuda.cuda}, cuDNN {cuda.cudnn}" if cuda and cuda.cuda else MISSING,
+    }
+
+
+def _precisions(records: list[Record]) -> str:
+    """What matrix products were rounded to; by protocol and device where that differs."""
+    # A CPU has no TF32, so that records which don't tell are known too.
+    unknown = {"cpu": "float32", "gpu": "unknown"}
+    found = {
+        f"{record.settings.protocol}, {NAMES[record.device]}": (
+            (record.precision or unknown[record.device]).replace("tf32", "TF32")
+        )
+        for record in records
+    }
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{curve}: {precision}" for curve, precision in sorted(found.items()))
+
+
+def cpu_name(machine: Machine) -> str:
+    """The CPU's model and, by its own numbers, its microarchitecture."""
+    model = machine.cpu_model or "unknown"
+    if machine.cpu_generation is None:
+        return model
+    numbers = (machine.cpu_family, machine.cpu_number, machine.cpu_stepping)
+    if None in numbers:
+        return f"{model} ({machine.cpu_generation})"
+    family, number, stepping = numbers
+    return (
+        f"{model} ({machine.cpu_generation}: family {family}, model {number}, stepping {stepping})"
+    )
+
+
+def cores_text(machine: Machine, software: Software) -> str:
+    """Cores visible and granted, how they are laid out, and the threads of each pool."""
+    parts = [f"{counted(machine.visible_cores or 0, 'core')} visible"]
+    if machine.cpu_quota:
+        parts.append(f"a quota of {machine.cpu_quota:g}")
+    if machine.numa_nodes and machine.numa_nodes > 1:
+        parts.append(f"{machine.numa_nodes} NUMA nodes")
+    if machine.smt is not None:
+        parts.append("two threads a core" if machine.smt else "one thread a core")
+    used = f"{software.threads} used"
+    if software.pools:
+        pools = (f"{name} {count}" for name, count in sorted(software.pools.items()))
+        used = f"threads: {', '.join(pools)}"
+    return ", ".join(parts) + f"; {used}"
+
+
+def clocks_text(records: Sequence[Record]) -> str:
+    """The clocks' range, who sets them, and what they were; 'unknown' where nothing tells."""
+    machine = records[-1].machine
+    if not machine.cpu_mhz_max:
+        return "unknown"
+    after = [mhz for each in records if (mhz := each.conditions.cpu_mhz_after) is not None]
+    seen = f"; {statistics.median(after) / 1e3:.1f} GHz at the ends of the fits" if after else ""
+    low = f"{(machine.cpu_mhz_min or 0) / 1e3:.1f} to " if machine.cpu_mhz_min else ""
+    boost = {None: "", True: ", boost on", False: ", boost off"}[machine.cpu_boost]
+    driver = f", set by {machine.cpu_driver}" if machine.cpu_driver else ""
+    return f"{low}{machine.cpu_mhz_max / 1e3:.1f} GHz{boost}{driver}{seen}"
