@@ -51,13 +51,19 @@ def describe_machine(device: Device, device_name: str) -> Machine:
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=psutil.cpu_count(),
         visible_cores=visible_cores(),
-        cpu_quota=cpu_quota(),
+        cpu_quota=_quota(),
         memory_bytes=psutil.virtual_memory().total,
         memory_limit_bytes=_limit(),
         operating_system=_text(_operating_system()),
         kernel=_text(platform.release()),
         **gpu,
     )
+
+
+def _quota() -> float | None:
+    """The cores that a container grants, where they are less than this process sees."""
+    quota = cpu_quota()
+    return quota if quota is not None and quota < visible_cores() else None
 
 
 def _limit() -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -39,7 +40,7 @@ def cores_held_back(machine: Machine) -> list[str]:
     found = []
     if machine.cpu_quota:
         found.append(f"a CPU quota grants {machine.cpu_quota:g} of {machine.visible_cores} cores")
-    if machine.logical_cores and (machine.visible_cores or 0) < machine.logical_cores:
+    if (machine.visible_cores or math.inf) < (machine.logical_cores or 0):
         found.append(f"{machine.visible_cores} of {machine.logical_cores} cores are visible")
     if machine.memory_limit_bytes and machine.memory_bytes:
         granted, present = (
