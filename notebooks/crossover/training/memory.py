@@ -10,8 +10,8 @@ from crossover.training.mnist import IMAGE_PIXELS
 from crossover.training.parameters import SweepParameters
 from crossover.training.step import FLOAT_BYTES
 
-# A process with a framework and MNIST at width 4; measured: 1.2 to 1.4 GB.
-BASE_BYTES = 1_100_000_000
+# A process with a framework and MNIST at small widths; measured: 0.96 (PyTorch) to 1.4 GB.
+BASE_BYTES = 900_000_000
 # The weights, their gradients, and both of Adam's moments.
 VALUES = 4
 
