@@ -48,7 +48,8 @@ def version_2_slices(folder):
     files = {
         "user.slice/cpu.max": "50000 100000\n",
         "user.slice/cpu.stat": STAT_2,
-        "user.slice/memory.max": "2147483648\n",
+        "user.slice/memory.max": "4294967296\n",
+        "user.slice/memory.high": "2147483648\n",
         "user.slice/session.scope/cpu.max": "max 100000\n",
         "user.slice/session.scope/memory.max": "max\n",
     }

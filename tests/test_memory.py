@@ -28,8 +28,8 @@ def test_the_least_memory_is_the_process_and_four_values_a_parameter():
     [
         ([4, 8192, 4096], 2 * 10**9, "width 8192 needs at least 3.2 GB of memory and there are "
          "2.0 GB: leave widths above 4096 out, or grant more."),
-        ([4], 8 * 10**8, "width 4 needs at least 0.9 GB of memory and there are 0.8 GB: no width of "
-         "these fits, or grant more."),
+        ([4], 8 * 10**8, "width 4 needs at least 0.9 GB of memory and there are 0.8 GB: "
+         "grant more."),
     ],
 )  # fmt: skip
 def test_a_width_that_cannot_fit_is_refused_with_the_widest_that_does(widths, granted, said):

@@ -172,10 +172,17 @@ def test_a_wrong_setting_is_one_sentence(words, sentence):
     assert run.stdout == ""
 
 
-def test_a_log_is_told_in_its_errors_sentences():
+def test_a_log_is_told_in_its_errors_sentences(monkeypatch):
     log = "noise\npkg.DeviceError: no GPU.\nTraceback\nDeviceError: no GPU.\nOSError: full\n"
     assert failures(log) == ["no GPU.", "full"]
     assert failures("SystemExit: This kernel cannot.\n") == ["This kernel cannot."]
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    died = "nbclient.exceptions.DeadKernelError: Kernel died\n"
+    assert failures(died) == ["a training's process was killed, by someone or for want of memory: "
+                              "run it again."]  # fmt: skip
+    # XLA ends its process where it meets a flag that it does not know.
+    monkeypatch.setenv("XLA_FLAGS", "--xla_bogus=1")
+    assert "a flag in XLA_FLAGS that this XLA does not know: unset that" in failures(died)[0]
 
 
 def test_progress_rescales_its_guess_and_does_not_flood():

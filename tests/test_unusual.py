@@ -11,8 +11,9 @@ import pytest
 
 from conftest import make_record
 from crossover.hardware.clocks import describe_clocks, read_clocks
-from crossover.records.record import Conditions, Machine, Software
+from crossover.records.record import Conditions, Machine, Settings, Software
 from crossover.records.unusual import (
+    LONGEST_LINE,
     announcement,
     held_down,
     unusual_of,
@@ -108,11 +109,72 @@ def test_everything_unusual_is_three_lines_that_say_what_to_do():
     assert len(lines) == 3
     cores, clocks, environment = lines
     assert "a CPU quota grants 1.5 of 4 cores; 4 of 64 cores are visible" in cores
-    assert "a limit grants 2 of 64 GiB of memory. Trainings use 1 thread; those that" in cores
+    assert "a limit grants 2 of 64 GiB of memory. Trainings use 1 thread; what the" in cores
     assert clocks.startswith("Unusual here: on battery, governor powersave; trials are flagged.")
-    assert clocks.endswith("plug it in and choose the profile 'performance' in its power settings.")
+    assert clocks.endswith(
+        "To mend: plug it in; run 'sudo cpupower frequency-set --governor performance'."
+    )
     assert "heeded and recorded: TF_ENABLE_ONEDNN_OPTS=0" in environment
     assert "not heeded: OMP_NUM_THREADS=1 and Keras's file (floatx float64)" in environment
+
+
+@pytest.mark.parametrize(
+    ("machine", "conditions", "todo"),
+    [
+        (
+            PSTATE,
+            {"cpu_mhz_limit": 1200.0},
+            "raise the limit with 'sudo cpupower frequency-set --max",
+        ),
+        (PSTATE, {"cpu_preference": "power"}, "choose the profile 'performance' in its power sett"),
+        (ACPI, {"platform_profile": "low-power"}, "choose the profile 'performance' in its power"),
+        (ACPI, {"cpu_governor": "powersave"}, "run 'sudo cpupower frequency-set --governor perf"),
+        ({}, {"on_battery": True}, "plug it in."),
+    ],
+)
+def test_each_cause_has_its_own_remedy(machine, conditions, todo):
+    (line,) = announcement(Machine(**machine), Conditions(**conditions), {}, {}, [], 1)
+    assert f"To mend: {todo}" in line
+
+
+def test_a_line_is_of_bounded_length():
+    ignored = {f"JAX_{number}": "x" * 200 for number in range(50)}
+    (line,) = announcement(Machine(), Conditions(), {}, ignored, [], 1)
+    assert len(line) == LONGEST_LINE
+
+
+def test_with_threads_asked_for_the_quota_is_told_and_the_affinity_is_not():
+    machine = Machine(visible_cores=2, logical_cores=8, cpu_quota=1 / 3)
+    asked = make_record(machine=machine, settings=Settings(threads=2), environment={})
+    assert unusual_of([asked]) == ["a CPU quota grants 0.333 of 2 cores"]
+    assert unusual_of([make_record(machine=machine, environment={})])[1:] == [
+        "2 of 8 cores are visible"
+    ]
+
+
+SUPPLIES = {
+    "laptop on battery": ({"BAT0": "Battery/Discharging", "AC": "Mains/0"}, True),
+    "laptop plugged in": ({"BAT0": "Battery/Charging", "AC": "Mains/1"}, False),
+    "full": ({"BAT0": "Battery/Full", "AC": "Mains/1"}, False),
+    "weak charger": ({"BAT0": "Battery/Discharging", "AC": "USB/1"}, False),
+    "desktop with a mouse": ({"hidpp_battery_0": "Battery/Discharging/Device"}, None),
+    "desktop": ({"AC": "Mains/1"}, None),
+    "none": ({}, None),
+}
+
+
+@pytest.mark.parametrize("name", SUPPLIES)
+def test_only_the_machines_own_battery_counts(name, tmp_path):
+    supplies, on_battery = SUPPLIES[name]
+    folder = tmp_path / "sys/class/power_supply"
+    folder.mkdir(parents=True)
+    for supply, text in supplies.items():
+        (folder / supply).mkdir()
+        kind, state, scope = [*text.split("/"), "System"][:3]
+        (folder / supply / "type").write_text(kind)
+        (folder / supply / "scope").write_text(scope)
+        (folder / supply / ("status" if kind == "Battery" else "online")).write_text(state)
+    assert read_clocks(tmp_path).on_battery is on_battery
 
 
 def test_the_report_counts_the_trials_that_were_slowed():
@@ -154,16 +216,20 @@ def test_names_and_texts_of_the_hardware():
     assert cpu_name(Machine(cpu_model="Core i5")) == "Core i5"
 
 
-ANNOUNCE = "from crossover.hardware.announce import announce; print(*announce(), sep='\\n')"
+ANNOUNCE = """
+from crossover.hardware.announce import announce
+from crossover.hardware.machine import describe_machine
+print(*announce(describe_machine("cpu", "CPU:0")), sep="\\n")
+"""
 # Linux's own folders are covered by the laptop's, for this process and what it starts alone.
 COVER = """
 set -e
 mount --bind "$1" /sys/devices/system/cpu
 mount -t tmpfs none /sys/class/power_supply
 mkdir /sys/class/power_supply/AC0 /sys/class/power_supply/BAT0
-echo 0 > /sys/class/power_supply/AC0/online
+echo 0 > /sys/class/power_supply/AC0/online; echo Mains > /sys/class/power_supply/AC0/type
 cd /sys/class/power_supply/BAT0
-echo Discharging > status; echo 50 > capacity; echo 5000000 > energy_now
+echo Battery > type; echo Discharging > status; echo 50 > capacity; echo 5000000 > energy_now
 echo 9000000 > energy_full; echo 3000000 > power_now
 cd "$2"; shift 2
 exec "$@"

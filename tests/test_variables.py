@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -57,16 +59,39 @@ def test_defaults_and_empty_values_are_not_recorded():
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
-        ("--xla_gpu_cuda_data_dir=/usr/local/cuda", "--xla_gpu_cuda_data_dir=cuda"),
-        ("prof:true,prof_prefix:/home/alice/p", "prof:true,prof_prefix:p"),
+        ("--xla_gpu_cuda_data_dir=/home/alice", "--xla_gpu_cuda_data_dir=(path)"),
+        ("prof:true,prof_prefix:/home/alice/p", "prof:true,prof_prefix:(path)"),
         (r"C:\Users\alice\x.dll", "C:x.dll"),
+        ("/home/Al Ice/lib/x.so", "(path) x.so"),
+        ("~alice alice@host:/x", "(path) (path):(path)"),
         ("a\nb\x1b[31m", "a b[31m"),
-        ("../../etc/passwd", "passwd"),
-        ("x" * 999, "x" * 200),
+        ("../../etc/passwd", "(path)"),
     ],
 )
 def test_values_are_bounded_and_hold_no_path(value, kept):
     assert cleaned(value) == kept
+
+
+def test_long_values_that_differ_stay_different():
+    flags = "--xla_a=1 " * 30
+    name = "--xla_cpu_enable_fast_math"
+    one, other = (cleaned(f"{flags}{name}={word}") for word in ("true", "false"))
+    assert len(one) == len(other) == 200
+    assert one != other
+
+
+def test_the_lists_know_what_this_tensorflow_reads():
+    """The names of oneDNN's and of types' variables in its library, as strings finds them."""
+    place = importlib.util.find_spec("tensorflow")
+    if place is None:
+        pytest.skip("tensorflow is not installed: make test BACKEND=tensorflow")
+    found = set()
+    for library in Path(place.origin).parent.glob("libtensorflow_*.so.2"):
+        names = re.findall(rb"\x00(TF_[A-Z0-9_]*(?:ONEDNN|MKL|FPMATH|ZENDNN)[A-Z0-9_]*)\x00",
+                           library.read_bytes())  # fmt: skip
+        found |= {name.decode() for name in names}
+    assert "TF_ENABLE_ONEDNN_OPTS" in found
+    assert [name for name in sorted(found) if name not in RECORDED and not is_cleared(name)] == []
 
 
 def test_every_variable_has_one_fate():
@@ -83,12 +108,13 @@ def test_what_is_not_heeded_is_told():
         "OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu", "PATH": "/bin",
         "XLA_FLAGS": "--xla_dump_to=/tmp/x --xla_cpu_multi_thread_eigen=false --xla_a=1 flags.txt",
     }  # fmt: skip
-    assert ignored_environment(given) == {
+    assert ignored_environment(2, given) == {
         "JAX_ENABLE_X64": "1",
         "OMP_NUM_THREADS": "1",
-        "XLA_FLAGS": "--xla_dump_to=x --xla_cpu_multi_thread_eigen=false flags.txt",
+        "XLA_FLAGS": "--xla_dump_to=(path) --xla_cpu_multi_thread_eigen=false flags.txt",
     }
-    assert ignored_environment({"PATH": "/bin"}) == {}
+    assert ignored_environment(2, {"PATH": "/bin", "OMP_NUM_THREADS": "2"}) == {}
+    assert recorded_environment(given) == {"XLA_FLAGS": "--xla_a=1"}
 
 
 @pytest.mark.parametrize(
@@ -127,10 +153,9 @@ start_device(backend, "cpu")
 import keras
 from crossover.hardware.machine import describe_software
 found = describe_software(backend, "cpu")
-width = str(keras.ops.convert_to_tensor([1.0]).dtype)
+wide = backend == "jax" and __import__("jax").config.jax_enable_x64
 print(json.dumps([found.threads, found.pools, found.cuda, visible_cores(), keras.config.floatx(),
-                  keras.config.epsilon(), keras.config.max_epochs() if hasattr(keras.config,
-                  "max_epochs") else None, width]))
+                  keras.config.epsilon(), wide]))
 """
 
 
@@ -155,12 +180,65 @@ def state(backend, threads, tmp_path, **variables):
 def test_pools_have_the_threads_that_are_meant_whatever_the_environment_says(
     backend, threads, tmp_path
 ):
-    used, pools, cuda, cores, floatx, epsilon, _, kind = state(backend, threads, tmp_path)
+    used, pools, cuda, cores, floatx, epsilon, wide = state(backend, threads, tmp_path)
     assert used == pools["arithmetic"] == cores
     assert threads is None or cores == threads
     assert cuda is None
-    assert (floatx, epsilon) == ("float32", 1e-7)
-    assert "float32" in kind
+    assert (floatx, epsilon, wide) == ("float32", 1e-7, False)
+
+
+AGAIN = """
+import json, sys
+before, after = json.loads(sys.argv[1])
+exec(before)
+from crossover.hardware.environment import prepare_process, visible_cores
+from crossover.hardware.device import DeviceError, start_device
+said = []
+for threads in after:
+    try:
+        prepare_process(sys.argv[2], "cpu", threads)
+        start_device(sys.argv[2], "cpu")
+        said.append(visible_cores())
+    except DeviceError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+
+
+def in_one_process(backend, before, threads):
+    """What several starts in one process say, after what else was done in it."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed: make test BACKEND={backend}")
+    script = [sys.executable, "-c", AGAIN, json.dumps([before, threads]), backend]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_other_threads_in_one_process_need_another_kernel(backend):
+    cores = len(os.sched_getaffinity(0))
+    first, same, more, many = in_one_process(backend, "", [1, 1, None, cores + 1])
+    assert (first, same) == (1, 1)
+    if cores > 1:
+        assert "restart the kernel, then run all cells" in more
+    assert many == f"threads is {cores + 1} but this process may use {cores} cores." or cores == 1
+
+
+def test_a_tensorflow_that_something_else_started_is_refused():
+    before = "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads(1)\n"
+    before += "tf.constant(1)"
+    cores = len(os.sched_getaffinity(0))
+    (said,) = in_one_process("tensorflow", before, [None])
+    assert "had started in this process before" in str(said) or cores == 1
+
+
+def test_a_user_without_a_home_is_told_all_the_same(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert ignored_keras_file({}) == []
 
 
 def test_a_broken_keras_file_stops_nothing(tmp_path):

@@ -28,6 +28,7 @@ def by_machine(records: list[Record], partition: str = "") -> dict[str, list[Rec
     trials stand with the GPU that has most.
     """
     gpus: dict[tuple[object, ...], Counter[str]] = {}
+    records = _with_quotas(records)
     for record in records:
         counted = gpus.setdefault(processor(record.machine), Counter())
         counted.update([record.machine.gpu_model] if record.machine.gpu_model else [])
@@ -38,6 +39,24 @@ def by_machine(records: list[Record], partition: str = "") -> dict[str, list[Rec
         name = machine_label(record.machine.model_copy(update={"gpu_model": model}), partition)
         machines.setdefault(name, []).append(record)
     return machines
+
+
+def _with_quotas(records: list[Record]) -> list[Record]:
+    """The trials; those of earlier versions, which tell no quota, have their CPU's usual one."""
+    usual: dict[tuple[str | None, int | None], Counter[float | None]] = {}
+    for record in records:
+        if record.environment is not None:
+            key = record.machine.cpu_model, record.machine.visible_cores
+            usual.setdefault(key, Counter()).update([record.machine.cpu_quota])
+    found = []
+    for record in records:
+        known = usual.get((record.machine.cpu_model, record.machine.visible_cores))
+        if record.environment is None and known:
+            quota = {"cpu_quota": known.most_common(1)[0][0]}
+            machine = record.machine.model_copy(update=quota)
+            record = record.model_copy(update={"machine": machine})
+        found.append(record)
+    return found
 
 
 def read_places(source: Path) -> dict[str, Loaded]:

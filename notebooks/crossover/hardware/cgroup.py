@@ -37,7 +37,8 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 def memory_limit(root: Path = ROOT) -> int | None:
     """Bytes that this process's groups grant; None without a limit."""
-    files = ("memory.max", "memory.limit_in_bytes")
+    # Above "high" version 2 slows a process down until it gives memory back.
+    files = ("memory.max", "memory.high", "memory.limit_in_bytes")
     limits = [
         limit
         for level in _levels("memory", root)

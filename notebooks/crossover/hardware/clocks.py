@@ -11,6 +11,7 @@ import psutil
 
 ROOT = Path("/")
 CPU = Path("sys/devices/system/cpu")
+SUPPLIES = Path("sys/class/power_supply")
 # Reading a core's clock may take milliseconds; these tell enough.
 MOST_CORES = 8
 
@@ -56,7 +57,7 @@ def read_clocks(root: Path = ROOT) -> Clocks:
         governor=_word(first and first / "scaling_governor"),
         preference=_word(first and first / "energy_performance_preference"),
         profile=_word(root / "sys/firmware/acpi/platform_profile"),
-        on_battery=_on_battery(),
+        on_battery=_on_battery(root),
     )
 
 
@@ -68,10 +69,19 @@ def _policies(root: Path) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _on_battery() -> bool | None:
+def _on_battery(root: Path) -> bool | None:
+    """Whether the machine runs on its own battery; None where it has none that is known."""
+    folder = root / SUPPLIES
+    if folder.is_dir():
+        supplies = [each for each in folder.iterdir() if _word(each / "scope") != "Device"]
+        kinds = {each: _word(each / "type") for each in supplies}  # Of mice the scope is Device.
+        draining = [_word(each / "status") == "Discharging"
+                    for each, kind in kinds.items() if kind == "Battery"]  # fmt: skip
+        plugged = any(kind != "Battery" and _flag(each / "online") for each, kind in kinds.items())
+        return any(draining) and not plugged if draining else None
     try:
         battery = psutil.sensors_battery()
-    except (OSError, RuntimeError, NotImplementedError, AttributeError):
+    except (OSError, RuntimeError, ValueError, NotImplementedError, AttributeError):
         return None
     return None if battery is None or battery.power_plugged is None else not battery.power_plugged
 

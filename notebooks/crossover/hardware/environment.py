@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
 
 from crossover.hardware.cgroup import cpu_quota
 from crossover.hardware.runtimes import DeviceError
 from crossover.hardware.variables import DEFAULTS, THREADS, heeded_flags, is_cleared
 from crossover.records.record import Backend, Device
+from crossover.words import counted
 
 HIDDEN = {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -27,8 +29,7 @@ def prepare_process(backend: Backend, device: Device, threads: int | None) -> No
     ``threads`` pins the process to that many of its cores. Every pool gets as
     many threads as the process may use of them: see ``usable_cores``.
     """
-    if threads is not None:
-        _pin_threads(threads)
+    _pin_threads(threads)
     clear_environment()
     os.environ["KERAS_BACKEND"] = backend
     os.environ.update(NO_KERAS_FILE)
@@ -62,10 +63,20 @@ def usable_cores() -> int:
     return visible_cores() if quota is None else max(1, min(visible_cores(), math.floor(quota)))
 
 
-def _pin_threads(threads: int) -> None:
+@cache
+def _first_cores() -> tuple[int, ...]:
+    """The cores that this process began with, and each run of a notebook in it begins with."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def _pin_threads(threads: int | None) -> None:
     if not hasattr(os, "sched_setaffinity"):
+        if threads is None:
+            return
         raise DeviceError("threads cannot be limited on this operating system: leave it at None.")
-    cores = sorted(os.sched_getaffinity(0))
-    if threads > len(cores):
-        raise DeviceError(f"threads is {threads} but this process may use {len(cores)} cores.")
-    os.sched_setaffinity(0, cores[:threads])
+    cores = _first_cores()
+    if threads is not None and threads > len(cores):
+        has = counted(len(cores), "core")
+        raise DeviceError(f"threads is {threads} but this process may use {has}.")
+    if os.sched_getaffinity(0) != set(cores[:threads]):
+        os.sched_setaffinity(0, cores[:threads])

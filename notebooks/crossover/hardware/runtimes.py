@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from functools import cache
 from importlib import metadata
 from typing import Any, Protocol
 
 from crossover.hardware.pools import count_threads, naming_threads
+from crossover.hardware.variables import THREADS
 from crossover.records.record import Backend, Device
 
 # The pool that multiplies on the CPU; threads of TensorFlow's are given this name.
@@ -69,6 +71,7 @@ class TensorFlow:
                 config.experimental.set_memory_growth(found[0], True)
             name = config.experimental.get_device_details(found[0]).get("device_name", name)
         else:
+            self._set_threads()
             with naming_threads(ARITHMETIC):
                 config.list_logical_devices()  # Starts the pools; that of arithmetic has no name.
         try:
@@ -77,6 +80,20 @@ class TensorFlow:
         except (self.tf.errors.OpError, RuntimeError):
             return None
         return name
+
+    def _set_threads(self) -> None:
+        """Refuse a TensorFlow that something else has started, with pools of another size."""
+        size = os.environ.get(THREADS[0])
+        try:
+            if size is not None:
+                self.tf.config.threading.set_intra_op_parallelism_threads(int(size))
+                self.tf.config.threading.set_inter_op_parallelism_threads(int(size))
+        except RuntimeError:
+            raise DeviceError(
+                "tensorflow had started in this process before its threads were set: restart the "
+                "kernel, then run all cells; if that does not help, look for a start-up file of "
+                "IPython."
+            ) from None
 
     def _try_a_step(self) -> None:
         """Run what a step runs: on a card that is newer than TensorFlow, some of it works."""
@@ -126,6 +143,9 @@ class Jax:
 
     def start(self, device: Device) -> str | None:
         """Start the first such device, compute on it, and name it; None if there is none."""
+        # What a start-up file may have set, though no variable has.
+        for switch in ("jax_enable_x64", "jax_disable_jit", "jax_debug_nans", "jax_debug_infs"):
+            self.jax.config.update(switch, False)
         try:
             found = self.jax.devices()[0]
             if (found.platform == "cpu") != (device == "cpu"):

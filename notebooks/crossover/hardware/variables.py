@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -26,10 +27,11 @@ NOT_HEEDED = (
     "DNNL_VERBOSE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE",
     "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUDA_LAUNCH_BLOCKING",
     "TF_XLA_FLAGS", "TF_FUNCTION_JIT_COMPILE_DEFAULT", "TF_DUMP_GRAPH_PREFIX",
-    "TF_CPP_MAX_VLOG_LEVEL", "TF_CPP_VMODULE", "TORCH_LOGS",
+    "TF_CPP_MAX_VLOG_LEVEL", "TF_CPP_VMODULE", "TORCH_LOGS", "TF_SET_ONEDNN_FPMATH_MODE",
+    "TF_OVERRIDE_GLOBAL_THREADPOOL",
 )  # fmt: skip
 # So are all of JAX's and Keras's own, but those that choose backend and device.
-FAMILIES = ("JAX_", "KERAS_")
+FAMILIES = ("JAX_", "KERAS_", "TF_AUTO_MIXED_PRECISION_")
 CHOOSING = (
     "JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_CUDA_VISIBLE_DEVICES",
     "JAX_ROCM_VISIBLE_DEVICES", "KERAS_BACKEND", "KERAS_HOME", "KERAS_TORCH_DEVICE",
@@ -55,7 +57,13 @@ RECORDED = (
     "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX",
     "MALLOC_ARENA_TEST", "MALLOC_CHECK_", "MALLOC_CONF", "MALLOC_MMAP_MAX_",
     "MALLOC_MMAP_THRESHOLD_", "MALLOC_PERTURB_", "MALLOC_TOP_PAD_", "MALLOC_TRIM_THRESHOLD_",
-    "TCMALLOC_RELEASE_RATE",
+    "TCMALLOC_RELEASE_RATE", "TF_FP16_MATMUL_USE_FP32_COMPUTE", "TF_ENABLE_ZENDNN_OPTS",
+    "TF_DISABLE_JIT_KERNELS", "TF_MATMUL_AUTOTUNE_ENABLE",
+    "TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR",
+    "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "TF_USE_EIGEN_PARALLEL_FOR_IN_WORK_SHARDER",
+    "TF_SYNC_ON_FINISH", "TF_ENABLE_GPU_GARBAGE_COLLECTION",
+    "TF_CUBLAS_WORKSPACE_LIMIT_IN_MB", "TF_ENABLE_ONEDNN_SPMM",
+    "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "TF_MKL_ALLOC_MAX_BYTES",
 )  # fmt: skip
 LONGEST_VALUE = 200
 KERAS_DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
@@ -63,13 +71,18 @@ KERAS_DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "ch
 
 def recorded_environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What is heeded of the environment and is not the default, fit to be shown to anybody."""
-    found = {name: cleaned(variables[name]) for name in RECORDED if variables.get(name)}
-    return {k: value for k, value in found.items() if value and value != DEFAULTS.get(k)}
+    given = {name: variables[name] for name in RECORDED if variables.get(name)}
+    if "XLA_FLAGS" in given:
+        given["XLA_FLAGS"] = heeded_flags(given["XLA_FLAGS"])
+    found = {name: cleaned(value) for name, value in given.items()}
+    return {name: text for name, text in found.items() if text and text != DEFAULTS.get(name)}
 
 
-def ignored_environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What the user has set that a training does not heed."""
-    found = {n: v for n, v in variables.items() if v and (n in THREADS or is_cleared(n))}
+def ignored_environment(threads: int, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What the user has set that a training with so many threads does not heed."""
+    found = {name: value for name, value in variables.items() if value and is_cleared(name)}
+    sizes = {name: variables[name] for name in THREADS if variables.get(name)}
+    found |= {name: size for name, size in sizes.items() if size != str(threads)}
     flags = variables.get("XLA_FLAGS", "")
     left = set(heeded_flags(flags).split())
     found |= {"XLA_FLAGS": " ".join(word for word in flags.split() if word not in left)}
@@ -78,10 +91,10 @@ def ignored_environment(variables: Mapping[str, str] = os.environ) -> dict[str, 
 
 def ignored_keras_file(variables: Mapping[str, str] = os.environ) -> list[str]:
     """The settings of Keras's configuration file that are not Keras's own, and not heeded."""
-    home = variables.get("KERAS_HOME") or Path.home() / ".keras"
     try:
+        home = variables.get("KERAS_HOME") or Path.home() / ".keras"
         found: Any = json.loads((Path(home) / "keras.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # The last where a user has no home.
         return []
     if not isinstance(found, dict):
         return []
@@ -93,12 +106,24 @@ def ignored_keras_file(variables: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def cleaned(value: str) -> str:
-    """A variable's value without line breaks or paths, of bounded length.
+    """A variable's value without line breaks, paths or names of people, of bounded length.
 
-    Of a path, as of a library that is loaded first, the name alone is kept.
+    Of a path, only the name of a library is kept. What is cut off is told by a
+    digest, so that two values that differ stay two.
     """
-    names = re.sub(r"[^\s:=,;\"']*[/\\]", "", value)
-    return printable(" ".join(names.split()), LONGEST_VALUE)
+    text = " ".join(re.sub(r"[^\s:=,;\"']+", _shown, value).split())
+    text = printable(text, len(text))
+    if len(text) <= LONGEST_VALUE:
+        return text
+    digest = hashlib.sha256(value.encode(errors="replace")).hexdigest()[:8]
+    return f"{text[: LONGEST_VALUE - 11]}... {digest}"[:LONGEST_VALUE]
+
+
+def _shown(word: re.Match[str]) -> str:
+    if not set("/\\~@") & set(word[0]):
+        return word[0]
+    name = re.split(r"[/\\]", word[0])[-1]
+    return name if re.fullmatch(r"[\w.+-]+\.(so[\d.]*|dylib|dll)", name) else "(path)"
 
 
 def is_cleared(name: str) -> bool:

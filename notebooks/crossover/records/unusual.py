@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from crossover.records.record import Conditions, Machine, Record
+from crossover.records.record import Conditions, Machine, Record, printable
 from crossover.words import counted
 
 # These set the clocks by themselves; the governor's name is a hint, and the preference tells.
@@ -15,8 +14,15 @@ SAVING = ("power", "balance_power")
 SAVING_PROFILES = ("low-power", "quiet", "cool")
 # A clock may be this share of the CPU's highest before it counts as held down.
 CAPPED = 0.95
-POWER_REMEDY = "plug it in and choose the profile 'performance' in its power settings"
-CLOCK_REMEDY = "run 'sudo cpupower frequency-set --governor performance'"
+# The one thing to do about each, by how its text begins.
+REMEDIES = {
+    "on battery": "plug it in",
+    "power profile": "choose the profile 'performance' in its power settings",
+    "energy preference": "choose the profile 'performance' in its power settings",
+    "governor powersave": "run 'sudo cpupower frequency-set --governor performance'",
+    "clock limited": "raise the limit with 'sudo cpupower frequency-set --max'",
+}
+LONGEST_LINE = 400
 
 
 def held_down(machine: Machine, conditions: Conditions) -> list[str]:
@@ -35,13 +41,14 @@ def held_down(machine: Machine, conditions: Conditions) -> list[str]:
     return found
 
 
-def cores_held_back(machine: Machine) -> list[str]:
-    """What a container or an affinity keeps of the machine from a trial."""
-    found = []
+def cores_held_back(machine: Machine, pinned: bool = False) -> list[str]:
+    """What a container or an affinity, unless it was asked for, keeps of the machine."""
+    found, visible = [], machine.visible_cores or 0
     if machine.cpu_quota:
-        found.append(f"a CPU quota grants {machine.cpu_quota:g} of {machine.visible_cores} cores")
-    if (machine.visible_cores or math.inf) < (machine.logical_cores or 0):
-        found.append(f"{machine.visible_cores} of {machine.logical_cores} cores are visible")
+        found.append(f"a CPU quota grants {machine.cpu_quota:.3g} of {counted(visible, 'core')}")
+    if not pinned and 0 < visible < (machine.logical_cores or 0):
+        seen = "core is" if visible == 1 else "cores are"
+        found.append(f"{visible} of {machine.logical_cores} {seen} visible")
     if machine.memory_limit_bytes and machine.memory_bytes:
         granted, present = (
             f"{size / 2**30:.3g}" for size in (machine.memory_limit_bytes, machine.memory_bytes)
@@ -59,8 +66,9 @@ def unusual_of(records: Sequence[Record]) -> list[str]:
     """What was unusual about a study's machine, and in how many of its trials."""
     if not records:
         return []
-    last = records[-1]
-    found = [] if last.settings.threads else cores_held_back(last.machine)
+    # Trials of earlier versions tell less.
+    last = next((each for each in reversed(records) if each.environment is not None), records[-1])
+    found = cores_held_back(last.machine, pinned=last.settings.threads is not None)
     trials = counted(len(records), "trial")
     cut = sum((each.conditions.cpu_throttled_fraction or 0) > 0 for each in records)
     if cut:
@@ -95,13 +103,15 @@ def announcement(
     """
     lines = []
     if cores := cores_held_back(machine):
-        used = f" Trainings use {counted(threads, 'thread')}; those that it holds back are flagged."
+        used = f" Trainings use {counted(threads, 'thread')}; what the quota holds back is flagged."
         lines.append(f"Unusual here: {'; '.join(cores)}.{used if machine.cpu_quota else ''}")
     clocks = held_down(machine, conditions)
     if clocks:
-        remedy = POWER_REMEDY if machine.cpu_driver in SELF_GOVERNED else CLOCK_REMEDY
-        remedy = POWER_REMEDY if conditions.on_battery else remedy
-        lines.append(f"Unusual here: {', '.join(clocks)}; trials are flagged. To mend: {remedy}.")
+        todo = dict.fromkeys(
+            todo for text in clocks for start, todo in REMEDIES.items() if text.startswith(start)
+        )
+        mend = "; ".join(todo)
+        lines.append(f"Unusual here: {', '.join(clocks)}; trials are flagged. To mend: {mend}.")
     elif machine.cpu_boost is False:
         lines.append("Unusual here: the CPU's boost is off.")
     parts = [f"heeded and recorded: {environment_text(environment)}"] if environment else []
@@ -112,4 +122,4 @@ def announcement(
         parts.append(f"not heeded: {' and '.join(left)}{instead}")
     if parts:
         lines.append(f"Unusual here: the environment; {'; '.join(parts)}.")
-    return lines
+    return [printable(line, LONGEST_LINE) for line in lines]

@@ -15,7 +15,7 @@ from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT,
 from crossover.records import published
 from crossover.records.record import printable
 from crossover.records.storage import Problem
-from crossover.records.unusual import CLOCK_REMEDY, POWER_REMEDY, unusual_of
+from crossover.records.unusual import REMEDIES, unusual_of
 from crossover.report.hardware import cpu_name
 from crossover.training.parameters import SummaryParameters
 from crossover.words import counted
@@ -219,14 +219,14 @@ def _failed(rows: pd.DataFrame) -> str:
 
 def flags_sentence() -> str:
     """What each flag means, with its limit, and what to do where anything can be done."""
+    remedies = "; ".join(f"{what}: {remedy}" for what, remedy in REMEDIES.items())
     return (
         f"⚑ A cell is flagged where the middle half of its repeats spreads over more than "
         f"{SPREAD_LIMIT:.0%} of their median (*spread*), the hypervisor took more than "
         f"{STEAL_LIMIT:.0%} of the machine's capacity (*steal*), other programs more than "
         f"{FOREIGN_LIMIT:.0%} (*foreign load*), a container's CPU quota held a training back in "
         f"more than {QUOTA_LIMIT:.0%} of the scheduler's periods (grant it more cores), something "
-        f"held the CPU's clock down (on battery: {POWER_REMEDY}; governor powersave: "
-        f"{CLOCK_REMEDY}), or the GPU lowered its clock (*throttled*)."
+        f"held the CPU's clock down ({remedies}), or the GPU lowered its clock (*throttled*)."
     )
 
 

@@ -172,7 +172,7 @@ def limits_caution(limits: Sequence[Limits]) -> str:
             "other programs took": (conditions.foreign_fraction, FOREIGN_LIMIT),
         }
         told = [
-            f"{what} {share:.0%} of the {'periods' if 'quota' in what else 'capacity'}"
+            f"{what} {share:.1%} of the {'periods' if 'quota' in what else 'capacity'}"
             for what, (share, limit) in shares.items()
             if share is not None and share > limit
         ]

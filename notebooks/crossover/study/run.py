@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
@@ -12,8 +13,13 @@ from filelock import FileLock, Timeout
 
 from crossover.files import StorageError, check_folder
 from crossover.hardware.announce import announce
+from crossover.hardware.machine import describe_machine
+from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
+from crossover.records.limits import read_limits
+from crossover.records.record import Record
 from crossover.records.storage import NEWER, read_records, set_aside
+from crossover.study.alike import UnlikeError, check_alike
 from crossover.study.configuration import configuration, explain
 from crossover.study.copies import CopyError, copy_notebooks
 from crossover.study.jobs import START_SECONDS, limits_seconds_of
@@ -21,9 +27,10 @@ from crossover.study.last import FILE, keep_settings, read_settings
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import Site, executor_of, sites
 from crossover.study.slurm import SlurmError, queued
-from crossover.study.study import SeedError, plan_text, sweep_device, sweep_seconds
+from crossover.study.study import SeedError, Study, plan_text, sweep_device, sweep_seconds
 from crossover.study.workflow import job_prefix, run_workflow
 from crossover.training.memory import MemoryLimitError, check_memory
+from crossover.training.parameters import SweepParameters
 from crossover.words import counted
 
 
@@ -44,7 +51,7 @@ def main(words: list[str]) -> int:
         return _refuse(
             "stopped; finished trials are kept: the same command goes on.", 128 + stopped.number
         )
-    except (SeedError, MemoryLimitError) as error:
+    except (SeedError, MemoryLimitError, UnlikeError) as error:
         return _refuse(str(error), 2)
     except SlurmError as error:
         return _refuse(str(error), 5)
@@ -161,14 +168,26 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
         return {}
     missing = site.study.missing(loaded.records)
     limits = site.study.missing_limits() if config["limits"] else {}
-    here = executor_of(config["profile"]) == "local"
-    if here:  # Elsewhere each job looks at its own machine.
-        for sweep in missing.values():
-            check_memory(sweep, sweep_device(sweep))
+    # Elsewhere each job looks at its own machine.
+    here = executor_of(config["profile"]) == "local" and bool(missing or limits)
+    unusual = _look_here(site.study, loaded.records, missing) if here else []
     seconds = sweep_seconds(missing.values(), loaded.records)
     measuring = sum(map(limits_seconds_of, limits.values()))
     total = sum(seconds) + measuring + START_SECONDS * (len(missing) + len(limits))
     print(plan_text(site.study, missing, len(limits), total), flush=True)
-    if here and (missing or limits):
-        print(*announce(site.study.threads), sep="\n", flush=True)
+    for line in unusual:
+        print(line, flush=True)
     return site.jobs(missing, seconds) | site.limits_jobs(limits)
+
+
+def _look_here(
+    study: Study, records: list[Record], missing: Mapping[str, SweepParameters]
+) -> list[str]:
+    """Refuse what this machine cannot train, or may not add to; what is unusual about it."""
+    for sweep in missing.values():
+        check_memory(sweep, sweep_device(sweep))
+    machine, heeded = describe_machine("cpu", "CPU:0"), recorded_environment()
+    own = {sweep.settings.digest for sweep in study.sweeps()}
+    trials = [record for record in records if record.settings.digest in own]
+    check_alike(study, [*trials, *read_limits(study.limits)[0]], machine, heeded)
+    return announce(machine, study.threads)

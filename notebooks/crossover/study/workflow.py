@@ -19,6 +19,10 @@ from crossover.study.processes import MARK, end_study
 from crossover.study.sites import executor_of
 
 DIED = "a training's process was killed, by someone or for want of memory: run it again."
+DIED_WITH_FLAGS = (
+    "a training's process was killed, by someone, for want of memory, or by a flag in XLA_FLAGS "
+    "that this XLA does not know: unset that, then run it again."
+)
 FULL = "the disk is full: make room, then run the same command again."
 
 
@@ -100,4 +104,6 @@ def _told(line: str) -> str:
     """A log's sentence with the one thing to do, where the library that wrote it gives none."""
     if "No space left on device" in line:
         return FULL
-    return DIED if line == "Kernel died" else printable(line, 400)
+    if line == "Kernel died":
+        return DIED_WITH_FLAGS if os.environ.get("XLA_FLAGS") else DIED
+    return printable(line, 400)

@@ -53,8 +53,8 @@ def check_memory(sweep: SweepParameters, device: Device, granted: int | None = N
         return
     widest = max(sweep.widths)
     needed = least_bytes(widest, sweep.batch_size, device)
-    remedy = f"leave widths above {max(fitting)} out" if fitting else "no width of these fits"
+    remedy = f"leave widths above {max(fitting)} out, or grant more" if fitting else "grant more"
     raise MemoryLimitError(
         f"width {widest} needs at least {needed / 1e9:.1f} GB of memory and there are "
-        f"{most / 1e9:.1f} GB: {remedy}, or grant more."
+        f"{most / 1e9:.1f} GB: {remedy}."
     )
