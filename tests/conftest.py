@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import product
@@ -215,4 +216,9 @@ def granted():
 
     yield make
     for group in made:
-        group.rmdir()
+        for _ in range(50):  # Until the last process in it has ended.
+            with suppress(OSError):
+                group.rmdir()
+            if not group.exists():
+                break
+            time.sleep(0.1)
