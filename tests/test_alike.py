@@ -5,8 +5,10 @@ import pytest
 from conftest import make_record, report
 from crossover.analysis.machines import by_machine
 from crossover.hardware.machine import describe_machine
+from crossover.records.limits import write_limits
 from crossover.records.record import Machine, Settings
-from crossover.records.storage import write_record
+from crossover.records.storage import read_records, write_record
+from crossover.study import run
 from crossover.study.alike import UnlikeError, check_alike
 from crossover.study.study import study_from
 from test_limits import make_limits
@@ -88,3 +90,19 @@ def test_the_front_door_refuses_before_anything_is_trained_or_measured(project):
         assert "to train" not in out
     assert list(path.parent.glob("*.json")) == [path]
     assert not list(project.glob("data/runs/main/limits/*"))
+
+
+def test_what_another_backend_or_number_of_threads_left_is_no_part_of_the_study(project):
+    other = Machine(cpu_model="Other", visible_cores=1)
+    folder = project / "data/runs/main"
+    for changes in ({"backend": "jax"}, {"threads": 1}):
+        settings = Settings(epochs=1, **changes)
+        write_record(
+            folder / "trials", make_record(settings=settings, machine=other, environment={})
+        )
+        write_limits(folder / "limits", make_limits(machine=other, environment={}, **changes))
+    known = read_records(folder / "trials").records
+    assert len(known) == 2
+    assert run._look_here(study(folder=str(folder), epochs=1), known, {})
+    with pytest.raises(UnlikeError, match=r"begun on Other \(1 core\)"):
+        run._look_here(study(folder=str(folder), epochs=1, threads=1), known, {})

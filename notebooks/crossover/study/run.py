@@ -189,5 +189,7 @@ def _look_here(
     machine, heeded = describe_machine("cpu", "CPU:0"), recorded_environment()
     own = {sweep.settings.digest for sweep in study.sweeps()}
     trials = [record for record in records if record.settings.digest in own]
-    check_alike(study, [*trials, *read_limits(study.limits)[0]], machine, heeded)
+    kind = study.backend, study.threads
+    limits = [each for each in read_limits(study.limits)[0] if (each.backend, each.threads) == kind]
+    check_alike(study, [*trials, *limits], machine, heeded)
     return announce(machine, study.threads)
