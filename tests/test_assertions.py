@@ -1,5 +1,8 @@
 """What a model computes in is looked at before and after it trains, and never only believed."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ prepare_process("tensorflow", "cpu", None)
 
 import keras  # noqa: E402
 
-from crossover.hardware.device import DeviceError, assert_float32, start_device  # noqa: E402
+from crossover.hardware.device import DeviceError, assert_float32  # noqa: E402
 from crossover.training import mnist, sweep  # noqa: E402
 from crossover.training.assertions import assert_model  # noqa: E402
 from crossover.training.model import build_model  # noqa: E402
@@ -48,13 +51,23 @@ def test_a_model_in_float32_passes(protocol):
     assert_model(build_model(4, protocol_settings(protocol)), BATCH, "tensorflow", "cpu")
 
 
-def test_starting_a_device_sets_what_another_has_set(policy):
-    policy("float64")
-    keras.config.set_floatx("float64")
-    keras.config.set_epsilon(1e-3)
-    start_device("tensorflow", "cpu")
-    assert (keras.config.floatx(), keras.config.epsilon()) == ("float32", 1e-7)
-    assert keras.config.dtype_policy().name == "float32"
+SET = """
+from crossover.hardware.environment import prepare_process
+prepare_process("jax", "cpu", None)
+import keras
+keras.config.set_dtype_policy("float64")
+keras.config.set_floatx("float64")
+keras.config.set_epsilon(1e-3)
+from crossover.hardware.device import start_device
+start_device("jax", "cpu")
+print(keras.config.floatx(), keras.config.epsilon(), keras.config.dtype_policy().name)
+"""
+
+
+def test_starting_a_device_sets_what_another_has_set():
+    pytest.importorskip("jax")
+    done = subprocess.run([sys.executable, "-c", SET], capture_output=True, text=True)
+    assert done.stdout.split() == ["float32", "1e-07", "float32"], done.stderr
 
 
 def test_numbers_that_count_are_of_any_type():

@@ -133,8 +133,8 @@ def test_what_disturbed_the_limits_is_told():
     loud = Conditions(cpu_throttled_fraction=0.97, steal_fraction=0.03, on_battery=True)
     text = limits_caution([make_limits(conditions=quiet), make_limits(conditions=loud)])
     assert text == (
-        "⚑ While the limits of the CPU were measured: the CPU quota held them back in 97% of the "
-        "periods, the hypervisor took 3% of the capacity, on battery. They are rough."
+        "⚑ While the limits of the CPU were measured: the CPU quota held them back in 97.0% of the "
+        "periods, the hypervisor took 3.0% of the capacity, on battery. They are rough."
     )
 
 
