@@ -43,17 +43,17 @@ def by_machine(records: list[Record], partition: str = "") -> dict[str, list[Rec
 
 def _with_quotas(records: list[Record]) -> list[Record]:
     """The trials; those of earlier versions, which tell no quota, have their CPU's usual one."""
-    usual: dict[tuple[str | None, int | None], Counter[float | None]] = {}
+    usual: dict[tuple[object, ...], Counter[float | None]] = {}
     for record in records:
         if record.environment is not None:
-            key = record.machine.cpu_model, record.machine.visible_cores
-            usual.setdefault(key, Counter()).update([record.machine.cpu_quota])
+            *cpu, quota = processor(record.machine)
+            usual.setdefault(tuple(cpu), Counter()).update([quota])
     found = []
     for record in records:
-        known = usual.get((record.machine.cpu_model, record.machine.visible_cores))
+        known = usual.get(processor(record.machine)[:2])
         if record.environment is None and known:
-            quota = {"cpu_quota": known.most_common(1)[0][0]}
-            machine = record.machine.model_copy(update=quota)
+            [(quota, _)] = known.most_common(1)
+            machine = record.machine.model_copy(update={"cpu_quota": quota})
             record = record.model_copy(update={"machine": machine})
         found.append(record)
     return found

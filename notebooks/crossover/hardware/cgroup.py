@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-ROOT = Path("/")
+from crossover.hardware.sysfiles import ROOT, number, read
+
+Amount = TypeVar("Amount", int, float)
 # Version 1 writes "no limit" as the largest whole number of pages.
 UNLIMITED = 2**62
 
@@ -43,9 +46,14 @@ def memory_limit(root: Path = ROOT) -> int | None:
         limit
         for level in _levels("memory", root)
         for name in files
-        if (limit := _number(_read(level / name))) is not None and limit < UNLIMITED
+        if (limit := number(read(level / name))) is not None and limit < UNLIMITED
     ]
     return min(limits, default=None)
+
+
+def binding(limit: Amount | None, present: Amount) -> Amount | None:
+    """A limit, where it grants less than there is; else None, for it takes nothing away."""
+    return limit if limit is not None and limit < present else None
 
 
 def read_throttling(root: Path = ROOT) -> tuple[Throttling, ...]:
@@ -72,16 +80,16 @@ def throttled_since(
 
 def _quota(level: Path) -> float | None:
     """A group's own quota in cores."""
-    if text := _read(level / "cpu.max"):  # Version 2: "50000 100000" or "max 100000".
+    if text := read(level / "cpu.max"):  # Version 2: "50000 100000" or "max 100000".
         allowed, _, period = text.partition(" ")
     else:
-        allowed, period = _read(level / "cpu.cfs_quota_us"), _read(level / "cpu.cfs_period_us")
-    microseconds, each = _number(allowed), _number(period)
+        allowed, period = read(level / "cpu.cfs_quota_us"), read(level / "cpu.cfs_period_us")
+    microseconds, each = number(allowed), number(period)
     return microseconds / each if microseconds and each else None
 
 
 def _throttling(level: Path) -> Throttling:
-    lines = (line.split() for line in _read(level / "cpu.stat").splitlines())
+    lines = (line.split() for line in read(level / "cpu.stat").splitlines())
     counts = {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
     # Microseconds in version 2, nanoseconds in version 1.
     seconds = counts.get("throttled_usec", 0) / 1e6 + counts.get("throttled_time", 0) / 1e9
@@ -107,7 +115,7 @@ def _levels(controller: str, root: Path) -> Iterator[Path]:
 
 def _groups(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
     """The group of each controller of version 1, and under '' that of version 2."""
-    for line in _read(root / "proc/self/cgroup").splitlines():
+    for line in read(root / "proc/self/cgroup").splitlines():
         _, controllers, group = [*line.split(":", 2), "", ""][:3]
         for controller in controllers.split(","):
             yield controller, PurePosixPath(group)
@@ -115,21 +123,9 @@ def _groups(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
 
 def _mounts(root: Path) -> Iterator[tuple[str, PurePosixPath, str, list[str]]]:
     """Place, top, file system and options of each mount of control groups (man 5 proc)."""
-    for line in _read(root / "proc/self/mountinfo").splitlines():
+    for line in read(root / "proc/self/mountinfo").splitlines():
         first, _, last = line.partition(" - ")
         where, what = first.split(), last.split()
         if len(where) >= 5 and len(what) >= 3 and what[0] in ("cgroup", "cgroup2"):
             place = where[4].replace(r"\040", " ")
             yield place, PurePosixPath(where[3]), what[0], what[2].split(",")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def _number(text: str) -> int | None:
-    """A count of a file; None where it says 'max', -1 for no limit, or nothing."""
-    return int(text) if text.isdecimal() else None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-ROOT = Path("/")
+from crossover.hardware.environment import own_cores
+from crossover.hardware.sysfiles import ROOT, number, read
+
 CPU = Path("sys/devices/system/cpu")
 SUPPLIES = Path("sys/class/power_supply")
 # Reading a core's clock may take milliseconds; these tell enough.
@@ -35,11 +36,11 @@ class Clocks:
 
 def describe_clocks(root: Path = ROOT) -> dict[str, Any]:
     """What does not change with the moment: the fields of a machine."""
-    first = next(iter(_policies(root)), None)
+    first = _policy(root, own_cores()[0])
     return {
-        "cpu_mhz_min": _mhz(first and first / "cpuinfo_min_freq"),
-        "cpu_mhz_max": _mhz(first and first / "cpuinfo_max_freq"),
-        "cpu_driver": _word(first and first / "scaling_driver"),
+        "cpu_mhz_min": _mhz(first / "cpuinfo_min_freq"),
+        "cpu_mhz_max": _mhz(first / "cpuinfo_max_freq"),
+        "cpu_driver": _word(first / "scaling_driver"),
         "cpu_boost": _boost(root),
         "smt": _flag(root / CPU / "smt/active"),
         "numa_nodes": len(list((root / "sys/devices/system/node").glob("node[0-9]*"))) or None,
@@ -48,25 +49,22 @@ def describe_clocks(root: Path = ROOT) -> dict[str, Any]:
 
 def read_clocks(root: Path = ROOT) -> Clocks:
     """Read the clocks and what sets them."""
-    policies = _policies(root)
-    first = next(iter(policies), None)
+    policies = [_policy(root, core) for core in own_cores()[:MOST_CORES]]
+    first = policies[0]
     now = [mhz for each in policies if (mhz := _mhz(each / "scaling_cur_freq")) is not None]
     return Clocks(
         mhz=sum(now) / len(now) if now else None,
-        limit_mhz=_mhz(first and first / "scaling_max_freq"),
-        governor=_word(first and first / "scaling_governor"),
-        preference=_word(first and first / "energy_performance_preference"),
+        limit_mhz=_mhz(first / "scaling_max_freq"),
+        governor=_word(first / "scaling_governor"),
+        preference=_word(first / "energy_performance_preference"),
         profile=_word(root / "sys/firmware/acpi/platform_profile"),
         on_battery=_on_battery(root),
     )
 
 
-def _policies(root: Path) -> list[Path]:
-    """The clock settings of this process's first cores."""
-    known = hasattr(os, "sched_getaffinity")
-    cores = sorted(os.sched_getaffinity(0)) if known else range(os.cpu_count() or 1)
-    folders = [root / CPU / f"cpu{core}/cpufreq" for core in list(cores)[:MOST_CORES]]
-    return [folder for folder in folders if folder.is_dir()]
+def _policy(root: Path, core: int) -> Path:
+    """The folder of a core's clock, which need not be there."""
+    return root / CPU / f"cpu{core}/cpufreq"
 
 
 def _on_battery(root: Path) -> bool | None:
@@ -81,7 +79,7 @@ def _on_battery(root: Path) -> bool | None:
         return any(draining) and not plugged if draining else None
     try:
         battery = psutil.sensors_battery()
-    except (OSError, RuntimeError, ValueError, NotImplementedError, AttributeError):
+    except (OSError, RuntimeError, ValueError, AttributeError):
         return None
     return None if battery is None or battery.power_plugged is None else not battery.power_plugged
 
@@ -94,18 +92,13 @@ def _boost(root: Path) -> bool | None:
 
 
 def _flag(path: Path) -> bool | None:
-    return {"0": False, "1": True}.get(_word(path) or "")
+    return {"0": False, "1": True}.get(read(path))
 
 
-def _mhz(path: Path | None) -> float | None:
-    text = _word(path)
-    return int(text) / 1e3 if text and text.isdecimal() else None
+def _mhz(path: Path) -> float | None:
+    kilohertz = number(read(path))
+    return None if kilohertz is None else kilohertz / 1e3
 
 
-def _word(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()[:40] or None
-    except OSError:
-        return None
+def _word(path: Path) -> str | None:
+    return read(path)[:40] or None

@@ -50,11 +50,16 @@ def clear_environment() -> None:
         os.environ["XLA_FLAGS"] = heeded_flags(os.environ["XLA_FLAGS"])
 
 
-def visible_cores() -> int:
-    """Cores that this process may run on: its affinity, or all of them."""
+def own_cores() -> list[int]:
+    """The cores that this process may run on, by number: its affinity, or all of them."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def visible_cores() -> int:
+    """How many cores this process may run on."""
+    return len(own_cores())
 
 
 def usable_cores() -> int:
@@ -63,10 +68,15 @@ def usable_cores() -> int:
     return visible_cores() if quota is None else max(1, min(visible_cores(), math.floor(quota)))
 
 
+def pool_threads() -> int:
+    """The size that ``prepare_process`` gave all pools; what it would be, before."""
+    return int(os.environ.get(THREADS[0], usable_cores()))
+
+
 @cache
 def _first_cores() -> tuple[int, ...]:
     """The cores that this process began with, and each run of a notebook in it begins with."""
-    return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(own_cores())
 
 
 def _pin_threads(threads: int | None) -> None:
@@ -78,5 +88,5 @@ def _pin_threads(threads: int | None) -> None:
     if threads is not None and threads > len(cores):
         has = counted(len(cores), "core")
         raise DeviceError(f"threads is {threads} but this process may use {has}.")
-    if os.sched_getaffinity(0) != set(cores[:threads]):
+    if own_cores() != [*cores[:threads]]:
         os.sched_setaffinity(0, cores[:threads])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import subprocess
 import sys
@@ -19,11 +18,11 @@ import pynvml
 
 from crossover import __version__
 from crossover.hardware.card import ask, nvidia_driver_version, used_card
-from crossover.hardware.cgroup import cpu_quota, memory_limit
+from crossover.hardware.cgroup import binding, cpu_quota, memory_limit
 from crossover.hardware.clocks import describe_clocks
-from crossover.hardware.environment import visible_cores
+from crossover.hardware.environment import pool_threads, visible_cores
 from crossover.hardware.runtimes import ARITHMETIC, runtime
-from crossover.hardware.variables import THREADS
+from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
 from crossover.records.record import Backend, Code, Device, Machine, Software
 
@@ -36,6 +35,20 @@ ZEN = {
          ("Zen 4", 0x60, 0xAF)],
     26: [("Zen 5", 0x00, 0x2F), ("Zen 5", 0x40, 0x4F), ("Zen 5", 0x60, 0x7F)],
 }  # fmt: skip
+
+
+def describe_run(backend: Backend, device: Device, device_name: str) -> dict[str, Any]:
+    """What a trial or the limits are measured with: the fields that both records share.
+
+    These are ``machine``, ``software``, ``environment`` and ``code``. Ask once
+    the device has started, and outside timed sections.
+    """
+    return {
+        "machine": describe_machine(device, device_name),
+        "software": describe_software(backend, device),
+        "environment": recorded_environment(),
+        "code": describe_code(),
+    }
 
 
 def describe_machine(device: Device, device_name: str) -> Machine:
@@ -51,25 +64,13 @@ def describe_machine(device: Device, device_name: str) -> Machine:
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=psutil.cpu_count(),
         visible_cores=visible_cores(),
-        cpu_quota=_quota(),
-        memory_bytes=psutil.virtual_memory().total,
-        memory_limit_bytes=_limit(),
+        cpu_quota=binding(cpu_quota(), visible_cores()),
+        memory_bytes=(memory := psutil.virtual_memory().total),
+        memory_limit_bytes=binding(memory_limit(), memory),
         operating_system=_text(_operating_system()),
         kernel=_text(platform.release()),
         **gpu,
     )
-
-
-def _quota() -> float | None:
-    """The cores that a container grants, where they are less than this process sees."""
-    quota = cpu_quota()
-    return quota if quota is not None and quota < visible_cores() else None
-
-
-def _limit() -> int | None:
-    """The memory that a container grants, where it is less than there is."""
-    limit = memory_limit()
-    return limit if limit is not None and limit < psutil.virtual_memory().total else None
 
 
 @cache
@@ -127,7 +128,7 @@ def describe_software(backend: Backend, device: Device) -> Software:
     used = runtime(backend)
     cuda, cudnn = used.cuda() if device == "gpu" else (None, None)
     pools = used.pools()
-    meant = int(os.environ.get(THREADS[0], visible_cores()))
+    meant = pool_threads()
     return Software(
         python=platform.python_version(),
         backend=_version(backend),

@@ -56,9 +56,9 @@ def _facts(records: list[Record]) -> dict[str, str]:
         "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
         "software": f"{record.settings.backend} {software.backend}, Keras {software.keras}, "
         f"Python {software.python}, NumPy {software.numpy}",
-        "environment": environment_text(record.environment or {})
-        if record.environment is not None
-        else "unknown",
+        "environment": "unknown"
+        if record.environment is None
+        else environment_text(record.environment),
         "CUDA": f"CUDA {cuda.cuda}, cuDNN {cuda.cudnn}" if cuda and cuda.cuda else MISSING,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from crossover.hardware.cgroup import binding
 from crossover.records.frame import machine_label, processor
 from crossover.records.limits import Limits
 from crossover.records.record import Machine, Record
@@ -63,5 +64,5 @@ def _label(machine: Machine) -> str:
 def _seen_by(machine: Machine, threads: int | None) -> Machine:
     """The machine as a sweep with so many threads records it."""
     cores = min(threads or machine.visible_cores or 1, machine.visible_cores or 1)
-    quota = machine.cpu_quota if (machine.cpu_quota or cores) < cores else None
+    quota = binding(machine.cpu_quota, cores)
     return machine.model_copy(update={"visible_cores": cores, "cpu_quota": quota})

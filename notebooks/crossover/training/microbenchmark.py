@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
 from crossover.hardware.device import assert_placement, set_precision
-from crossover.hardware.machine import describe_code, describe_machine, describe_software
-from crossover.hardware.variables import recorded_environment
+from crossover.hardware.machine import describe_run
 from crossover.records.limits import Limits, WidthLimits
 from crossover.records.record import Backend, Device, Precision, Software, parameter_count
 from crossover.training.mnist import CLASSES, IMAGE_PIXELS
@@ -49,12 +48,7 @@ def measure_limits(
     backend = sweep.backend
     assert_placement(backend, device, keras.ops.ones(1))
     rounded = set_precision(backend, allow_tf32=True)
-    facts: dict[str, Any] = {
-        "machine": describe_machine(device, device_name),
-        "software": describe_software(backend, device),
-        "environment": recorded_environment(),
-        "code": describe_code(),
-    }
+    facts = describe_run(backend, device, device_name)
     wanted, widths, fewest = list(sweep.widths), [*known.widths] if known else [], 0
     if known and not _same(known, facts):
         wanted += [found.width for found in widths if found.width not in wanted]
@@ -89,10 +83,13 @@ def measure_limits(
 
 def _same(known: Limits, facts: dict[str, Any]) -> bool:
     """Whether a record is of this machine, software, environment and code."""
-    alike = all(getattr(known, n) == facts[n] for n in ("machine", "environment"))
     # A pool may start at its first use.
-    alike &= _without_pools(known.software) == _without_pools(facts["software"])
-    return alike and bool(known.code.digest == facts["code"].digest)
+    return bool(
+        known.machine == facts["machine"]
+        and _without_pools(known.software) == _without_pools(facts["software"])
+        and known.environment == facts["environment"]
+        and known.code.digest == facts["code"].digest
+    )
 
 
 def _without_pools(software: Software) -> Software:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +11,7 @@ import numpy as np
 import threadpoolctl
 
 from crossover.hardware.device import set_precision
-from crossover.hardware.environment import usable_cores
-from crossover.hardware.variables import THREADS
+from crossover.hardware.environment import pool_threads
 from crossover.records.limits import Peak
 from crossover.records.record import Backend, Device, Precision
 from crossover.training.timing import Call, compiled, samples, traced
@@ -49,12 +47,8 @@ def measure_peaks(backend: Backend, device: Device) -> list[Peak]:
 @contextmanager
 def blas_threads() -> Iterator[None]:
     """Let NumPy's BLAS have as many threads as the frameworks' pools."""
-    with threadpoolctl.threadpool_limits(_threads(), user_api="blas"):
+    with threadpoolctl.threadpool_limits(pool_threads(), user_api="blas"):
         yield
-
-
-def _threads() -> int:
-    return int(os.environ.get(THREADS[0], usable_cores()))
 
 
 def _framework_products(backend: Backend, device: Device, precision: Precision) -> list[Peak]:
@@ -96,7 +90,7 @@ def blas_name() -> str:
 
 def _multiply_adds(backend: Backend, size: int) -> Peak:
     """A compiled loop over numbers in the cache; each turn reads them once and writes them once."""
-    count = size * _threads()
+    count = size * pool_threads()
     loops = max(1, LOOP_FLOPS // (2 * count * CHAIN))
 
     def turn(_: Any, values: Any) -> Any:

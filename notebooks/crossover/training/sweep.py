@@ -18,18 +18,14 @@ from numpy.typing import NDArray
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
 from crossover.hardware.device import assert_float32, set_precision, synchronize
-from crossover.hardware.machine import describe_code, describe_machine, describe_software
-from crossover.hardware.variables import recorded_environment
+from crossover.hardware.machine import describe_run
 from crossover.records.frame import check_one_machine, processor
 from crossover.records.record import (
-    Code,
     Device,
-    Machine,
     Phases,
     Precision,
     Record,
     Settings,
-    Software,
 )
 from crossover.training import mnist
 from crossover.training.assertions import assert_model
@@ -97,11 +93,9 @@ class Runner:
         return self.sweep.seed + self.sweep.repeat - 1
 
     @cached_property
-    def provenance(self) -> tuple[Machine, Software, Code]:
-        """What the trials run on, gathered once and outside timed sections."""
-        machine = describe_machine(self.device, self.device_name)
-        software = describe_software(self.settings.backend, self.device)
-        return machine, software, describe_code()
+    def provenance(self) -> dict[str, Any]:
+        """What the trials run on, gathered once: the fields of `describe_run`."""
+        return describe_run(self.settings.backend, self.device, self.device_name)
 
     def check_alike(self, recorded: Sequence[Record]) -> None:
         """Refuse trials that could share no curve with those of these settings on this machine.
@@ -111,11 +105,12 @@ class Runner:
         MixedTrialsError
             Names what differs: software, threads, or the environment.
         """
-        machine, software, _ = self.provenance
-        here: dict[str, Any] = {"machine": machine, "software": software, "device": self.device}
-        here["environment"] = recorded_environment()
+        here, own = (
+            {**self.provenance, "device": self.device},
+            processor(self.provenance["machine"]),
+        )
         for record in recorded:
-            if record.settings == self.settings and processor(record.machine) == processor(machine):
+            if record.settings == self.settings and processor(record.machine) == own:
                 check_one_machine([record, record.model_copy(update=here)])
 
     @cached_property
@@ -143,7 +138,7 @@ class Runner:
             Called after each epoch with its number and its seconds.
         """
         precision, warm_up_seconds = self.precision, self.warm_up_seconds
-        machine, software, code = self.provenance
+        provenance = self.provenance
         gc.collect()
         begun = datetime.now(UTC)
         card = used_card(self.device_name) if self.device == "gpu" else None
@@ -176,11 +171,8 @@ class Runner:
             test_loss=_finite(loss),
             history={name: [_finite(v) for v in values] for name, values in fit.history.items()},
             precision=precision,
-            environment=recorded_environment(),
-            machine=machine,
-            software=software,
             conditions=watched.conditions,
-            code=code,
+            **provenance,
         )
 
     def _fit(
