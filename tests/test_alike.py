@@ -4,12 +4,16 @@ import pytest
 
 from conftest import make_record, report
 from crossover.analysis.machines import by_machine
+from crossover.analysis.merge import merge
 from crossover.hardware.machine import describe_machine
+from crossover.records.frame import MixedTrialsError
 from crossover.records.limits import write_limits
-from crossover.records.record import Machine, Settings
-from crossover.records.storage import read_records, write_record
+from crossover.records.record import Machine, Settings, Software
+from crossover.records.storage import read_records, trial_name, write_record
+from crossover.report.figure import clean
 from crossover.study import run
-from crossover.study.alike import UnlikeError, check_alike
+from crossover.study.alike import UnlikeError, check_alike, check_room
+from crossover.study.sites import Site
 from crossover.study.study import study_from
 from test_limits import make_limits
 
@@ -75,6 +79,78 @@ def test_trials_of_before_stand_with_those_of_the_same_cpu_in_its_quota():
     assert list(by_machine([old, new])) == ["Test CPU (4 cores, quota 1.5)"]
     free = make_record(8, machine=HERE, environment={})
     assert len(by_machine([free, new])) == 2
+
+
+def half_and_half(folder, **changes):
+    """Five trials of one machine, and one of another, in the names of one study."""
+    settings = Settings(epochs=1)
+    for width, machine in ((4, HERE), (8, HERE), (16, HERE.model_copy(update=changes))):
+        write_record(folder, make_record(width, settings=settings, machine=machine))
+    return study(widths="4 8 16", epochs=1, protocols="published", folder=str(folder.parent))
+
+
+def test_another_machines_trials_are_none_of_the_studys(tmp_path):
+    """Planner and report count the same trials."""
+    given = half_and_half(tmp_path / "trials", cpu_model="Other CPU")
+    records = read_records(given.trials).records
+    own = given.own(records)
+    assert sorted(record.width for record in own) == [4, 8]
+    (sweep,) = given.missing(own).values()
+    assert sweep.widths == [16]
+    report_of = merge(given.trials, [given.settings("published")], tmp_path / "none")
+    assert sorted(record.width for record in report_of.records) == [4, 8]
+    assert Site(given).left(records, limits=False) == "1 trial"
+    with pytest.raises(UnlikeError) as error:
+        check_room(given, own, given.missing(own), records)
+    name = trial_name(given.settings("published"), "cpu", 16, 1)
+    assert str(error.value) == (
+        "1 trial of this study is another machine's (Other CPU (4 cores)) than the rest (Test CPU "
+        f"(4 cores)): move {name} out of {given.folder}/trials to train them again, or all trials "
+        "to begin anew."
+    )
+
+
+def test_where_nothing_stands_in_the_way_a_study_goes_on(tmp_path):
+    given = half_and_half(tmp_path / "trials")
+    records = read_records(given.trials).records
+    check_room(given, given.own(records), given.missing(given.own(records)), records)
+    more = given.model_copy(update={"repeats": 2})
+    check_room(more, given.own(records), more.missing(given.own(records)), records)
+
+
+def test_software_that_changed_within_a_study_is_named(tmp_path):
+    newer = Software(python="3.11", backend="2.22.0", keras="3.15.1", numpy="2.4.6")
+    records = [make_record(4), make_record(8, software=newer)]
+    given = study(widths="4 8", protocols="published")
+    with pytest.raises(MixedTrialsError, match=r"backend version \('2.21.0' and '2.22.0'\)"):
+        check_room(given, given.own(records), {}, records)
+
+
+def test_a_study_of_two_machines_is_told_by_planner_and_report_alike(project):
+    half_and_half(project / "data/runs/main/trials", cpu_model="Other CPU")
+    words = ("WIDTHS=4 8 16", "EPOCHS=1", "PROTOCOLS=published", "DEVICES=cpu")
+    code, out, err = report(project, "report", *words)
+    assert code == 2
+    assert "1 trial of this study is another machine's (Other CPU (4 cores))" in err
+    assert "nothing to train" not in out
+    code, out, err = report(project, "partial", *words)
+    assert (code, err) == (0, "")
+    assert "Study in data/runs/main: 1 trial" in out
+    page = (project / "figures/report.html").read_text(encoding="utf-8")
+    assert "published CPU, repeat 1: 16" in page
+
+
+@pytest.mark.parametrize("length", [30, 79, 120])
+def test_long_names_that_differ_at_their_end_stay_apart(length):
+    one, other = ("G" * length + end for end in "12")
+    records = [
+        make_record(4, device="gpu", machine=HERE.model_copy(update={"gpu_model": name}))
+        for name in (one, other)
+    ]
+    names = list(by_machine(records))
+    assert len(names) == 2
+    assert all(len(name) <= 80 for name in names)
+    assert len({clean(name) for name in names}) == 2
 
 
 def test_the_front_door_refuses_before_anything_is_trained_or_measured(project):

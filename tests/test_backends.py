@@ -17,9 +17,10 @@ from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.card import card_names, nvidia_driver_version
 from crossover.paths import PROJECT
-from crossover.records.record import Conditions, PhaseJoules
+from crossover.records.record import Conditions, PhaseJoules, Settings
 from crossover.records.reference import write_reference
 from crossover.records.storage import read_records, write_record
+from crossover.report import narrative
 from crossover.report.backends import crossing_lines, measured, side_by_side
 from crossover.report.narrative import tuning_gain
 from crossover.study.study import study_from
@@ -425,3 +426,28 @@ def test_the_report_shows_backends_side_by_side(trained, tmp_path):
     own = cells[~cells["machine"].str.contains("2018|reference")]
     assert len(own) == 8
     assert "The same trainings with TensorFlow and JAX" in (tmp_path / "s.ipynb").read_text()
+
+
+def test_references_that_are_not_compared_with_are_named(tmp_path):
+    """An empty file, and one of trials with other epochs; the list is never cut in silence."""
+    references = tmp_path / "references"
+    write_reference(references / "other.jsonl", [make_record(settings=Settings(epochs=3))] )
+    write_reference(references / "like.jsonl", [make_record()])
+    (references / "empty.jsonl").write_text("")
+    write_record(tmp_path / "trials", make_record())
+    study = merge(tmp_path / "trials", own_settings("tensorflow", 10, 128, None), references)
+    lines = narrative.problems_sentence(study).splitlines()
+    assert [line.replace("&#46;", ".") for line in lines] == [
+        "- not compared with: empty.jsonl: it holds no trial",
+        "- not compared with: other.jsonl: 1 trial with other settings",
+    ]
+
+
+@pytest.mark.parametrize("count", [50, 51, 60])
+def test_the_list_of_problems_is_never_cut_in_silence(tmp_path, count):
+    for number in range(count):
+        (tmp_path / f"{number}.json").write_text("{")
+    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    lines = narrative.problems_sentence(study).splitlines()
+    assert len(lines) == min(count, 51)
+    assert (lines[-1] == f"- set aside: and {count - 50} more.") == (count > 50)

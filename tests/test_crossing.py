@@ -20,8 +20,12 @@ SIZES = [1_000, 10_000, 100_000]
 
 def times(medians: list[float], spread: tuple[float, ...] = (1.0,)) -> pd.DataFrame:
     """Repeats around given medians, as factors of them."""
-    rows = [(p, m * f) for p, m in zip(SIZES, medians, strict=False) for f in spread]
-    return pd.DataFrame(rows, columns=["parameters", "seconds"])
+    rows = [
+        (p, repeat, m * f)
+        for p, m in zip(SIZES, medians, strict=False)
+        for repeat, f in enumerate(spread, 1)
+    ]
+    return pd.DataFrame(rows, columns=["parameters", "repeat", "seconds"])
 
 
 QUIET = (0.98, 0.99, 1.0, 1.01, 1.02)
@@ -62,7 +66,7 @@ def test_published_table() -> None:
 )
 @pytest.mark.parametrize("spread", [QUIET, QUIET[:3]])
 def test_status(cpu: list[float], gpu: list[float], status: str, spread: tuple[float, ...]) -> None:
-    found = find_crossover(times(cpu, spread), times(gpu, spread))
+    found = find_crossover(times(cpu, spread), times(gpu, spread[::-1]))
     assert found.status == status
     assert math.isnan(found.estimate) == (status != "crossed")
     assert found.describe().endswith(".")
@@ -77,33 +81,111 @@ def test_reasons_tell_two_unresolved_apart() -> None:
     assert "CPU for large" in reverse.describe()
 
 
-def test_range_is_that_of_the_extremes() -> None:
-    # Ratios of extremes: CPU times 0.5 to 2, so log10 ratio -1±0.301 to 1±0.301.
-    cpu, gpu = times([1, 100], (0.5, 1, 2)), times([10, 10])
-    found = find_crossover(cpu, pd.concat([gpu, gpu]))
+def test_the_range_is_that_of_the_repeats_own_curves() -> None:
+    # CPU times 0.5, 1 and 2 times the median beside one GPU: log10 ratio -1±0.301 to 1±0.301.
+    cpu, gpu = times([1, 100], (0.5, 1, 2)), times([10, 10], (1, 1, 1))
+    found = find_crossover(cpu, gpu)
     middle, reach = 3.5, math.log10(2) / 2
     assert found.interval_kind == "range"
+    assert math.isnan(found.level)
     assert found.low == pytest.approx(10 ** (middle - reach), rel=0.01)
     assert found.high == pytest.approx(10 ** (middle + reach), rel=0.01)
 
 
-def test_interval_is_as_wide_as_a_simulation_says() -> None:
-    rng = np.random.default_rng(5)
-    estimates, widths = [], []
-    for _ in range(150):
-        cpu, gpu = (times(m, (1.0,) * 9) for m in ([1, 5, 40], [5, 5.5, 6]))
-        for noisy in (cpu, gpu):
-            noisy["seconds"] *= rng.lognormal(0, 0.1, len(noisy))
+def test_what_slows_both_sweeps_of_a_repeat_is_no_spread() -> None:
+    slow = (1.0, 1.5, 0.7, 2.0, 1.1)
+    shared = find_crossover(times([1, 5, 40], slow), times([5, 5.5, 6], slow))
+    assert (shared.interval_kind, shared.level) == ("interval", 0.9375)
+    assert shared.high / shared.low < 1.01
+    swapped = find_crossover(times([1, 5, 40], slow), times([5, 5.5, 6], slow[::-1]))
+    assert swapped.high / swapped.low > 2
+
+
+@pytest.mark.parametrize(("count", "rank"), [(5, 0), (6, 0), (8, 0), (9, 1), (10, 1), (12, 2)])
+def test_limits_are_the_repeats_own_crossings(count: int, rank: int) -> None:
+    """The published tables of the sign test: rank 2 from 9 repeats on, 3 from 12."""
+    factors = [1.01**number for number in range(count)]
+    found = find_crossover(times([1, 40], factors), times([5, 6], [1.0] * count))
+    line = [math.log(1 / 5), math.log(40 / 6)]
+    own = sorted(
+        float(np.exp(np.interp(0, np.array(line) + math.log(f), np.log(SIZES[:2]))))
+        for f in factors
+    )
+    assert found.low == pytest.approx(own[rank], rel=0.01)
+    assert found.high == pytest.approx(own[-1 - rank], rel=0.01)
+
+
+def test_a_device_timed_once_stands_against_each_repeat_of_the_other() -> None:
+    found = find_crossover(times([1, 5, 40], QUIET), times([5, 5.5, 6]))
+    assert found.alone == "CPU"
+    assert "of the CPU's repeats: the GPU was timed once" in found.describe()
+    assert found.low < found.estimate < found.high
+
+
+def test_a_repeat_that_lacks_a_trial_does_not_count() -> None:
+    cpu, gpu = times([1, 5, 40], QUIET), times([5, 5.5, 6], QUIET)
+    found = find_crossover(cpu.drop(index=cpu.index[0]), gpu)
+    assert (found.repeats, found.interval_kind) == (4, "range")
+    holes = cpu[cpu["repeat"] != cpu["parameters"].rank(method="dense")]
+    holes = holes[~holes["repeat"].isin([4, 5])]
+    assert find_crossover(holes, gpu).interval_kind == "none"
+    assert find_crossover(holes, gpu).status == "crossed"
+
+
+def test_one_slow_training_far_off_does_not_widen_the_limits() -> None:
+    cpu, gpu = times([1, 5, 40], QUIET), times([5, 5.5, 6], QUIET)
+    calm = find_crossover(cpu, gpu)
+    cpu.loc[0, "seconds"] *= 20
+    found = find_crossover(cpu, gpu)
+    assert found.status == "crossed"
+    assert found.high == pytest.approx(calm.high, rel=0.01)
+    assert found.low > SIZES[0]
+
+
+@pytest.mark.parametrize("spread", [(1.0,), QUIET[:3], QUIET])
+def test_crossed_only_where_each_device_surely_wins_somewhere(spread: tuple[float, ...]) -> None:
+    """The GPU is faster by 0.1 % at the smallest size, the repeats spread by more."""
+    found = find_crossover(times([5.005, 6, 7], spread), times([5, 5, 5], spread[::-1]))
+    if len(spread) == 1:
+        assert found.status == "gpu always faster"
+    else:
+        assert found.status == "unresolved"
+        assert "from 1,000 parameters or fewer to " in found.reason
+        assert found.reason.endswith("; the GPU is faster above")
+
+
+@pytest.mark.parametrize("spread", [(1.0,), QUIET[:3], QUIET])
+@pytest.mark.parametrize("cpu", [[5, 5, 5], [5, 6, 7], [1, 5, 5], [4, 5, 6]])
+def test_equal_times_are_told_in_numbers(cpu: list[float], spread: tuple[float, ...]) -> None:
+    found = find_crossover(times(cpu, spread), times([5, 5, 5], spread))
+    assert "nan" not in found.describe()
+    if cpu == [4, 5, 6]:
+        assert found.status == "crossed"
+        assert found.estimate == pytest.approx(10_000)
+
+
+def test_straight_lines_are_off_by_no_more_than_is_said() -> None:
+    rng = np.random.default_rng(8)
+    sizes, worst = np.geomspace(3_230, 2_913_290, 9), 0.0
+    for _ in range(300):
+        overheads, rates = np.sort(rng.lognormal(0, 1, 2)), rng.lognormal(0, 1, 2)
+        rates = np.sort(rates)[::-1] * np.median(overheads) / 1e5
+        truth = (overheads[1] - overheads[0]) / (rates[0] - rates[1])
+        cpu, gpu = (
+            pd.DataFrame({"parameters": sizes, "repeat": 1, "seconds": o + r * sizes})
+            for o, r in zip(overheads, rates, strict=True)
+        )
         found = find_crossover(cpu, gpu)
-        estimates.append(math.log(found.estimate))
-        widths.append(math.log(found.high / found.low))
-    simulated = float(np.diff(np.quantile(estimates, [0.025, 0.975]))[0])
-    assert 0.9 < np.median(widths) / simulated < 1.5
+        if found.status == "crossed":
+            off = max(found.estimate / truth, truth / found.estimate) - 1
+            assert off <= found.interpolation + 1e-4
+            worst = max(worst, off)
+    assert worst > 0.02
 
 
 def test_widths_of_one_device_only_do_not_count() -> None:
     cpu, gpu = times([1, 4, 40]), times([5, 5, 5])
-    alone = pd.DataFrame({"parameters": [500_000], "seconds": [0.1]})
+    alone = pd.DataFrame({"parameters": [500_000], "repeat": [1], "seconds": [0.1]})
     assert find_crossover(pd.concat([cpu, alone]), gpu) == find_crossover(cpu, gpu)
     assert "both devices" in find_crossover(alone, gpu).reason
 

@@ -1,6 +1,7 @@
 """The limits: what is measured is what a step computes, and the record survives the disk."""
 
 import itertools
+import json
 from datetime import UTC, datetime
 from functools import partial
 
@@ -9,7 +10,12 @@ import numpy as np
 import pytest
 
 from conftest import make_record
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import merge
 from crossover.records.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
+from crossover.records.record import Machine, Software
+from crossover.records.storage import write_record
+from crossover.study.study import study_from
 from crossover.training import microbenchmark, timing
 from crossover.training.parameters import parse_parameters
 from crossover.training.step import product_flops, step_bytes
@@ -136,6 +142,69 @@ def test_limits_come_back_and_bad_files_are_named(tmp_path):
     assert found[0] == limits
     assert [limit.device for limit in found] == ["cpu", "gpu"]
     assert [problem.name for problem in problems] == ["a.json", "b.json"]
+
+
+@pytest.mark.parametrize("field", ["dispatch", "memory", "large_copy"])
+def test_a_call_that_took_no_time_is_named_and_no_crash(tmp_path, field):
+    text = json.loads(make_limits().model_dump_json())
+    text[field] = [0.0]
+    (tmp_path / "a.json").write_text(json.dumps(text))
+    found, problems = read_limits(tmp_path)
+    assert found == []
+    assert str(problems[0]) == f"a.json: {field}.0: Input should be greater than 0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [({}, "at least 1 item"), ({"Python": 0.0}, "it took no time")]
+)
+def test_an_empty_profile_is_named_and_no_crash(tmp_path, seconds, told):
+    text = json.loads(make_limits().model_dump_json())
+    text["widths"][0]["profile"] = {"steps": 10, "seconds": seconds}
+    (tmp_path / "a.json").write_text(json.dumps(text))
+    found, problems = read_limits(tmp_path)
+    assert found == []
+    assert problems[0].reason.startswith("widths.0.profile.seconds: ")
+    assert told in problems[0].reason
+
+
+def test_a_byte_order_mark_costs_no_limits_and_a_key_twice_does(tmp_path):
+    path = write_limits(tmp_path, make_limits())
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_limits(tmp_path) == ([make_limits()], [])
+    path.write_text(path.read_text(encoding="utf-8-sig").replace("{", '{"device": "gpu",', 1))
+    assert str(read_limits(tmp_path)[1][0]).endswith("the key 'device' stands there twice")
+
+
+OTHERS = {
+    "cpu_model ('Other' and 'Test CPU')": {"machine": Machine(cpu_model="Other", visible_cores=2)},
+    "backend version ('2.0' and '2.21.0')": {
+        "software": Software(backend="2.0", keras="3.15.1", numpy="2.4.6")
+    },
+}
+
+
+@pytest.mark.parametrize("told", OTHERS)
+def test_limits_of_another_machine_or_software_are_named_and_not_used(tmp_path, told):
+    write_record(tmp_path, make_record())
+    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    alike = make_limits(machine=make_record().machine, software=make_record().software)
+    other = alike.model_copy(update=OTHERS[told])
+    found, others = study.limits_of([alike, other])
+    assert found == [alike]
+    assert [str(each) for each in others] == [
+        f"limits of tensorflow on the CPU: measured with another {told} than the trials'"
+    ]
+
+
+def test_limits_of_another_machine_are_measured_anew(tmp_path):
+    given = study_from({"folder": str(tmp_path), "widths": "4", "devices": "cpu"})
+    alike = make_limits(widths=(4,), machine=make_record().machine, software=make_record().software)
+    write_limits(given.limits, alike)
+    assert given.missing_limits([make_record()]) == {}
+    write_limits(given.limits, alike.model_copy(update={"machine": Machine(cpu_model="Other")}))
+    assert given.missing_limits() == {}
+    (again,) = given.missing_limits([make_record()]).values()
+    assert again.widths == [4]
 
 
 def test_rates_follow_from_the_medians():

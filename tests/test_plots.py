@@ -61,7 +61,7 @@ def test_the_crossover_is_marked_with_its_interval(trials):
     assert rule.get_xdata()[0] == crossing["estimate"]
     (note,) = [text.get_text() for text in ax.texts if "crossover at" in text.get_text()]
     low, high = (f"{float(f'{crossing[end]:.4g}'):,.0f}" for end in ("low", "high"))
-    assert f"(95 % interval {low} to {high})" in note
+    assert f"(93.8 % interval {low} to {high})" in note
     assert alt.startswith(crossing["sentence"])
     largest = parameter_count(512)
     assert f"CPU: 5.13 s at 3,230 parameters, {crossing_seconds('cpu', largest):.3g} s" in alt

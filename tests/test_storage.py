@@ -157,17 +157,19 @@ sys.path.insert(0, sys.argv[2])
 from conftest import make_record
 from crossover.records.storage import write_record
 print("ready", flush=True)
+number = int(sys.argv[3])
 while True:
-    for width in range(1, 50):
-        write_record(Path(sys.argv[1]), make_record(width=width))
+    number += 1
+    write_record(Path(sys.argv[1]), make_record(repeat=number))
 """
 
 
 def test_a_killed_writer_leaves_only_valid_records(tmp_path):
     chance = random.Random(1)
-    for _ in range(20):
+    for turn in range(20):
+        first = str(400 * turn)
         with subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path, os.path.dirname(__file__)],
+            [sys.executable, "-c", WRITER, tmp_path, os.path.dirname(__file__), first],
             stdout=subprocess.PIPE,
         ) as writer:
             writer.stdout.readline()
@@ -176,6 +178,71 @@ def test_a_killed_writer_leaves_only_valid_records(tmp_path):
         loaded = read_records(tmp_path)
         assert loaded.problems == []
     assert len(loaded.records) > 1
+
+
+RACER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from conftest import make_record
+from crossover.files import StorageError
+from crossover.records.storage import write_record
+for repeat in range(1, 101):
+    try:
+        write_record(Path(sys.argv[1]), make_record(repeat=repeat, test_loss=float(sys.argv[3])))
+    except StorageError as error:
+        print(error)
+"""
+
+
+def test_two_runs_that_write_one_folder_never_replace_a_finished_trial(tmp_path):
+    """Each trial has one winner, the other run is told, and nothing is torn or left over."""
+    words = [sys.executable, "-c", RACER, tmp_path, os.path.dirname(__file__)]
+    runs = [subprocess.Popen([*words, loss], stdout=subprocess.PIPE, text=True) for loss in "12"]
+    told = [run.communicate()[0].splitlines() for run in runs]
+    records = read_records(tmp_path).records
+    won = [sum(record.test_loss == loss for record in records) for loss in (1.0, 2.0)]
+    assert sum(won) == 100
+    assert [len(lines) for lines in told] == won[::-1]
+    assert len(list(tmp_path.iterdir())) == 100
+    for line in [*told[0], *told[1]]:
+        assert "is recorded already, so that another run writes to this folder too" in line
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_finished_trial_stands(tmp_path, monkeypatch, links):
+    """On file systems without hard links, too."""
+    if not links:
+        monkeypatch.setattr(os, "link", no_link)
+    path = write_record(tmp_path, make_record(test_loss=1.0))
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="its trial is kept and this one dropped"):
+        write_record(tmp_path, make_record(test_loss=2.0))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_nlink == 1
+
+
+def no_link(*_):
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_byte_order_mark_costs_no_trial(tmp_path):
+    path = write_record(tmp_path, make_record())
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_records(tmp_path).records == [make_record()]
+    reference = tmp_path / "r.jsonl"
+    write_reference(reference, [make_record(), make_record(8)])
+    reference.write_bytes(b"\xef\xbb\xbf" + reference.read_bytes())
+    assert len(read_reference(reference).records) == 2
+
+
+@pytest.mark.parametrize("twice", ['"repeat": 1,', '"cpu_model": "Test CPU",'])
+def test_a_key_that_stands_twice_is_refused(twice):
+    text = make_record().model_dump_json().replace(":", ": ").replace('": "', '": "')
+    key = twice.split('"')[1]
+    text = text.replace(f'"{key}": ', f'"{key}": null, "{key}": ', 1)
+    assert parse_record(text.encode()) == f"the key '{key}' stands there twice"
 
 
 def test_the_frame_has_one_row_a_trial():

@@ -18,7 +18,7 @@ from crossover.study.jobs import limits_seconds_of
 from crossover.study.study import SeedError, plan_text, study_from
 from crossover.study.workflow import failures
 from crossover.training.parameters import protocol_settings
-from crossover.training.plan import shuffled_widths
+from crossover.training.plan import balanced_order
 from crossover.training.progress import Progress, clock_text
 from test_limits import make_limits
 
@@ -73,11 +73,23 @@ def test_another_seed_is_refused_where_its_trials_would_replace_others(tmp_path)
         study.check_seed([make_record(seed=778, repeat=2)])
 
 
-def test_the_order_of_widths_is_shuffled_by_seed_and_repeat():
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 9, 10])
+def test_each_width_stands_once_at_every_position(count):
+    widths = [4 * (number + 1) for number in range(count)]
+    square = [balanced_order(widths, 777, repeat) for repeat in range(1, count + 1)]
+    for orders in (square, zip(*square, strict=True)):
+        assert all(sorted(order) == widths for order in orders)
+    assert balanced_order(widths, 777, count + 1) == square[0]
+
+
+def test_five_repeats_already_move_each_width_through_the_sweep():
     widths = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
-    orders = [shuffled_widths(widths, 777, repeat) for repeat in (1, 2, 1)]
-    assert orders[0] == orders[2] != orders[1]
-    assert sorted(orders[1]) == widths
+    orders = [balanced_order(widths, 777, repeat) for repeat in range(1, 6)]
+    for width in widths:
+        places = sorted(order.index(width) for order in orders)
+        assert places[0] <= 2
+        assert places[-1] >= 6
+    assert orders[0] != balanced_order(widths, 778, 1)
 
 
 def test_the_plan_is_told_in_numbers_that_agree():
@@ -105,11 +117,12 @@ def test_partial_is_about_the_last_study(tmp_path, monkeypatch):
     quick = configuration("quick", ["WIDTHS=16"])
     last.keep_settings(quick)
     runs = tmp_path / "data" / "runs"
-    os.utime(runs / "quick" / "settings.json", (1, 1))
+    os.utime(runs / "main" / "settings.json", (2**31, 2**31))  # A clock that was ahead.
+    assert last.last_settings(runs) == quick
+    last.keep_settings(configuration("report", ["WIDTHS=4 8", "EPOCHS=3"]))
     found = last.last_settings(runs)
     assert (found["study"]["widths"], found["study"]["epochs"]) == ("4 8", 3)
-    os.utime(runs / "main" / "settings.json", (0, 0))
-    assert last.last_settings(runs) == quick
+    last.keep_settings(quick)
     (runs / "quick" / "settings.json").write_text('{"study": []}')
     assert last.last_settings(runs)["study"]["epochs"] == 3
     monkeypatch.setattr("crossover.study.configuration.last_settings", lambda: found)
@@ -175,6 +188,12 @@ def test_a_wrong_setting_is_one_sentence(words, sentence):
 def test_a_log_is_told_in_its_errors_sentences(monkeypatch):
     log = "noise\npkg.DeviceError: no GPU.\nTraceback\nDeviceError: no GPU.\nOSError: full\n"
     assert failures(log) == ["no GPU.", "full"]
+    skew = (
+        "WorkflowError in rule sweep in file Snakefile, line 9:\nOutput a is older than input b.\n"
+    )
+    assert failures(skew) == ["a step failed: Output a is older than input b."]
+    end = "WorkflowError:\nAt least one job did not complete successfully.\n"
+    assert failures(end) == []
     assert failures("SystemExit: This kernel cannot.\n") == ["This kernel cannot."]
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     died = "nbclient.exceptions.DeadKernelError: Kernel died\n"

@@ -1,7 +1,8 @@
-"""Summaries and speed-ups, against plain pandas and scipy's own bootstrap."""
+"""Summaries and speed-ups, against plain pandas and scipy's own intervals."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from scipy import stats
 from conftest import make_record
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.merge import merge, own_settings
+from crossover.analysis.order import kind_name, median_limits, median_ranks
 from crossover.analysis.speedup import speedups
-from crossover.analysis.summary import bootstrap_medians, summarise
+from crossover.analysis.summary import summarise
 from crossover.records.record import Settings
 from crossover.records.storage import write_record
 
@@ -64,7 +66,8 @@ def test_medians_are_those_of_plain_pandas_in_any_row_order() -> None:
 
 
 @pytest.mark.parametrize(("count", "kind"), [(1, "single"), (2, "range"), (4, "range"),
-                                             (5, "bootstrap"), (9, "bootstrap")])  # fmt: skip
+                                             (5, "93.8 % interval"),
+                                             (9, "96.1 % interval")])  # fmt: skip
 def test_interval_follows_the_number_of_repeats(count: int, kind: str) -> None:
     colds = [10.0 + n for n in range(count)]
     row = summarise(frame("cpu", colds)).iloc[0]
@@ -75,18 +78,23 @@ def test_interval_follows_the_number_of_repeats(count: int, kind: str) -> None:
     elif kind == "range":
         assert limits == (colds[0], colds[-1])
     else:
-        assert colds[0] <= limits[0] < row["cold_seconds"] < limits[1] <= colds[-1]
+        drop = 0 if count == 5 else 1
+        assert limits == (colds[drop], colds[-1 - drop])
 
 
-@pytest.mark.parametrize("count", [12, 20])
-def test_bootstrap_agrees_with_scipy(count: int) -> None:
+@pytest.mark.parametrize("count", [6, 7, 10, 12, 20, 51])
+def test_intervals_agree_with_scipy(count: int) -> None:
     sample = np.random.default_rng(count).lognormal(0, 0.2, count)
-    theirs = stats.bootstrap(
-        (sample,), np.median, n_resamples=20_000, method="percentile", rng=0
-    ).confidence_interval
-    mine = bootstrap_medians(sample[None], draws=20_000)[0]
-    assert mine == pytest.approx([theirs.low, theirs.high], rel=0.01)
-    assert mine[0] < np.median(sample) < mine[1]
+    theirs = stats.quantile_test(sample, p=0.5).confidence_interval(0.95)
+    assert median_limits(sample) == (theirs.low, theirs.high)
+    above = sum(math.comb(count, k) for k in range(median_ranks(count).rank)) / 2**count
+    assert median_ranks(count).level == pytest.approx(1 - 2 * above)
+
+
+def test_five_repeats_have_the_level_that_they_have() -> None:
+    # Both tails: all five on one side of the median, 2 / 32.
+    assert median_ranks(5) == (1, 0.9375)
+    assert kind_name(5) == "93.8 % interval"
 
 
 def test_missing_times_stay_missing() -> None:

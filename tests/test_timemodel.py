@@ -63,9 +63,24 @@ def test_unusable_times_are_refused(sizes: list[int], seconds: list[float], matc
 
 
 def test_published_curves() -> None:
-    table = fit_all(load_published(PUBLISHED), "cold").set_index("device")
+    table = fit_all(load_published(PUBLISHED)).set_index("device")
     # Two points by hand: (354.0091 - 128.9178) s for 1,980,928 parameters, 4,220 steps.
     by_hand = 6 * 1_980_928 * 128 * 4_220 / (354.0091 - 128.9178)
     assert table.loc["cpu", "flops_per_second"] == pytest.approx(by_hand, rel=0.15)
     assert table.loc["gpu", "overhead_seconds"] > table.loc["cpu", "overhead_seconds"]
-    assert fit_all(load_published(PUBLISHED), "steady")["overhead_seconds"].isna().all()
+    assert table["timing"].eq("cold").all()
+    assert table["start_low"].isna().all()
+
+
+def test_compiling_is_no_overhead_of_a_step() -> None:
+    """A training that takes 100 µs a step and 2 s once costs 100 µs a step."""
+    steady = 4_220 * (1e-4 + 6 * SIZES * 128 / 5e10)
+    trials = (
+        load_published(PUBLISHED)
+        .iloc[: len(SIZES)]
+        .assign(device="cpu", parameters=SIZES, steady_seconds=steady, cold_seconds=steady + 2.0)
+    )
+    (row,) = fit_all(trials).itertuples()
+    assert row.timing == "steady"
+    assert row.overhead_seconds == pytest.approx(1e-4, rel=1e-3)
+    assert (row.start_low, row.start_high) == pytest.approx((2.0, 2.0))

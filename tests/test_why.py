@@ -76,7 +76,7 @@ def test_the_guess_is_answered_with_numbers(trials, recorded):
 
 
 def test_the_published_guess_would_mean_a_slow_copy():
-    models = fit_all(load_published(PUBLISHED), "cold")
+    models = fit_all(load_published(PUBLISHED))
     overhead = models[models["device"] == "gpu"]["overhead_seconds"].iloc[0]
     text = published_guess(models, [make_limits()])
     assert f"{401_408 / overhead / 1e6:,.0f} MB/s" in text

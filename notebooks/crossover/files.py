@@ -17,6 +17,10 @@ class StorageError(Exception):
     """A file could not be written, or a folder could not be read."""
 
 
+class ThereError(StorageError):
+    """A file that was to be created is there already."""
+
+
 def check_folder(folder: Path) -> None:
     """Raise StorageError unless records can be written there; nothing is created."""
     place = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
@@ -33,15 +37,22 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, new: bool = False) -> None:
     """Replace a file's content in one step: temporary file, flush, rename.
 
     What a killed attempt at the same file left behind is removed.
+
+    Parameters
+    ----------
+    new : bool
+        Create the file; one that is there is never replaced.
 
     Raises
     ------
     StorageError
         One sentence, if the disk is full or the folder cannot be written.
+    ThereError
+        If the file was to be created, and is there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,14 +64,37 @@ def write_bytes(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(0o644)
-            temporary.replace(path)
+            if new:
+                _create(temporary, path)
+            else:
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
         for left_behind in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             left_behind.unlink(missing_ok=True)
+    except FileNotFoundError as error:
+        if new and os.path.lexists(path):  # Whoever took the name has tidied up after both.
+            raise ThereError(f"{path.name} was written meanwhile") from None
+        raise _unwritable(path.name, error) from None
     except OSError as error:
         raise _unwritable(path.name, error) from None
+
+
+def _create(temporary: Path, path: Path) -> None:
+    """Give a written file its name; raises ``ThereError`` where that is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise ThereError(f"{path.name} is there already") from None
+    except FileNotFoundError:
+        raise
+    except OSError:  # No hard links there: take the name first, then fill it.
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            raise ThereError(f"{path.name} is there already") from None
+        temporary.replace(path)
 
 
 def _unwritable(name: str, error: OSError) -> StorageError:

@@ -13,3 +13,5 @@ PUBLISHED = REFERENCES / "published.csv"
 RUNS = DATA / "runs"
 FIGURES = PROJECT / "figures"
 PROFILES = PROJECT / "workflow" / "profiles"
+# What benchmarks/coverage.py measured.
+COVERAGE = REFERENCES / "coverage.csv"

@@ -26,20 +26,28 @@ function between(share, pair) {
   return Math.exp(low + share * (high - low));
 }
 
+/** Seconds beyond the measured sizes with their 95 % prediction interval. */
+function extrapolate(model, parameters) {
+  const terms = [1, parameters, Math.sqrt(parameters)].map((term, i) => term * model.seconds[i]);
+  const seconds = terms.reduce((sum, term) => sum + term, 0);
+  const spread = terms.reduce((sum, one, i) => sum + terms.reduce(
+    (part, other, j) => part + one * model.inverse[i][j] * other, 0), 0) / seconds ** 2;
+  const factor = Math.exp(model.reach * Math.sqrt(1 + spread));
+  return { seconds, low: seconds / factor, high: seconds * factor };
+}
+
 /** Seconds of a training with their limits and source: the twin of interpolate.predict. */
 function predict(curve, parameters) {
   const sizes = curve.parameters;
   if (parameters < sizes[0] || parameters > sizes.at(-1)) {
     if (!curve.model) return { seconds: null, low: null, high: null, source: "unknown" };
-    const [seconds, low, high] = curve.model.fixed
-      .map((fixed, index) => fixed + curve.model.each[index] * parameters);
-    return { seconds, low, high, source: "extrapolated" };
+    return { ...extrapolate(curve.model, parameters), source: "extrapolated" };
   }
   const right = Math.max(1, sizes.findIndex((size) => size >= parameters));
   const share = Math.log(parameters / sizes[right - 1]) / Math.log(sizes[right] / sizes[right - 1]);
   const at = (name) => between(share, curve[name].slice(right - 1, right + 1));
   const kinds = curve.interval.slice(right - 1, right + 1);
-  const kind = kinds.includes("range") ? "range of the repeats" : "95 % interval";
+  const kind = [...new Set(kinds)].map((name) => (name === "range" ? "ranges" : `${name}s`)).join(" and ");
   return { seconds: at("seconds"), low: at("low"), high: at("high"), source: "interpolated", kind };
 }
 
@@ -55,11 +63,11 @@ function basis(curve, found) {
   if (found.source === "unknown") return `Not predicted: measured from ${sizes} parameters only.`;
   const limits = `${secondsText(found.low ?? 0)} to ${secondsText(found.high ?? 0)} s`;
   if (found.source === "extrapolated") {
-    return `Outside the measured ${sizes} parameters: extrapolated by the time model, ` +
-      `its 95 % interval ${limits}.`;
+    return `Outside the measured ${sizes} parameters: extrapolated, ` +
+      `95 % prediction interval ${limits}.`;
   }
   return "Interpolated between measured medians" +
-    (found.low === null ? "; single trainings, so no interval." : `; ${found.kind} ${limits}.`);
+    (found.low === null ? "; single trainings, so no interval." : `; their ${found.kind}, likewise, ${limits}.`);
 }
 
 /** Who wins, in words; a tie where the intervals overlap. */

@@ -1,14 +1,17 @@
-"""The band around the CPU/GPU log ratio, and where it contains zero.
+"""The band around the CPU/GPU log ratio, and where it tells the devices apart.
 
-A percentile bootstrap of the crossover under-covers at 5 repeats: a median of
-5 resampled values takes 5 values only. The band is Fieller's instead (1954):
-a number of parameters belongs to the 95 % interval if the interpolated log
-ratio there does not differ from zero. Its standard error comes from the
-spread of the log times, pooled over a width and its two neighbours: one width
-alone has too few repeats, and all widths together hide noise that changes with
-size. The spread is the median absolute difference of two repeats of one width
-(compare Rousseeuw & Croux 1993): it needs no centre, so that it is not biased
-at few repeats, and occasional slow trials barely move it.
+A repeat trains all widths on both devices, one sweep after the other: what
+slows a machine down for minutes or hours is in both, or in a whole sweep. So
+the unit is the repeat, not the trial: each gives a curve of its own log ratio,
+straight between widths, and the band holds at each size the median of these
+curves by order statistics. It needs no law of the noise: simulated machines
+that run whole trainings at half speed now and then have the coverage that it
+names, where a Welch t-test of the sweeps and one of the trials do not
+(``benchmarks/coverage.py``).
+
+Repeats of two machines are paired by their number, too. Which belongs to
+which is then arbitrary, and the band somewhat wider than it could be, but its
+level holds.
 """
 
 from __future__ import annotations
@@ -18,93 +21,66 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import pandas as pd
 
-Floats = npt.NDArray[np.float64]
+from crossover.analysis.order import Floats, Kind, kind_of, median_limits
 
 POINTS = 500
-INTERVAL_REPEATS = 5
-NORMAL_QUARTILE = 0.67449
 
 
 @dataclass(frozen=True)
 class Band:
     """Log ratio CPU/GPU over log parameters, each of shape (points,).
 
-    ``kind`` is 'interval' (95 %), 'range' (extremes) or 'none' (single repeats).
+    ``repeats`` are those that the band is of; ``kind`` is what they allow: an
+    interval, a range, or none for a single one, whose curve is all there is.
+    ``alone`` names the device whose repeats they are, where the other was timed once.
     """
 
-    kind: Literal["interval", "range", "none"]
+    repeats: int
     log_parameters: Floats
     lower: Floats
     upper: Floats
+    alone: Literal["", "CPU", "GPU"] = ""
 
-    def contains_zero(self) -> npt.NDArray[np.bool_]:
-        """Where the two devices cannot be told apart, shape (points,)."""
-        return (self.lower <= 0) & (self.upper >= 0)
+    @property
+    def kind(self) -> Kind:
+        """What so many repeats allow."""
+        return kind_of(self.repeats)
+
+    def winners(self) -> npt.NDArray[np.int64]:
+        """-1 where the CPU is faster, 1 where the GPU is, 0 where that is open, shape (points,)."""
+        return np.asarray(np.where(self.upper < 0, -1, np.where(self.lower > 0, 1, 0)))
 
 
-def ratio_band(parameters: Floats, cpu: list[Floats], gpu: list[Floats]) -> Band:
+def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:
     """Band of the log ratio between the first and the last width.
 
     Parameters
     ----------
-    parameters : array, shape (widths,)
-        Ascending.
-    cpu, gpu : list of arrays
-        Log seconds of the repeats of each width, one array a width.
+    cpu, gpu : DataFrame
+        Log seconds of the same sizes on both devices: ``parameters`` in
+        ascending order are the index, repeats the columns; NaN where there is no trial.
+        Only repeats with every size on both devices count; where there is one
+        or none, the medians of all trials stand for it. A device that
+        was timed once stands against each repeat of the other.
 
     Returns
     -------
     Band
     """
-    fewest = min(len(repeats) for repeats in [*cpu, *gpu])
-    grid, weights = _grid(np.log(parameters))
-    if fewest >= INTERVAL_REPEATS:
-        ratio = np.array([np.median(c) - np.median(g) for c, g in zip(cpu, gpu, strict=True)])
-        variances, quantiles = _ratio_error(cpu, gpu)
-        half = weights @ quantiles * np.sqrt(weights**2 @ variances)
-        return Band("interval", grid, weights @ ratio - half, weights @ ratio + half)
-    lower = np.array([c.min() - g.max() for c, g in zip(cpu, gpu, strict=True)])
-    upper = np.array([c.max() - g.min() for c, g in zip(cpu, gpu, strict=True)])
-    return Band("range" if fewest > 1 else "none", grid, weights @ lower, weights @ upper)
-
-
-def differences(sample: Floats) -> Floats:
-    """Absolute differences of all pairs of repeats, shape (pairs,)."""
-    first, second = np.triu_indices(len(sample), 1)
-    return np.asarray(np.abs(sample[first] - sample[second]))
-
-
-def pooled_spread(pairs: list[Floats]) -> float:
-    """Estimate a standard deviation from the differences within several widths."""
-    # A difference of two normal values has sqrt(2) times their spread.
-    return float(np.median(np.concatenate(pairs))) / (2**0.5 * NORMAL_QUARTILE)
-
-
-def _variances(samples: list[Floats]) -> tuple[Floats, Floats]:
-    """Variance of each width's median log time, and its degrees of freedom, (widths,) each.
-
-    That of a normal median, exact for one repeat and pi/2 times the mean's for
-    many. The robust spread is worth half its degrees of freedom.
-    """
-    near = [slice(max(width - 1, 0), width + 2) for width in range(len(samples))]
-    pairs = [differences(repeats) for repeats in samples]
-    spreads = np.array([pooled_spread(pairs[group]) for group in near])
-    counts = np.array([len(repeats) for repeats in samples])
-    freedom = np.array([(counts[group] - 1).sum() / 2 for group in near])
-    return spreads**2 * (np.pi / 2) / (counts + np.pi / 2 - 1), freedom
-
-
-def _ratio_error(cpu: list[Floats], gpu: list[Floats]) -> tuple[Floats, Floats]:
-    """Variance and Student's t quantile of each width's log ratio, by Welch (1947)."""
-    (one, one_freedom), (other, other_freedom) = _variances(cpu), _variances(gpu)
-    total = one + other
-    # Without any spread, every quantile gives the same empty interval.
-    safe = np.where(total > 0, total, 1)
-    inverse = (one / safe) ** 2 / one_freedom + (other / safe) ** 2 / other_freedom
-    freedom = np.where(total > 0, 1 / np.where(inverse > 0, inverse, 1), 1)
-    return total, np.asarray(stats.t.ppf(0.975, freedom))
+    alone: Literal["", "CPU", "GPU"] = ""
+    if cpu.shape[1] == 1 < gpu.shape[1]:
+        cpu, alone = gpu * 0 + cpu.to_numpy(), "GPU"
+    elif gpu.shape[1] == 1 < cpu.shape[1]:
+        gpu, alone = cpu * 0 + gpu.to_numpy(), "CPU"
+    paired = (cpu - gpu).dropna(axis="columns").to_numpy(dtype=np.float64)
+    if paired.shape[1] < 2:
+        paired = (cpu.median(axis="columns") - gpu.median(axis="columns")).to_numpy()[:, None]
+        alone = ""
+    grid, weights = _grid(np.log(cpu.index.to_numpy(dtype=np.float64)))
+    lower, upper = median_limits((weights @ paired).T)
+    return Band(paired.shape[1], grid, lower, upper, alone)
 
 
 def _grid(knots: Floats) -> tuple[Floats, Floats]:

@@ -26,7 +26,8 @@ def crossovers(trials: pd.DataFrame, pairs: list[tuple[str, str]] | None = None)
     DataFrame
         One row for each comparison and timing: ``cpu_machine``,
         ``gpu_machine``, ``backend``, ``protocol``, ``timing``, the fields of
-        `crossover.analysis.crossing.Crossover`, and ``sentence``.
+        `crossover.analysis.crossing.Crossover`, the ``level`` of its interval, and in words
+        its ``spread`` and the whole ``sentence``.
 
     Raises
     ------
@@ -60,10 +61,11 @@ def _compare(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Iterator[dict[str, object]
             ]
             found = find_crossover(*curves)
             named = {"backend": backend, "protocol": protocol, "timing": timing}
-            yield {**named, **asdict(found), "sentence": found.describe()}
+            told = {"level": found.level, "spread": found.spread(), "sentence": found.describe()}
+            yield {**named, **asdict(found), **told}
 
 
 def _timed(trials: pd.DataFrame, timing: str) -> pd.DataFrame:
-    """Parameters and known seconds of trials, in one timing."""
-    times = trials[["parameters", f"{timing}_seconds"]].dropna()
-    return times.set_axis(["parameters", "seconds"], axis=1).astype(float)
+    """Parameters, repeat and known seconds of trials, in one timing."""
+    times = trials[["parameters", "repeat", f"{timing}_seconds"]].dropna()
+    return times.set_axis(["parameters", "repeat", "seconds"], axis=1).astype(float)

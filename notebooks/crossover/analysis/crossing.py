@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from crossover.analysis.band import Band, Floats, ratio_band
+from crossover.analysis.band import POINTS, Band, ratio_band
+from crossover.analysis.order import Floats, Kind, kind_name, median_ranks
 
 Status = Literal[
     "crossed", "gpu always faster", "cpu always faster", "unresolved", "missing device"
 ]
+# Of a logistic function: see ``interpolation_error``.
+STEEPEST = 0.25
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,13 @@ class Crossover:
 
     ``bracket_low`` and ``bracket_high`` are the last width (in parameters) at
     which the CPU wins and the first at which the GPU wins. ``low`` and ``high``
-    are the limits of ``interval_kind`` ('interval', 'range' or 'none'); one that equals the
-    first or last measured size means 'or beyond'. ``reason`` explains a status
-    without crossover.
+    are the limits of ``interval_kind`` ('interval', 'range' or 'none') over
+    ``repeats``, of the device ``alone`` where the other was timed once; one that
+    equals the first or last measured size means 'or beyond', and ``smallest`` and
+    ``largest`` are these sizes. ``interpolation``
+    is how far, as a share of it, the estimate may be off because lines between
+    widths are straight (`interpolation_error`). ``reason`` explains a
+    status without crossover.
     """
 
     status: Status
@@ -33,37 +41,58 @@ class Crossover:
     estimate: float = np.nan
     low: float = np.nan
     high: float = np.nan
-    interval_kind: Literal["interval", "range", "none"] = "none"
+    interval_kind: Kind = "none"
+    repeats: int = 0
+    alone: Literal["", "CPU", "GPU"] = ""
+    interpolation: float = np.nan
+    smallest: float = np.nan
+    largest: float = np.nan
     crossings: int = 0
+
+    @property
+    def level(self) -> float:
+        """How often such an interval holds; NaN where there is none, or only a range."""
+        return median_ranks(self.repeats).level if self.interval_kind == "interval" else np.nan
 
     def describe(self) -> str:
         """Say the result in one sentence."""
         if self.status != "crossed":
             named = self.status.replace("gpu", "GPU").replace("cpu", "CPU")
             return f"{named[0].upper()}{named[1:]}: {self.reason}."
-        names = {"interval": "95 % interval", "range": "range over the repeats"}
-        spread = (
-            f"{names[self.interval_kind]} {rounded(self.low)} to {rounded(self.high)}"
-            if self.interval_kind in names
-            else "single repeats, so no interval"
-        )
         return (
             f"The GPU is faster from about {rounded(self.estimate)} parameters on, between "
-            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f} ({spread})."
+            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f} ({self.spread()}; "
+            f"{self.straight()})."
         )
+
+    def spread(self) -> str:
+        """The limits with their name, or that there are none."""
+        if self.interval_kind == "none":
+            return "single repeats, so no interval"
+        over = " over the repeats" if self.interval_kind == "range" else ""
+        told = f"{kind_name(self.repeats)}{over} {rounded(self.low)} to {rounded(self.high)}"
+        other = {"CPU": "GPU", "GPU": "CPU"}.get(self.alone)
+        return (
+            f"{told}, of the {self.alone}'s repeats: the {other} was timed once" if other else told
+        )
+
+    def straight(self) -> str:
+        """How far straight lines between widths may put the estimate off."""
+        return f"straight lines between widths: up to {100 * self.interpolation:.2g} % off"
 
 
 def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
     """Find the crossover of two sets of timed trainings.
 
     The estimate interpolates the log ratio of medians linearly over log
-    parameters. Intervals are those of `crossover.analysis.band`, over the repeats; they
-    do not include the error of interpolating between two widths.
+    parameters. Limits and status are those of `crossover.analysis.band`: the
+    devices have crossed only where the band says of some smaller size that
+    the CPU wins, of some larger one that the GPU does, and of none the contrary.
 
     Parameters
     ----------
     cpu, gpu : DataFrame
-        Columns ``parameters`` and ``seconds``, one row a repeat.
+        Columns ``parameters``, ``repeat`` and ``seconds``, one row a trial.
 
     Returns
     -------
@@ -84,48 +113,122 @@ def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
     if len(sizes) == 0:
         return Crossover("unresolved", "no width was measured on both devices")
     logs = [_log_repeats(frame, sizes) for frame in (cpu, gpu)]
-    ratio = np.array([np.median(c) - np.median(g) for c, g in zip(*logs, strict=True)])
-    return _classify(sizes, ratio, ratio_band(sizes, *logs))
+    medians = [log.median(axis="columns").to_numpy(dtype=np.float64) for log in logs]
+    return _classify(sizes, medians[0] - medians[1], ratio_band(*logs))
+
+
+def _log_repeats(frame: pd.DataFrame, sizes: Floats) -> pd.DataFrame:
+    """Log seconds, sizes down and repeats across; NaN where a repeat lacks a size."""
+    cells = frame.assign(seconds=np.log(frame["seconds"].astype(float)))
+    return cells.pivot(index="parameters", columns="repeat", values="seconds").reindex(sizes)
 
 
 def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
-    """Status, bracket, estimate and interval from medians (widths,) and band."""
-    gpu_wins = ratio >= 0
-    changes = np.flatnonzero(gpu_wins[1:] != gpu_wins[:-1])
-    low, high = _limits(band)
-    found = Crossover("unresolved", "", low=low, high=high, interval_kind=band.kind)
-    found = replace(found, crossings=len(changes))
-    if band.contains_zero().all():
-        return replace(found, reason="the devices' times overlap at every width")
-    if len(changes) > 1:
-        return replace(found, reason=f"the medians cross {len(changes)} times")
-    if len(changes) == 0:
-        winner: Status = "gpu always faster" if gpu_wins[0] else "cpu always faster"
-        return Crossover(
-            winner, f"at all sizes from {sizes[0]:,.0f} to {sizes[-1]:,.0f} parameters"
-        )
-    if gpu_wins[0]:
-        return replace(found, reason="the GPU wins for small models and the CPU for large ones")
-    left, right = int(changes[0]), int(changes[0]) + 1
-    estimate = float(np.exp(np.interp(0, ratio[left : right + 1], np.log(sizes[left : right + 1]))))
-    found = replace(found, bracket_low=float(sizes[left]), bracket_high=float(sizes[right]))
-    return replace(found, status="crossed", estimate=estimate)
+    """Status, bracket, estimate and limits from medians (widths,) and band."""
+    winners = band.winners()
+    told = winners[winners != 0]
+    turns = told[np.flatnonzero(np.diff(told, prepend=0))] if len(told) else told
+    low, high = _limits(band, winners)
+    found = Crossover(
+        "unresolved", low=low, high=high, interval_kind=band.kind, repeats=band.repeats,
+        alone=band.alone, smallest=float(sizes[0]), largest=float(sizes[-1]),
+        crossings=max(len(turns) - 1, 0),
+    )  # fmt: skip
+    if band.kind == "none":
+        found = replace(found, low=np.nan, high=np.nan)
+    rising = np.flatnonzero((ratio[:-1] < 0) & (ratio[1:] >= 0))
+    if list(turns) == [-1, 1] and len(rising):
+        left = int(rising[len(rising) // 2])
+        crossed = _crossed(found, sizes[left : left + 2], ratio[left : left + 2])
+        return crossed if band.kind == "none" else _with_limits(crossed, band)
+    if winners.all() and len(turns) == 1:
+        everywhere = f"at all sizes from {sizes[0]:,.0f} to {sizes[-1]:,.0f} parameters"
+        sure = replace(found, reason=everywhere, low=np.nan, high=np.nan)
+        return replace(sure, status="gpu always faster" if turns[0] > 0 else "cpu always faster")
+    return replace(found, reason=_reason(turns, winners, (low, high)))
 
 
-def _limits(band: Band) -> tuple[float, float]:
-    """First and last size at which the band contains zero, rounded outwards."""
-    inside = np.flatnonzero(band.contains_zero())
-    if band.kind == "none" or len(inside) == 0:
+def _crossed(found: Crossover, ends: Floats, ratio: Floats) -> Crossover:
+    """The crossover between two widths, whose sizes and log ratios these are, (2,) each."""
+    estimate = float(np.exp(np.interp(0, ratio, np.log(ends))))
+    return replace(
+        found,
+        status="crossed",
+        bracket_low=float(ends[0]),
+        bracket_high=float(ends[1]),
+        estimate=estimate,
+        interpolation=interpolation_error(np.log(ends), ratio),
+    )
+
+
+def _with_limits(found: Crossover, band: Band) -> Crossover:
+    """The crossover with its limits: the last sure win of the CPU below it, the GPU's first above.
+
+    Farther off, where one slow training may hide the winner again, nothing is open any more.
+    """
+    winners, parameters = band.winners(), np.exp(band.log_parameters)
+    low = parameters[(winners < 0) & (parameters <= found.estimate)]
+    high = parameters[(winners > 0) & (parameters >= found.estimate)]
+    # Of many noisy repeats the medians' crossing may just lie outside the band.
+    return replace(
+        found,
+        low=float(low.max()) if len(low) else found.estimate,
+        high=float(high.min()) if len(high) else found.estimate,
+    )
+
+
+def interpolation_error(ends: Floats, ratio: Floats) -> float:
+    """How far straight lines between two widths may misplace a crossover, as a share of it.
+
+    Where a time is overhead plus work, the slope of its logarithm over log
+    parameters is a logistic function, whose own slope is at most 1/4. A line
+    over a step of h misses such a curve by at most 1/4 · s · (h - s) / 2 at s
+    (the remainder of linear interpolation), and so the ratio of two of them.
+    The true crossover lies where the line is no farther than that from zero.
+    ``ends`` are log parameters, and ``ratio`` the log ratio there, (2,) each.
+    """
+    at = np.linspace(ends[0], ends[1], 20 * POINTS + 1)
+    line = np.interp(at, ends, ratio)
+    miss = STEEPEST * (at - ends[0]) * (ends[1] - at) / 2
+    estimate = np.interp(0, ratio, ends)
+    possible = at[np.abs(line) <= miss]
+    return float(np.expm1(np.max(np.abs(possible - estimate), initial=0)))
+
+
+def _limits(band: Band, winners: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """First and last size at which the winner is open, rounded outwards.
+
+    Without spread the winner changes between two points of the grid.
+    """
+    open_at = np.flatnonzero(winners == 0)
+    changes = np.flatnonzero(winners[1:] != winners[:-1])
+    inside = np.concatenate([open_at, changes, changes + 1])
+    if len(inside) == 0:
         return np.nan, np.nan
-    first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, len(band.log_parameters) - 1)
+    first, last = inside.min(), inside.max()
     return float(np.exp(band.log_parameters[first])), float(np.exp(band.log_parameters[last]))
 
 
-def _log_repeats(frame: pd.DataFrame, sizes: Floats) -> list[Floats]:
-    """Log seconds of the repeats of each size, in the order of sizes."""
-    groups = frame.groupby("parameters")["seconds"]
-    found = {float(size): np.log(group.to_numpy(dtype=np.float64)) for size, group in groups}  # type: ignore[arg-type]
-    return [found[size] for size in sizes]
+def _reason(
+    turns: npt.NDArray[np.int64], winners: npt.NDArray[np.int64], limits: tuple[float, float]
+) -> str:
+    """Why the crossover is unresolved; ``turns`` are the winners as they follow each other."""
+    names = {-1: "CPU", 1: "GPU"}
+    if len(turns) == 0:
+        return "the devices' times overlap at every width"
+    if len(turns) > 2:
+        return f"the devices change places {len(turns) - 1} times"
+    if list(turns) == [1, -1]:
+        return "the GPU wins for small models and the CPU for large ones"
+    low = f"{rounded(limits[0])} parameters" + (" or fewer" if winners[0] == 0 else "")
+    high = rounded(limits[1]) + (" or more" if winners[-1] == 0 else "")
+    faster = " and ".join(
+        f"the {names[int(winner)]} is faster {'below' if at == 0 else 'above'}"
+        for at, winner in ((0, winners[0]), (-1, winners[-1]))
+        if winner
+    )
+    told = faster or f"the {names[int(turns[0])]} is faster at some sizes between"
+    return f"from {low} to {high} the devices cannot be told apart; {told}"
 
 
 def rounded(parameters: float) -> str:

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from crossover.analysis.predict import Predictor, fit_predictor
 from crossover.analysis.summary import CURVE
-from crossover.analysis.timemodel import FLOPS_PER_PARAMETER, fit_all
+from crossover.analysis.timemodel import FLOPS_PER_PARAMETER
+from crossover.records.frame import groups
 
 MIME = "application/vnd.crossover.curves+json"
 FEWEST_SIZES = 2
@@ -43,51 +45,77 @@ def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
         One for each machine, protocol, device and timing: the names,
         ``epochs``, ``parameters`` (ascending), and of the same length
         ``seconds`` (medians), ``low``, ``high`` (None for a single repeat) and
-        ``interval`` (as in the summary); ``model`` holds the time model of a
-        whole training, or is None.
+        ``interval`` (as in the summary); ``model`` is what `_training_model`
+        says of a whole training, or None.
     """
     found = []
     for timing in ("cold", "steady"):
-        models = fit_all(trials, timing).set_index(CURVE)
         known = summary[summary["machine"].isin(trials["machine"].unique())]
         known = known.dropna(subset=[f"{timing}_seconds"]).sort_values("parameters")
-        for names, cells in known.groupby(CURVE):
+        for names, cells in groups(known, CURVE):
             if len(cells) >= FEWEST_SIZES:
-                same = trials[(trials[CURVE] == list(names)).all(axis=1)].iloc[0]
-                found.append(_curve(cells, timing, models.loc[names], same))  # type: ignore[index]
+                same = trials[(trials[CURVE] == list(names)).all(axis=1)]
+                found.append(_curve(cells, timing, same))
     return found
 
 
-def _curve(cells: pd.DataFrame, timing: str, model: pd.Series[Any], trial: pd.Series[Any]) -> Curve:
-    column = f"{timing}_seconds"
+def _curve(cells: pd.DataFrame, timing: str, trials: pd.DataFrame) -> Curve:
+    column, trial = f"{timing}_seconds", trials.iloc[0]
+    epochs, steps = int(trial["epochs"]), int(trial["steps"])
     return {
         **{name: str(trial[name]) for name in CURVE},
         "timing": timing,
-        "epochs": int(trial["epochs"]),
+        "epochs": epochs,
         "parameters": [int(size) for size in cells["parameters"]],
         "seconds": _plain(cells[column]),
         "low": _plain(cells[f"{column}_low"]),
         "high": _plain(cells[f"{column}_high"]),
         "interval": list(map(str, cells["interval"])),
-        "model": _training_model(model, int(trial["epochs"]) * int(trial["steps"])),
-    }
+        "model": _training_model(fit_predictor(trials, timing), int(trial["batch_size"]),
+                                 epochs * steps),
+    }  # fmt: skip
 
 
 def _plain(values: pd.Series[float]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _training_model(model: pd.Series[Any], steps_total: int) -> dict[str, list[float]] | None:
-    """Fixed seconds and seconds per parameter of a whole training: value, low, high."""
-    if not np.isfinite(model["overhead_seconds"]):
+def _training_model(
+    known: Predictor | None, batch_size: int, steps_total: int
+) -> dict[str, Any] | None:
+    """A whole training's seconds by its parameters, for plain arithmetic.
+
+    ``seconds`` are those for each of 1, parameters and the parameters' root;
+    ``inverse``, shape (3, 3), says how much less sure each share of them is, and
+    ``reach`` is half a 95 % prediction interval for a spread of one; see `Predictor`.
+    """
+    if known is None:
         return None
-    work = FLOPS_PER_PARAMETER * model["batch_size"] * steps_total
-    fixed = [model["overhead_seconds"], model["overhead_low"], model["overhead_high"]]
-    rates = [model["flops_per_second"], model["flops_high"], model["flops_low"]]
+    kept = [0, 2, 3]  # Of one batch size, the term in the images is not fitted.
+    work = FLOPS_PER_PARAMETER * batch_size
+    each = np.array([1, work, np.sqrt(work)]) / known.scales[kept] * known.coefficients[kept]
+    used = known.coefficients > 0
+    inverse = (
+        known.inverse
+        * np.outer(used, used)
+        / np.outer(*[np.where(used, known.coefficients, 1)] * 2)
+    )
     return {
-        "fixed": [float(seconds * steps_total) for seconds in fixed],
-        "each": [float(work / rate) for rate in rates],
+        "seconds": [float(value * steps_total) for value in each],
+        "inverse": [[float(value) for value in row] for row in inverse[np.ix_(kept, kept)]],
+        "reach": known.reach,
     }
+
+
+def _extrapolate(model: dict[str, Any], parameters: float) -> tuple[float, float, float]:
+    """Seconds and their 95 % prediction interval."""
+    terms = np.array(model["seconds"]) * [1, parameters, np.sqrt(parameters)]
+    seconds = float(terms.sum())
+    shares = terms / seconds
+    factor = float(
+        np.exp(model["reach"] * np.sqrt(1 + shares @ np.array(model["inverse"]) @ shares))
+    )
+    return seconds, seconds / factor, seconds * factor
 
 
 def predict(curve: Curve, parameters: float) -> Prediction:
@@ -95,8 +123,8 @@ def predict(curve: Curve, parameters: float) -> Prediction:
 
     Between measured sizes the medians and their limits are interpolated
     linearly in the logarithms of parameters and seconds, so that the devices
-    change places exactly at the crossover's estimate. Beyond them stands the
-    time model with its 95 % limits: an extrapolation.
+    change places exactly at the crossover's estimate. Beyond them stands what
+    `Predictor` says, with its 95 % interval: an extrapolation.
     """
     sizes = curve["parameters"]
     if sizes[0] <= parameters <= sizes[-1]:
@@ -110,9 +138,7 @@ def predict(curve: Curve, parameters: float) -> Prediction:
         return Prediction(seconds, low, high, "interpolated")
     if curve["model"] is None:
         return Prediction(None, None, None, "unknown")
-    terms = zip(curve["model"]["fixed"], curve["model"]["each"], strict=True)
-    seconds, low, high = (fixed + each * parameters for fixed, each in terms)
-    return Prediction(seconds, low, high, "extrapolated")
+    return Prediction(*_extrapolate(curve["model"], parameters), "extrapolated")
 
 
 def _between(

@@ -42,8 +42,8 @@ def energy_crossover(trials: pd.DataFrame, protocol: str) -> Crossover:
     """Find the size at which both devices' trainings need the same energy, on one machine."""
     rows = joules_of(trials[trials["protocol"] == protocol]).dropna(subset=["joules"])
     cpu, gpu = (
-        rows.loc[rows["device"] == device, ["parameters", "joules"]]
-        .set_axis(["parameters", "seconds"], axis=1)
+        rows.loc[rows["device"] == device, ["parameters", "repeat", "joules"]]
+        .set_axis(["parameters", "repeat", "seconds"], axis=1)
         .astype(float)
         for device in ("cpu", "gpu")
     )

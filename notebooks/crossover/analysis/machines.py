@@ -94,6 +94,29 @@ def _kind(own: Settings, settings: list[Settings]) -> str | None:
     return f", {own.backend}" if own in alike else None
 
 
+def study_trials(records: list[Record], settings: list[Settings]) -> list[Record]:
+    """The trials of one folder that belong to a study: those of the machine that has most.
+
+    Report and planner alike count these: another machine's trials are none of
+    the study's, though they may bear the names that its own would have.
+
+    Parameters
+    ----------
+    records : list of Record
+    settings : list of Settings
+        Of the study's protocols.
+
+    Returns
+    -------
+    list of Record
+        All of that machine's, those of other settings too.
+    """
+    machines = by_machine(records)
+    own = {name: by_kind(trials, settings).get("", []) for name, trials in machines.items()}
+    named = most_trials(own if any(own.values()) else machines)
+    return machines.get(named, [])
+
+
 def most_trials(machines: dict[str, list[Record]]) -> str:
     """The machine with most trials; of several, the report speaks of that one."""
     return max(machines, key=lambda name: len(machines[name]), default="")

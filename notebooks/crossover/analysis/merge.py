@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -14,10 +14,12 @@ from crossover.analysis.ablations import change_of, on_map
 from crossover.analysis.machines import by_kind, by_machine, most_trials, own_settings, read_places
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
-from crossover.records.frame import MixedTrialsError, check_comparable, to_frame
+from crossover.records.frame import MixedTrialsError, check_comparable, to_frame, unlike
+from crossover.records.limits import Limits
 from crossover.records.record import Backend, Record, Settings
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.storage import Problem, set_aside_before, trial_folders
+from crossover.words import counted
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
@@ -32,7 +34,8 @@ class Merged:
     its backends stand, the study's own first. ``records`` are the study's
     trials, ``recorded`` all of this machine's with the study's backend and
     threads, ablations included; ``left_out`` counts those that
-    nothing in the report shows.
+    nothing in the report shows, and ``apart`` names references that were not
+    compared with.
     """
 
     trials: pd.DataFrame
@@ -43,10 +46,23 @@ class Merged:
     recorded: list[Record]
     problems: list[Problem]
     left_out: int
+    apart: list[Problem]
 
     def of(self, machine: str) -> pd.DataFrame:
         """The trials of one machine."""
         return self.trials[self.trials["machine"] == machine]
+
+    def limits_of(self, measured: Sequence[Limits]) -> tuple[list[Limits], list[Problem]]:
+        """The limits of the machine and software of these trials, and those that are of others."""
+        found, others = [], []
+        for limits in measured:
+            if difference := unlike(limits, self.recorded):
+                name = f"limits of {limits.backend} on the {limits.device.upper()}"
+                reason = f"measured with another {difference} than the trials'"
+                others.append(Problem(name, reason))
+            else:
+                found.append(limits)
+        return found, others
 
     @property
     def devices(self) -> list[str]:
@@ -119,7 +135,8 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
     groups = _alike(every, problems)
     names = [name for name in dict.fromkeys([own, *groups]) if name in groups]
     frames = [to_frame(groups[name], name) for name in names]
-    known = _alike(_references(references, source, settings[0], problems), problems)
+    apart: list[Problem] = []
+    known = _alike(_references(references, source, settings[0], problems, apart), problems)
     frames += [to_frame(group, name) for name, group in known.items()]
     frames.append(published.load_published(PUBLISHED))
     backends = _backends(kinds, groups, settings[0].backend)
@@ -133,6 +150,7 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
         recorded=[record for record in recorded if _runs_as(record.settings, settings[0])],
         problems=problems,
         left_out=_unseen(machines, groups),
+        apart=apart,
     )
 
 
@@ -174,11 +192,16 @@ def with_batch_sizes(study: Merged, machine: str) -> pd.DataFrame:
 
 
 def _references(
-    folder: Path, source: Path, study: Settings, problems: list[Problem]
+    folder: Path,
+    source: Path,
+    study: Settings,
+    problems: list[Problem],
+    apart: list[Problem],
 ) -> dict[str, list[Record]]:
     """The trials like the study's of each reference but the source itself, by name.
 
-    Each backend but the study's stands under a name of its own.
+    Each backend but the study's stands under a name of its own. References
+    without any such trial are named in ``apart``.
     """
     usable = reference_paths(folder)
     unusable = sorted(set(folder.glob("*.jsonl")) - set(usable))
@@ -189,11 +212,16 @@ def _references(
             continue
         reference = read_reference(path)
         problems += reference.problems
+        count = len(found)
         for record in reference.records:
             used = record.settings.backend
             if record.settings in own_settings(used, study.epochs, study.batch_size, study.threads):
                 suffix = "" if used == study.backend else f", {used}"
                 found.setdefault(f"reference {path.stem}{suffix}", []).append(record)
+        if len(found) == count:
+            trials = counted(len(reference.records), "trial")
+            why = f"{trials} with other settings" if reference.records else "it holds no trial"
+            apart.append(Problem(path.name, why))
     return found
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from crossover.analysis.leastsquares import Floats, fit_relative
+from crossover.analysis.starts import start_seconds, timing_of
 from crossover.analysis.timemodel import FLOPS_PER_PARAMETER
 from crossover.training.mnist import TRAIN_IMAGES
 
@@ -20,11 +21,16 @@ FEWEST_SIZES = 3
 
 @dataclass(frozen=True)
 class Predictor:
-    """Seconds of a step = overhead + images · batch + 6 · parameters · batch / rate.
+    """Seconds of a step = overhead + images + arithmetic at a rate that grows with its size.
 
-    The term in the batch alone (feeding an image) is fitted only where trials
-    of several batch sizes are recorded. ``error`` is the residuals' standard
-    deviation as a share of the time, with ``freedom`` degrees of freedom.
+    Arithmetic is work / rate + a part that grows with the root of the work (6 ·
+    parameters · batch): small products run at lower rates. The term in the images
+    alone (feeding them) is fitted only where trials of several batch sizes
+    are recorded. ``error`` is the standard deviation of the log ratios of times that were left
+    out of the fit, a width at a time, to what it then predicts, with
+    ``freedom`` degrees of freedom; ``timing`` tells which times were
+    fitted, and ``starts`` the seconds that a training of each size costs once,
+    NaN where only cold times are known.
     """
 
     coefficients: Floats
@@ -34,15 +40,26 @@ class Predictor:
     freedom: int
     parameters: tuple[int, int]
     batch_sizes: tuple[int, ...]
+    timing: str
+    starts: pd.Series[float]
+
+    @property
+    def reach(self) -> float:
+        """Half a 95 % prediction interval, in logarithms, for each unit of spread."""
+        return float(stats.t.ppf(0.975, self.freedom)) * self.error
 
     def step_seconds(self, parameters: int, batch_size: int) -> tuple[float, float, float]:
         """Predicted seconds of a step and its 95 % prediction interval."""
         terms = _terms(np.array([parameters]), np.array([batch_size]))[0] / self.scales
         seconds = float(terms @ self.coefficients)
         relative = np.where(self.coefficients > 0, terms, 0) / seconds
-        spread = self.error * np.sqrt(1 + relative @ self.inverse @ relative)
-        factor = float(np.exp(stats.t.ppf(0.975, self.freedom) * spread))
+        factor = float(np.exp(self.reach * np.sqrt(1 + relative @ self.inverse @ relative)))
         return seconds, seconds / factor, seconds * factor
+
+    def start(self, parameters: int) -> float:
+        """Seconds that a training of so many parameters costs once, NaN where unknown."""
+        sizes = np.log(self.starts.index.to_numpy(dtype=np.float64))
+        return float(np.interp(np.log(parameters), sizes, self.starts.to_numpy()))
 
     def measured(self, parameters: int, batch_size: int) -> bool:
         """Whether a model lies inside what was measured."""
@@ -50,14 +67,16 @@ class Predictor:
         return low <= parameters <= high and batch_size in self.batch_sizes
 
 
-def fit_predictor(trials: pd.DataFrame, timing: str) -> Predictor | None:
+def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor | None:
     """Fit one device's trials of one protocol, of any batch sizes.
 
     Parameters
     ----------
     trials : DataFrame
         One row a trial.
-    timing : 'cold' or 'steady'
+    timing : 'cold' or 'steady', optional
+        Steady where it is known: a cold time mixes what a training costs once with
+        its epochs, and trials of few epochs with those of many.
 
     Returns
     -------
@@ -65,34 +84,47 @@ def fit_predictor(trials: pd.DataFrame, timing: str) -> Predictor | None:
         None where fewer than three sizes were timed. Non-negative least
         squares of the relative errors of each cell's median.
     """
+    timing = timing or timing_of(trials)
     seconds = trials[f"{timing}_seconds"] / (trials["epochs"] * trials["steps"])
     cells = seconds.groupby([trials["parameters"], trials["batch_size"]]).median().dropna()
     sizes = cells.index.to_frame(index=False)
-    if sizes["parameters"].nunique() < FEWEST_SIZES:
+    count = sizes["parameters"].nunique()
+    if count < FEWEST_SIZES:
         return None
     terms = _terms(sizes["parameters"].to_numpy(), sizes["batch_size"].to_numpy())
     if sizes["batch_size"].nunique() == 1:
         terms[:, 1] = 0
     fit = fit_relative(terms, cells.to_numpy())
     used = fit.design * (fit.coefficients > 0)
-    freedom = len(cells) - int((fit.coefficients > 0).sum())
+    left_out = _left_out(terms, cells.to_numpy(), sizes["parameters"].to_numpy())
     return Predictor(
         coefficients=fit.coefficients,
         scales=fit.scales,
         inverse=np.asarray(np.linalg.pinv(used.T @ used), dtype=np.float64),
-        error=float(fit.residual / np.sqrt(freedom)),
-        freedom=freedom,
+        error=float(np.sqrt(np.mean(left_out**2))),
+        freedom=count - 1,
         parameters=(int(sizes["parameters"].min()), int(sizes["parameters"].max())),
         batch_sizes=tuple(sorted(map(int, sizes["batch_size"].unique()))),
+        timing=timing,
+        starts=start_seconds(trials).groupby(trials["parameters"]).median(),
     )
+
+
+def _left_out(terms: Floats, times: Floats, sizes: npt.NDArray[np.int64]) -> Floats:
+    """Log ratio of each time to what the other sizes' times predict, shape (times,)."""
+    ratios = np.empty(len(times))
+    for size in np.unique(sizes):
+        out = sizes == size
+        fit = fit_relative(terms[~out], times[~out])
+        ratios[out] = np.log(times[out] / (terms[out] / fit.scales @ fit.coefficients))
+    return ratios
 
 
 def _terms(parameters: npt.NDArray[np.int64], batch_size: npt.NDArray[np.int64]) -> Floats:
-    """What a step's time grows with, shape (cells, 3): nothing, images, arithmetic."""
+    """What a step's time grows with, shape (cells, 4): nothing, images, work and its root."""
     parameters, images = parameters.astype(np.float64), batch_size.astype(np.float64)
-    return np.column_stack(
-        [np.ones(len(images)), images, FLOPS_PER_PARAMETER * parameters * images]
-    )
+    work = FLOPS_PER_PARAMETER * parameters * images
+    return np.column_stack([np.ones(len(images)), images, work, np.sqrt(work)])
 
 
 def prediction(
@@ -106,14 +138,17 @@ def prediction(
         ``{cpu,gpu}_seconds`` of an epoch of MNIST (54,000 images), with
         ``_low`` and ``_high`` (95 % prediction interval), ``verdict`` ('CPU',
         'GPU', 'too close to call' where the intervals overlap, or 'one
-        device') and ``measured`` (inside the measured sizes).
+        device') and ``measured`` (inside the measured sizes);
+        ``{cpu,gpu}_start`` (seconds once a training) and ``{cpu,gpu}_timing``.
     """
     steps = -(-int(TRAIN_IMAGES * (1 - VALIDATION_SPLIT)) // batch_size)
     row: dict[str, object] = {"parameters": parameters, "batch_size": batch_size}
     bounds: dict[str, tuple[float, float]] = {}
     for device, known in (("cpu", cpu), ("gpu", gpu)):
         seconds, low, high = np.full(3, np.nan)
+        row |= {f"{device}_start": np.nan, f"{device}_timing": ""}
         if known is not None:
+            row |= {f"{device}_start": known.start(parameters), f"{device}_timing": known.timing}
             seconds, low, high = np.array(known.step_seconds(parameters, batch_size)) * steps
             bounds[device] = (low, high)
         row |= {f"{device}_seconds": seconds, f"{device}_low": low, f"{device}_high": high}

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
+from crossover.analysis.modes import two_speeds
+from crossover.analysis.order import FEWEST_REPEATS, Floats, kind_name, median_limits
 
 CURVE = ["machine", "backend", "protocol", "device"]
 CELL = [*CURVE, "width"]
 MEASURES = ["cold_seconds", "steady_seconds", "accuracy"]
-BOOTSTRAP_REPEATS = 5
-BOOTSTRAP_DRAWS = 2000
 # A constant answer is right for at most 1,135 of the 10,000 test images; three standard
 # errors above that are chance, too.
 CHANCE = 0.123
@@ -33,10 +31,11 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
         One row for each machine, backend, protocol, device and width:
         ``parameters``, ``repeats``, the median of ``cold_seconds``,
         ``steady_seconds`` (seconds) and ``accuracy`` (fraction), each with
-        ``_low`` and ``_high`` (95 % percentile bootstrap of the median from 5
-        values on, the range for 2 to 4, NaN for 1), ``interval`` (which of
-        'bootstrap', 'range', 'single' the repeats allow), ``noisy``, ``noise``
-        (reasons), ``outliers`` (trials outside 1.5 interquartile ranges) and
+        ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2
+        to 4, NaN for 1), ``interval`` (their name and level: '93.8 % interval', 'range' or
+        'single'), ``two_speeds`` (both, where the repeats fall into two groups; see
+        `crossover.analysis.modes`), ``noisy``, ``noise`` (reasons), ``outliers``
+        (trials outside 1.5 interquartile ranges) and
         ``learning`` (how the training failed; empty where it did not).
 
     Raises
@@ -49,11 +48,8 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     summary = pd.DataFrame({"parameters": cells["parameters"].first(), "repeats": cells.size()})
     for name in MEASURES:
         summary[[name, f"{name}_low", f"{name}_high"]] = _median_intervals(trials, name, summary)
-    kinds = ["single", "range"]
-    repeats = summary["repeats"]
-    summary["interval"] = np.select(
-        [repeats == 1, repeats < BOOTSTRAP_REPEATS], kinds, default="bootstrap"
-    )
+    summary["interval"] = summary["repeats"].map(kind_name)
+    summary["two_speeds"] = _two_speeds(trials, summary)
     summary["noise"] = _noise(trials, summary)
     summary["noisy"] = summary["noise"] != ""
     summary["outliers"] = _outliers(trials, summary)
@@ -77,34 +73,6 @@ def refuse_mixed_settings(trials: pd.DataFrame) -> None:
     )
 
 
-def bootstrap_medians(values: Floats, draws: int = BOOTSTRAP_DRAWS, seed: int = 0) -> Floats:
-    """95 % percentile-bootstrap intervals of the medians of many samples.
-
-    A resample of a sorted sample is a draw of ranks, so that one set of drawn
-    ranks serves all samples at once (Efron & Tibshirani 1993, chapter 13).
-
-    Parameters
-    ----------
-    values : array, shape (samples, repeats)
-    draws : int
-    seed : int
-
-    Returns
-    -------
-    array, shape (samples, 2)
-        Lower and upper limits, in the unit of ``values``.
-    """
-    count = values.shape[1]
-    ranks = np.sort(np.random.default_rng(seed).integers(0, count, (draws, count)), axis=1)
-    lower, upper = ranks[:, (count - 1) // 2], ranks[:, count // 2]
-    ordered = np.sort(values, axis=1)
-    limits = [
-        np.quantile((part[:, lower] + part[:, upper]) / 2, [0.025, 0.975], axis=1).T
-        for part in np.array_split(ordered, len(ordered) // 2000 + 1)
-    ]
-    return np.concatenate(limits)
-
-
 def _median_intervals(trials: pd.DataFrame, name: str, summary: pd.DataFrame) -> Floats:
     """Median, low and high of one measure, shape (cells, 3), in summary's order."""
     known = trials.loc[trials[name].notna(), [*CELL, name]].sort_values([*CELL, name])
@@ -116,10 +84,8 @@ def _median_intervals(trials: pd.DataFrame, name: str, summary: pd.DataFrame) ->
         rows = np.flatnonzero(counts == count)
         values = flat[starts[rows, None] + np.arange(count)]
         result[rows, 0] = np.median(values, axis=1)
-        if count >= BOOTSTRAP_REPEATS:
-            result[rows, 1:] = bootstrap_medians(values)
-        elif count > 1:
-            result[rows, 1:] = values[:, [0, -1]]
+        if count > 1:
+            result[rows, 1:] = np.column_stack(median_limits(values.T))
     return result
 
 
@@ -142,6 +108,8 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
         values = share.reindex(summary.index).to_numpy()
         for row in np.flatnonzero(values > limit):
             reasons[row].append(f"{label} {values[row]:.1%}".replace("%", " %"))
+    for texts, found in zip(reasons, summary["two_speeds"], strict=True):
+        texts += ["two speeds"] if found else []
     throttled = (trials["throttled"] == True).groupby([trials[key] for key in CELL]).any()  # noqa: E712
     for row in np.flatnonzero(throttled.reindex(summary.index)):
         reasons[row].append("throttled")
@@ -149,6 +117,20 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
     for texts, found in zip(reasons, held.reindex(summary.index), strict=True):
         texts += sorted(filter(None, found))
     return pd.Series(["; ".join(texts) for texts in reasons], index=summary.index)
+
+
+def _two_speeds(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
+    """Both speeds of each cell that has two, such as 'cold 13.2 s (3 repeats) and 27.1 s (2)'."""
+    texts: list[list[str]] = [[] for _ in range(len(summary))]
+    for timing in ("cold", "steady"):
+        found = two_speeds(trials, f"{timing}_seconds", CELL)
+        rows = summary.index.get_indexer(found.index)
+        for row, modes in zip(rows, found.itertuples(), strict=True):
+            texts[row].append(
+                f"{timing} {modes.fast:.3g} s ({modes.fast_repeats} repeats) and "
+                f"{modes.slow:.3g} s ({modes.slow_repeats})"
+            )
+    return pd.Series(["; ".join(told) for told in texts], index=summary.index)
 
 
 def _outliers(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[int]:
@@ -161,7 +143,7 @@ def _outliers(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[int]:
         first = cells.quantile(0.25).reindex(rows).to_numpy()
         third = cells.quantile(0.75).reindex(rows).to_numpy()
         reach = 1.5 * (third - first)
-        enough = cells.transform("count") >= BOOTSTRAP_REPEATS
+        enough = cells.transform("count") >= FEWEST_REPEATS
         outside |= ((trials[name] < first - reach) | (trials[name] > third + reach)) & enough
     return outside.groupby(keys).sum().reindex(summary.index).astype(int)
 

@@ -10,7 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from crossover.analysis.leastsquares import Floats, fit_relative
+from crossover.analysis.starts import start_seconds, timing_of
 from crossover.analysis.summary import CURVE
+from crossover.records.frame import groups
 
 # Forward 2, backward 4 for each parameter and sample (Kaplan et al. 2020, section 2.1).
 FLOPS_PER_PARAMETER = 6
@@ -22,7 +24,8 @@ class TimeModel:
     """Seconds per step = overhead + 6 · parameters · batch / rate.
 
     ``overhead_seconds`` and ``flops_per_second`` (infinite if the times do not
-    grow) come with 95 % intervals; ``relative_error`` is the residuals'
+    grow) come with the limits that Student's t gives the fit, as if a straight line
+    were exact; ``relative_error`` is the residuals'
     standard deviation as a share of the time.
     """
 
@@ -91,33 +94,40 @@ def fit_time_model(
     )
 
 
-def fit_all(trials: pd.DataFrame, timing: str) -> pd.DataFrame:
+def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the medians of every curve.
+
+    Steady times where there are any: a cold time holds what a training costs
+    once, and would put it into the overhead of each step.
 
     Parameters
     ----------
     trials : DataFrame
         One row a trial.
-    timing : 'cold' or 'steady'
 
     Returns
     -------
     DataFrame
-        One row for each machine, backend, protocol and device: the fields of
-        `TimeModel`, NaN where a curve has fewer than three timed sizes.
+        One row for each machine, backend, protocol and device: ``timing``, the
+        fields of `TimeModel`, NaN where a curve has fewer than three timed
+        sizes, and ``start_low`` and ``start_high``, the least and the most
+        seconds that a training of any size costs once (medians; NaN where unknown).
     """
     rows = []
-    for curve, group in trials.groupby(CURVE):
+    for curve, group in groups(trials, CURVE):
+        timing = timing_of(group)
         known = group.dropna(subset=[f"{timing}_seconds"])
         medians = known.groupby("parameters")[f"{timing}_seconds"].median()
-        fields: dict[str, float] = {}
+        starts = start_seconds(group).groupby(group["parameters"]).median()
+        fields: dict[str, float] = {"start_low": starts.min(), "start_high": starts.max()}
         if len(medians) >= FEWEST_SIZES:
             first = known.iloc[0]
             steps_total, batch_size = first["epochs"] * first["steps"], int(first["batch_size"])
             sizes = medians.index.to_numpy()
-            fields = vars(fit_time_model(sizes, medians.to_numpy(), steps_total, batch_size))
-        rows.append({**dict(zip(CURVE, curve, strict=True)), **fields})
-    return pd.DataFrame(rows, columns=[*CURVE, *TimeModel.__dataclass_fields__])
+            fields |= vars(fit_time_model(sizes, medians.to_numpy(), steps_total, batch_size))
+        rows.append({**dict(zip(CURVE, curve, strict=True)), "timing": timing, **fields})
+    names = [*CURVE, "timing", *TimeModel.__dataclass_fields__, "start_low", "start_high"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def _unit_errors(design: Floats) -> Floats:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
+from crossover.records.limits import Limits
 from crossover.records.record import Machine, Record, printable
 from crossover.records.unusual import environment_text, held_down
 from crossover.training.mnist import TRAIN_IMAGES
 from crossover.training.parameters import steps_per_epoch, trained_images
 
+NAME_LENGTH = 80
 COLUMNS = [
     "machine", "backend", "protocol", "device", "width", "parameters", "repeat",
     "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "evaluated", "batch_size",
     "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest", "threads",
     "cpu_joules", "card_joules", "precision", "cpu_throttled_fraction", "clocks_held_down",
+    "position",
 ]  # fmt: skip
 FLOATS = [
     "cold_seconds", "steady_seconds", "accuracy", "steal_fraction", "foreign_fraction",
-    "cpu_joules", "card_joules", "cpu_throttled_fraction",
+    "cpu_joules", "card_joules", "cpu_throttled_fraction", "position",
 ]  # fmt: skip
 
 
@@ -39,6 +43,7 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the
     images held out that are evaluated after them; ``cpu_joules`` and
     ``card_joules`` are what the CPU and the GPU's card used during the fit;
+    ``position`` is the trial's place in its sweep, from 1;
     ``clocks_held_down`` says what slowed the CPU's clocks, '' where nothing is known to have;
     seconds, accuracy, shares and joules are NaN where unknown.
     """
@@ -76,6 +81,7 @@ def _row(record: Record, machine: str) -> dict[str, Any]:
         "precision": record.precision or "float32",
         "cpu_throttled_fraction": record.conditions.cpu_throttled_fraction,
         "clocks_held_down": ", ".join(held_down(record.machine, record.conditions)),
+        "position": record.position,
     }
 
 
@@ -115,7 +121,23 @@ def check_comparable(records: Sequence[Record]) -> None:
         _agree(first_of.setdefault((*protocol, record.device), {}), card)
 
 
-def _machine_facts(record: Record) -> dict[str, Any]:
+def unlike(limits: Limits, records: Sequence[Record]) -> str:
+    """In what a limits record differs from trials of its backend; empty where it belongs to them.
+
+    Machine and software must agree, and on a GPU its model.
+    """
+    for record in records:
+        if record.settings.backend == limits.backend:
+            measured, trained = _machine_facts(limits), _machine_facts(record)
+            if record.device == limits.device == "gpu":
+                measured["gpu_model"] = limits.machine.gpu_model
+                trained["gpu_model"] = record.machine.gpu_model
+            if found := _difference(measured, trained):
+                return found
+    return ""
+
+
+def _machine_facts(record: Record | Limits) -> dict[str, Any]:
     machine, software = record.machine, record.software
     facts: dict[str, Any] = {
         "backend version": software.backend,
@@ -143,12 +165,19 @@ def _device_facts(record: Record) -> dict[str, Any]:
 
 def _agree(known: dict[str, Any], facts: dict[str, Any]) -> None:
     """Add the facts to those that are known, or say which of them is another."""
+    if found := _difference(known, facts):
+        raise MixedTrialsError(
+            f"trials with different {found} cannot share a curve: report them as two machines or "
+            "two studies."
+        )
+
+
+def _difference(known: dict[str, Any], facts: dict[str, Any]) -> str:
+    """Add the facts to those that are known; the first that is another, with both values."""
     for field, value in facts.items():
         if known.setdefault(field, value) != value:
-            raise MixedTrialsError(
-                f"trials with different {field} ({known[field]!r} and {value!r}) cannot share "
-                "a curve: report them as two machines or two studies."
-            )
+            return f"{field} ({known[field]!r} and {value!r})"
+    return ""
 
 
 def machine_label(machine: Machine, partition: str = "") -> str:
@@ -158,4 +187,13 @@ def machine_label(machine: Machine, partition: str = "") -> str:
     count = f"{cores or '?'} core{'' if cores == 1 else 's'}{granted}"
     cpu = f"{machine.cpu_model or 'unknown CPU'} ({count})"
     label = f"{cpu} + {machine.gpu_model}" if machine.gpu_model else cpu
-    return printable(f"{partition}: {label}" if partition else label, 80)
+    return shortened(f"{partition}: {label}" if partition else label)
+
+
+def shortened(name: str) -> str:
+    """A name of at most 80 characters; what two long ones share does not make them one."""
+    whole = printable(name, len(name))
+    if len(whole) <= NAME_LENGTH:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:6]
+    return f"{whole[: NAME_LENGTH - len(digest) - 2]}… {digest}"

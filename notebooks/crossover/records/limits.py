@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from crossover.files import regular_size, write_text
+from crossover.records.jsontext import sound_json
 from crossover.records.record import (
     Backend,
     Code,
@@ -27,7 +28,9 @@ from crossover.records.record import (
 )
 from crossover.records.storage import MAX_RECORD_BYTES, Problem
 
-Samples = Annotated[list[Seconds], Field(min_length=1, max_length=1000)]
+# No call takes no time: the rates divide by these.
+Sample = Annotated[float, Field(gt=0, le=1e7)]
+Samples = Annotated[list[Sample], Field(min_length=1, max_length=1000)]
 
 
 Kind = Literal[
@@ -47,6 +50,12 @@ COMMON = ("dispatch", "launch", "batch_bytes", "batch_copy", "large_bytes", "lar
           "peaks", "common_seconds")  # fmt: skip
 
 
+def _not_all_zero(seconds: dict[Kind, float]) -> dict[Kind, float]:
+    if not any(seconds.values()):
+        raise ValueError("it took no time")
+    return seconds
+
+
 class StepProfile(Frozen):
     """The wall clock of a published step under the framework's profiler, split by kind.
 
@@ -55,7 +64,7 @@ class StepProfile(Frozen):
     """
 
     steps: Annotated[int, Field(ge=1)]
-    seconds: dict[Kind, Seconds]
+    seconds: Annotated[dict[Kind, Seconds], Field(min_length=1), AfterValidator(_not_all_zero)]
 
     @property
     def step_seconds(self) -> float:
@@ -239,7 +248,7 @@ def read_limits_file(path: Path) -> Limits:
     """Read one limits record; raises ``ValueError`` or ``OSError`` for what is none."""
     if regular_size(path) > MAX_RECORD_BYTES:
         raise ValueError("larger than a record can be")
-    return Limits.model_validate_json(path.read_bytes())
+    return Limits.model_validate_json(sound_json(path.read_bytes()))
 
 
 def find_limits(path: Path) -> Limits | None:

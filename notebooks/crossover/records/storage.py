@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from crossover.files import StorageError, regular_size, write_text
+from crossover.files import StorageError, ThereError, regular_size, write_bytes
+from crossover.records.jsontext import TwiceError, sound_json
 from crossover.records.record import SCHEMA_VERSION, Device, Record, Settings, printable
 
 MAX_RECORD_BYTES = 2_000_000  # A trial of 10,000 epochs takes 1.2 MB.
@@ -48,13 +49,23 @@ def record_name(record: Record) -> str:
 def write_record(folder: Path, record: Record) -> Path:
     """Write one record atomically and durably and return its path.
 
+    A trial that another run has recorded meanwhile is never replaced.
+
     Raises
     ------
     StorageError
-        One sentence, if the disk is full or the folder cannot be written.
+        One sentence, if the disk is full, the folder cannot be written, or
+        this trial is recorded there.
     """
     path = folder / record_name(record)
-    write_text(path, record.model_dump_json(indent=1) + "\n")
+    try:
+        write_bytes(path, f"{record.model_dump_json(indent=1)}\n".encode(), new=True)
+    except ThereError:
+        raise StorageError(
+            f"{path.name} is recorded already, so that another run writes to this folder too: its "
+            "trial is kept and this one dropped. Wait for that run, or give this one a folder of "
+            "its own; the same command goes on."
+        ) from None
     return path
 
 
@@ -118,7 +129,9 @@ def _read_record(path: Path) -> Record | Problem:
 def parse_record(text: bytes) -> Record | str:
     """A record, or in a few words why the text is none."""
     try:
-        return Record.model_validate_json(text)
+        return Record.model_validate_json(sound_json(text))
+    except TwiceError as error:
+        return str(error)
     except ValidationError as error:
         errors = error.errors(include_url=False)
     version = next((e["input"] for e in errors if e["loc"] == ("schema_version",)), None)

@@ -22,17 +22,19 @@ MOST = 10**12
 WIDEST = 100.0  # An interval's ends, as a ratio, beyond which it says nothing.
 
 
-def devices_of(study: Merged, protocol: str) -> tuple[str, Predictor | None, Predictor | None]:
-    """The timing that both devices have, and what predicts each (None: not measured)."""
-    pools = {}
+def devices_of(study: Merged, protocol: str) -> tuple[Predictor | None, Predictor | None]:
+    """What predicts the CPU's and the GPU's times (None: too few sizes were measured)."""
+    pools = []
     for device, machine in (("cpu", study.own), ("gpu", study.gpu_machine)):
         pool = with_batch_sizes(study, machine)
-        pools[device] = pool[(pool["device"] == device) & (pool["protocol"] == protocol)]
-    steady = all(
-        len(pool.dropna(subset=["steady_seconds"])) or pool.empty for pool in pools.values()
-    )
-    timing = "steady" if steady else "cold"
-    return timing, fit_predictor(pools["cpu"], timing), fit_predictor(pools["gpu"], timing)
+        pools.append(pool[(pool["device"] == device) & (pool["protocol"] == protocol)])
+    return fit_predictor(pools[0]), fit_predictor(pools[1])
+
+
+def sources(study: Merged, cpu: Predictor | None, gpu: Predictor | None) -> str:
+    """Whose times predictions come from, and which."""
+    named = (("CPU", study.own, cpu), ("GPU", study.gpu_machine, gpu))
+    return "; ".join(f"{device} of {name}, {of.timing} times" for device, name, of in named if of)
 
 
 def last_settings(path: Path) -> list[Settings]:
@@ -56,11 +58,11 @@ def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
     """
     lines = []
     for protocol in dict.fromkeys(study.trials["protocol"]):
-        timing, cpu, gpu = devices_of(study, protocol)
+        cpu, gpu = devices_of(study, protocol)
         if cpu is None and gpu is None:
             continue
         row = prediction(cpu, gpu, parameters, batch_size)
-        lines.append(f"{protocol} protocol ({timing} times), an epoch of 54,000 images:")
+        lines.append(f"{protocol} protocol, an epoch of 54,000 images:")
         machines = {"cpu": study.own, "gpu": study.gpu_machine}
         for device, machine in machines.items():
             if finite(row[f"{device}_seconds"]):
@@ -83,12 +85,13 @@ def _widths(study: Merged, machine: str, device: str, protocol: str) -> int:
 
 
 def _seconds(row: dict[str, object], device: str) -> str:
-    """Seconds with their interval, or what would give one that tells anything."""
-    values = [row[f"{device}_{name}"] for name in ("seconds", "low", "high")]
-    seconds, low, high = np.array(values, dtype=np.float64)
+    """Seconds with their interval and what a training costs once, or what would tell anything."""
+    values = [row[f"{device}_{name}"] for name in ("seconds", "low", "high", "start")]
+    seconds, low, high, start = np.array(values, dtype=np.float64)
     if high > WIDEST * low:
         return f"{seconds:.3g} s, give or take more than tenfold: train more widths"
-    return f"{seconds:.3g} s (95 % {low:.3g} to {high:.3g})"
+    once = f"once {start:.2g} s" if np.isfinite(start) else "with its share of the training's start"
+    return f"{seconds:.3g} s (95 % {low:.3g} to {high:.3g}); {once}"
 
 
 def _nothing(trials: Path) -> str:

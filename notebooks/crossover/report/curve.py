@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
+from crossover.analysis.modes import two_speeds
 from crossover.records import published
 from crossover.report.endlabels import EndLabel
 from crossover.report.figure import COLOURS, MARKERS
@@ -54,6 +55,8 @@ def draw_curve(
 ) -> EndLabel:
     """Draw medians with their interval, and every repeat; noisy cells are hollow.
 
+    Where the repeats have two speeds, a bar joins a cross-line at each of them.
+
     Parameters
     ----------
     trials, curve : DataFrame
@@ -71,6 +74,12 @@ def draw_curve(
     beside = math.exp(SHIFTS[marker] * (1 if dashes == "-" else 1.7))
     repeats = trials.dropna(subset=[column])
     ax.plot(repeats["parameters"] * beside, repeats[column], ".", c=colour, ms=5, alpha=0.6, mew=0)
+    if column != "accuracy":
+        modes = two_speeds(repeats, column, ["parameters"])
+        at = modes.index.get_level_values(0)
+        ax.vlines(at, modes["fast"], modes["slow"], color=colour, lw=1, zorder=2)
+        for speed in ("fast", "slow") if len(modes) else ():
+            ax.plot(at, modes[speed], "_", c=colour, ms=13, mew=1.8, zorder=3)
     return EndLabel(sizes.iloc[-1], curve[column].iloc[-1], name, colour)
 
 

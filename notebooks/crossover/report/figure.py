@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter, NullLocator
 
 from crossover.files import write_bytes, write_text
-from crossover.records.record import printable
+from crossover.records.frame import shortened
 
 STYLE = Path(__file__).with_name("crossover.mplstyle")
 # Okabe and Ito's colours for colour-blind readers; markers and dashes tell them apart in grey.
@@ -50,7 +50,7 @@ def clean(text: str) -> str:
 
     Matplotlib leaves labels that start with an underscore out of a legend.
     """
-    return printable(text, 80).lstrip("_")
+    return shortened(text).lstrip("_")
 
 
 def new_figure() -> tuple[Figure, Axes]:

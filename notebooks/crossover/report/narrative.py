@@ -12,6 +12,7 @@ import pandas as pd
 
 from crossover.analysis.merge import Merged
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
+from crossover.paths import COVERAGE
 from crossover.records import published
 from crossover.records.record import printable
 from crossover.records.storage import Problem
@@ -21,6 +22,7 @@ from crossover.training.parameters import SummaryParameters
 from crossover.words import counted
 
 LISTED = 12
+MOST_PROBLEMS = 50
 MARKUP = re.compile(r"[^\w\s.,;%/]|_")
 
 
@@ -150,13 +152,23 @@ def model_sentences(models: pd.DataFrame, machine: str) -> str:
     """What the time model says of each curve of one machine, as a Markdown list."""
     rows = models[(models["machine"] == machine) & models["overhead_seconds"].notna()]
     lines = [
-        f"- {row['device'].upper()}, {row['protocol']}: a step costs "
+        f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): a step costs "
         f"{row['overhead_seconds'] * 1e6:,.0f} µs whatever the model's size, and the rest runs "
         f"at {three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the measured "
-        f"medians by {row['relative_error']:.0%}."
+        f"medians by {row['relative_error']:.0%}. {_start(row)}"
         for _, row in rows.iterrows()
     ]
     return "\n".join(lines) or "- Too few sizes were measured for a time model."
+
+
+def _start(row: pd.Series[Any]) -> str:
+    """What a training costs once, in words."""
+    if not finite(row["start_low"]):
+        return "What a training costs once is part of these times."
+    return (
+        f"Tracing and compiling cost a training {row['start_low']:.2g} to "
+        f"{row['start_high']:.2g} s once, and are no part of it."
+    )
 
 
 def three_digits(value: float) -> str:
@@ -210,6 +222,51 @@ def noise_sentence(merged: Merged, summary: pd.DataFrame) -> str:
     )
 
 
+def two_speeds_sentence(merged: Merged, summary: pd.DataFrame) -> str:
+    """The cells of this machine whose repeats have two speeds, as Markdown; empty without any."""
+    rows = summary[(summary["machine"] == merged.own) & summary["two_speeds"].ne("")]
+    if rows.empty:
+        return ""
+    told = "\n".join(
+        f"- {row['protocol']}, {row['device'].upper()}, width {row['width']}: {row['two_speeds']}"
+        for _, row in rows.iterrows()
+    )
+    return (
+        f"**{counted(len(rows), 'cell')} with two speeds:** the repeats fall into two tight "
+        f"groups, and no training takes the time between them. Read both, not their median:"
+        f"\n\n{told}"
+    )
+
+
+def position_sentence(effects: pd.DataFrame) -> str:
+    """What a training's place in its sweep does to its time; why that is unknown where it is."""
+    if effects.empty:
+        return "What a training's place in its sweep does to its time is told from five repeats on."
+    told = "; ".join(
+        f"{row['protocol']} {row['device'].upper()} {row['effect']:+.1%} ({row['interval']} "
+        f"{row['low']:+.1%} to {row['high']:+.1%})".replace("%", " %").replace("  ", " ")
+        for _, row in effects.iterrows()
+    )
+    return f"The last training of a sweep, compared with the first, other things equal: {told}."
+
+
+def coverage_sentence() -> str:
+    """How often the crossover's interval held in simulated studies, from their table."""
+    table = pd.read_csv(COVERAGE)
+    straight = table[~table["noise"].str.contains("smooth")]
+    smooth = table[table["noise"].str.contains("smooth")]
+    counts = ", ".join(map(str, sorted(set(table["repeats"]))))
+    return (
+        f"In simulation (`benchmarks/coverage.py`: {straight['noise'].nunique()} kinds of noise, "
+        f"slow processes and slow sweeps among them; {counts} repeats; "
+        f"{table['studies'].iloc[0]:,} studies each) the crossover's interval held the truth in "
+        f"{straight['coverage'].min():.1%} to {straight['coverage'].max():.1%} of studies. Where "
+        f"curves are smooth, straight lines between widths bring that down to "
+        f"{smooth['coverage'].min():.0%}; with the error that is named beside the interval it is "
+        f"{smooth['with interpolation'].min():.0%} or more."
+    )
+
+
 def _failed(rows: pd.DataFrame) -> str:
     """The warning for cells whose training failed; empty where none did."""
     count = int((rows["learning"] != "").sum())
@@ -232,10 +289,15 @@ def flags_sentence() -> str:
 
 def problems_sentence(merged: Merged, more: Sequence[Problem] = ()) -> str:
     """What was found beside valid trials, as Markdown; empty if nothing was."""
-    parts = [
-        f"- set aside: {literal(problem.name)}: {literal(problem.reason)}"
-        for problem in [*merged.problems, *more][:50]
-    ]
+    named = {"set aside": [*merged.problems, *more], "not compared with": merged.apart}
+    parts = []
+    for what, problems in named.items():
+        parts += [
+            f"- {what}: {literal(problem.name)}: {literal(problem.reason)}"
+            for problem in problems[:MOST_PROBLEMS]
+        ]
+        if len(problems) > MOST_PROBLEMS:
+            parts.append(f"- {what}: and {len(problems) - MOST_PROBLEMS:,} more.")
     if merged.left_out:
         parts.append(f"- {merged.left_out} trials with other settings are not in this report.")
     return "\n".join(parts)

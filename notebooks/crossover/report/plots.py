@@ -90,10 +90,7 @@ def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
     if known:
         ax.axvspan(low, high, color=SOFT, alpha=0.18, lw=0)
     ax.axvline(estimate, color=INK, lw=1.2, ls="--")
-    kind = "95 % interval" if crossing["interval_kind"] == "interval" else "range"
-    spread = (
-        f"{kind} {rounded(low)} to {rounded(high)}" if known else "single trainings, so no interval"
-    )
+    spread = str(crossing["spread"])
     share = float(ax.transAxes.inverted().transform(ax.transData.transform((estimate, 1)))[0])
     side = "left" if share < 0.3 else "right" if share > 0.7 else "center"
     above: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}

@@ -164,16 +164,21 @@ def crossing_table(crossings: pd.DataFrame) -> pd.DataFrame:
 
 
 def model_table(models: pd.DataFrame) -> pd.DataFrame:
-    """The time model of each curve with its 95 % intervals."""
+    """The time model of each curve with the limits of its fit."""
     known = models[models["overhead_seconds"].notna()]
     return pd.DataFrame(
         {
             "machine": known["machine"],
             "protocol": known["protocol"],
             "device": known["device"].str.upper(),
+            "times": known["timing"],
             "overhead µs a step": _scaled(known, ("overhead_seconds", "overhead"), 1e6, ",.0f"),
             "GFLOP/s": _scaled(known, ("flops_per_second", "flops"), 1e-9, ",.1f"),
             "relative error": known["relative_error"].map("{:.0%}".format),
+            "once a training s": [
+                f"{low:.2g} to {high:.2g}" if finite(low) else MISSING
+                for low, high in known[["start_low", "start_high"]].to_numpy(dtype=float)
+            ],
         }
     )
 
@@ -258,6 +263,9 @@ def choice_table(cpu: Predictor | None, gpu: Predictor | None) -> pd.DataFrame:
         columns[f"{device.upper()} s an epoch"] = [
             f"{middle:.2g} ({low:.2g} to {high:.2g})" if finite(middle) else MISSING
             for middle, low, high in rows
+        ]
+        columns[f"{device.upper()} s once"] = [
+            number(value, ".2g") for value in found[f"{device}_start"]
         ]
     return pd.DataFrame({**columns, "faster": found["verdict"]})
 

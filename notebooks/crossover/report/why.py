@@ -49,7 +49,8 @@ def published_guess(models: pd.DataFrame, limits: Sequence[Limits]) -> str:
         else ""
     )
     return (
-        f"The published GPU's steps cost {overhead * 1e6:,.0f} µs whatever the model's size. Were "
+        f"The published GPU's steps cost {overhead * 1e6:,.0f} µs whatever the model's size, each "
+        f"with its share of what a training costs once. Were "
         f"that the copying of a batch of {batch:,} bytes, it would have run at "
         f"{batch / overhead / 1e6:,.0f} MB/s{here}."
     )

@@ -260,7 +260,6 @@ def model_plot(
     summary: pd.DataFrame,
     models: pd.DataFrame,
     trials: pd.DataFrame,
-    timing: str = "cold",
 ) -> str:
     """Draw the medians of each curve with the time model through them.
 
@@ -269,8 +268,7 @@ def model_plot(
     summary, trials : DataFrame
         Cells and trials of all machines.
     models : DataFrame
-        Rows of `crossover.analysis.timemodel.fit_all`, those to draw.
-    timing : 'cold' or 'steady'
+        Rows of `crossover.analysis.timemodel.fit_all`, those to draw, by their own timing.
     """
     steps_total = (trials["epochs"] * trials["steps"]).groupby([trials[k] for k in CURVE]).first()
     found = []
@@ -280,8 +278,8 @@ def model_plot(
         curve = summary[key].sort_values("parameters")
         fields = {name: model[name] for name in TimeModel.__dataclass_fields__}
         x = np.geomspace(curve["parameters"].min(), curve["parameters"].max(), 100)
-        step_us = curve[f"{timing}_seconds"] / steps_total[tuple(model[CURVE])] * 1e6
-        name = f"{NAMES[model['device']]}, {model['protocol']}"
+        step_us = curve[f"{model['timing']}_seconds"] / steps_total[tuple(model[CURVE])] * 1e6
+        name = f"{NAMES[model['device']]}, {model['protocol']}, {model['timing']}"
         ax.plot(curve["parameters"], step_us, marker, color=colour, label=name)
         ax.plot(x, TimeModel(**fields).predict(x) * 1e6, color=colour, lw=1.2)
         found.append(f"{name}: off by {model['relative_error']:.0%}")
@@ -290,6 +288,6 @@ def model_plot(
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(FuncFormatter(plain))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylabel(f"microseconds a step, {timing}")
+    ax.set_ylabel("microseconds a step")
     ax.legend()
     return "Time of a step: measured (points) and modelled (lines). " + "; ".join(found) + "."

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from crossover.hardware.cgroup import binding
-from crossover.records.frame import machine_label, processor
+from crossover.records.frame import check_comparable, machine_label, processor
 from crossover.records.limits import Limits
 from crossover.records.record import Machine, Record
+from crossover.records.storage import record_name, trial_name
 from crossover.records.unusual import environment_text
-from crossover.study.study import Study
+from crossover.study.study import Study, sweep_device
+from crossover.training.parameters import SweepParameters
+from crossover.words import counted
+
+NAMED = 5
 
 
 class UnlikeError(ValueError):
@@ -55,6 +60,49 @@ def check_alike(
                 f"this study was begun with other variables ({then}) than there are now ({now}): "
                 f"set them as they were, or move {study.folder} away."
             )
+
+
+def check_room(
+    study: Study,
+    own: Sequence[Record],
+    missing: Mapping[str, SweepParameters],
+    recorded: Sequence[Record],
+) -> None:
+    """Refuse a study that could never be completed where it lies.
+
+    Parameters
+    ----------
+    own : sequence of Record
+        The study's own trials, of one machine.
+    missing : mapping
+        The sweeps that these lack.
+    recorded : sequence of Record
+        All trials of the folder.
+
+    Raises
+    ------
+    UnlikeError
+        If trials of another machine bear the names of missing ones.
+    MixedTrialsError
+        If the study's own trials differ in software or settings.
+    """
+    digests = {study.settings(protocol).digest for protocol in study.protocols}
+    check_comparable([record for record in own if record.settings.digest in digests])
+    others = {record_name(record): record for record in recorded}
+    taken = [
+        name
+        for sweep in missing.values()
+        for width in sweep.widths
+        if (name := trial_name(sweep.settings, sweep_device(sweep), width, sweep.repeat)) in others
+    ]
+    if taken:
+        more = f" and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
+        raise UnlikeError(
+            f"{counted(len(taken), 'trial')} of this study {'is' if len(taken) == 1 else 'are'} "
+            f"another machine's ({machine_label(others[taken[0]].machine)}) than the rest "
+            f"({machine_label(own[0].machine)}): move {', '.join(taken[:NAMED])}{more} out of "
+            f"{study.folder}/trials to train them again, or all trials to begin anew."
+        )
 
 
 def _label(machine: Machine) -> str:

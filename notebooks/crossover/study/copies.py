@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from papermill.iorw import papermill_io
 
-STAMP = "copied.txt"
+from crossover.files import write_text
+
+STAMP = "copied.json"
 
 
 class CopyError(Exception):
@@ -29,9 +32,12 @@ def copy_notebooks(folder: Path, target: str) -> int:
         One sentence, if a notebook could not be written there.
     """
     stamp = folder / STAMP
-    known = stamp.exists() and stamp.read_text(encoding="utf-8") == target
-    since = stamp.stat().st_mtime if known else 0.0
-    fresh = [path for path in sorted(folder.glob("*.ipynb")) if path.stat().st_mtime > since]
+    copied = _copied(stamp, target)
+    fresh = {
+        path: about
+        for path in sorted(folder.glob("*.ipynb"))
+        if copied.get(path.name) != (about := _about(path))
+    }
     if "://" not in target:
         Path(target).mkdir(parents=True, exist_ok=True)
     for path in fresh:
@@ -42,5 +48,21 @@ def copy_notebooks(folder: Path, target: str) -> int:
                 f"NOTEBOOKS: {path.name} could not be copied to {target} ({error}): check the "
                 "address and its credentials, then run the same command again."
             ) from error
-    stamp.write_text(target, encoding="utf-8")
+    copied |= {path.name: about for path, about in fresh.items()}
+    write_text(stamp, json.dumps({"target": target, "copied": copied}, indent=1))
     return len(fresh)
+
+
+def _about(path: Path) -> list[int]:
+    """What tells a notebook from an earlier one of its name; a clock may be set back."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _copied(stamp: Path, target: str) -> dict[str, list[int]]:
+    """What was copied to this place before; nothing where that is unknown."""
+    try:
+        known = json.loads(stamp.read_text(encoding="utf-8"))
+        return dict(known["copied"]) if known["target"] == target else {}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}

@@ -10,6 +10,7 @@ from crossover.files import write_text
 from crossover.paths import PROJECT, RUNS
 
 FILE = "settings.json"
+NUMBER = "number"
 KINDS = {
     "study": dict, "profile": str, "partitions": str, "notebooks": str, "figures": str,
     "tables": str, "quick": bool, "limits": bool, "partial": bool,
@@ -17,24 +18,40 @@ KINDS = {
 
 
 def keep_settings(config: dict[str, Any]) -> None:
-    """Keep a study's configuration in its folder, as that of the last study."""
+    """Keep a study's configuration in its folder, as that of the last study.
+
+    Studies are numbered as they are begun or gone on with: a clock may be set back.
+    """
     folder = PROJECT / config["study"]["folder"]
-    write_text(folder / FILE, json.dumps(config | {"partial": False}, indent=1))
+    numbers = [_number(path) for path in folder.parent.glob(f"*/{FILE}")]
+    kept = config | {"partial": False, NUMBER: max(numbers, default=0) + 1}
+    write_text(folder / FILE, json.dumps(kept, indent=1))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a file holds; empty where it is missing, or holds something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(path: Path) -> int:
+    """The number of a study, 0 where an earlier version kept its settings."""
+    number = _read(path).get(NUMBER)
+    return number if isinstance(number, int) else 0
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:
     """The configuration in a file; None where it is missing or not one."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(config, dict):
-        return None
+    config = _read(path)
+    config.pop(NUMBER, None)
     sound = all(isinstance(config.get(name), kind) for name, kind in KINDS.items())
     return config if sound and "folder" in config["study"] else None
 
 
 def last_settings(runs: Path = RUNS) -> dict[str, Any] | None:
     """The configuration of the study that was begun last; None where none was."""
-    files = sorted(runs.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    files = sorted(runs.glob(f"*/{FILE}"), key=_number, reverse=True)
     return next((config for path in files if (config := read_settings(path))), None)

@@ -16,10 +16,11 @@ from crossover.hardware.announce import announce
 from crossover.hardware.machine import describe_machine
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
+from crossover.records.frame import MixedTrialsError
 from crossover.records.limits import read_limits
 from crossover.records.record import Record
 from crossover.records.storage import NEWER, read_records, set_aside
-from crossover.study.alike import UnlikeError, check_alike
+from crossover.study.alike import UnlikeError, check_alike, check_room
 from crossover.study.configuration import configuration, explain
 from crossover.study.copies import CopyError, copy_notebooks
 from crossover.study.jobs import START_SECONDS, limits_seconds_of
@@ -27,6 +28,7 @@ from crossover.study.last import FILE, keep_settings, read_settings
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import Site, executor_of, sites
 from crossover.study.slurm import SlurmError, queued
+from crossover.study.state import report_state
 from crossover.study.study import SeedError, Study, plan_text, sweep_device, sweep_seconds
 from crossover.study.workflow import job_prefix, run_workflow
 from crossover.training.memory import MemoryLimitError, check_memory
@@ -51,7 +53,7 @@ def main(words: list[str]) -> int:
         return _refuse(
             "stopped; finished trials are kept: the same command goes on.", 128 + stopped.number
         )
-    except (SeedError, MemoryLimitError, UnlikeError) as error:
+    except (SeedError, MemoryLimitError, UnlikeError, MixedTrialsError) as error:
         return _refuse(str(error), 2)
     except SlurmError as error:
         return _refuse(str(error), 5)
@@ -92,18 +94,15 @@ def _run(verb: str, found: list[Site], config: dict[str, Any]) -> int:
     if jobs and on_slurm:
         logs = folder.relative_to(PROJECT) / "logs"
         print(f"Watch with 'squeue --me'; notebooks in {logs}, jobs' output in {logs / 'slurm'}.")
-    # Named by itself, a sweep is run; as an input of a report that looks up to date it is not.
-    targets = ["sweeps"] if extra else ["sweeps", "report"]
-    code = run_workflow(folder, _workflow_plan(found, jobs, config), profile, *targets)
+    code = (
+        run_workflow(folder, _workflow_plan(found, jobs, config), profile, "sweeps") if jobs else 0
+    )
     left = _left(found, config) if jobs else []
     if left:
         print("\nNot everything was trained; reporting what is recorded.", flush=True)
     if extra:  # Changes are shown in the report of a study.
         found, config = _last_study(folder)
-    reported = code
-    made = (folder / "notebooks" / f"{name}.ipynb" for name in jobs)
-    if extra or left or (code and not all(path.exists() for path in made)):
-        reported = run_workflow(folder, _workflow_plan(found, {}, config), "local", "report")
+    reported = run_workflow(folder, _workflow_plan(found, {}, config), "local", "report")
     if config["notebooks"] and not config["partial"]:
         count = copy_notebooks(folder / "notebooks", config["notebooks"])
         print(f"Copied {counted(count, 'executed notebook')} to {config['notebooks']}.")
@@ -148,7 +147,12 @@ def _workflow_plan(
     found: list[Site], jobs: dict[str, Any], config: dict[str, Any]
 ) -> dict[str, Any]:
     """What the Snakefile reads."""
-    plan = {"studies": [site.study.model_dump() for site in found], "jobs": jobs}
+    folder = PROJECT / config["study"]["folder"]
+    plan = {
+        "studies": [site.study.model_dump() for site in found],
+        "jobs": jobs,
+        "state": report_state(folder),
+    }
     return plan | {name: config[name] for name in ("figures", "tables", "quick")}
 
 
@@ -166,12 +170,14 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
         state = f"{left} missing" if left else "all trials recorded"
         print(f"Study in {place}: {state}; nothing is trained.", flush=True)
         return {}
-    missing = site.study.missing(loaded.records)
-    limits = site.study.missing_limits() if config["limits"] else {}
+    own = site.study.own(loaded.records)
+    missing = site.study.missing(own)
+    check_room(site.study, own, missing, loaded.records)
+    limits = site.study.missing_limits(own) if config["limits"] else {}
     # Elsewhere each job looks at its own machine.
     here = executor_of(config["profile"]) == "local" and bool(missing or limits)
-    unusual = _look_here(site.study, loaded.records, missing) if here else []
-    seconds = sweep_seconds(missing.values(), loaded.records)
+    unusual = _look_here(site.study, own, missing) if here else []
+    seconds = sweep_seconds(missing.values(), own)
     measuring = sum(map(limits_seconds_of, limits.values()))
     total = sum(seconds) + measuring + START_SECONDS * (len(missing) + len(limits))
     print(plan_text(site.study, missing, len(limits), total), flush=True)

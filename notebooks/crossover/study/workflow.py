@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +22,7 @@ DIED_WITH_FLAGS = (
     "a training's process was killed, by someone, for want of memory, or by a flag in XLA_FLAGS "
     "that this XLA does not know: unset that, then run it again."
 )
+END = "At least one job did not complete"
 FULL = "the disk is full: make room, then run the same command again."
 
 
@@ -34,8 +34,8 @@ def job_prefix(folder: Path) -> str:
 def run_workflow(folder: Path, plan: dict[str, Any], profile: str, *targets: str) -> int:
     """Run a plan up to its targets as a profile says and return Snakemake's exit code.
 
-    Messages go to ``messages.log`` in the study's folder; what failed is told
-    in sentences.
+    Messages go to ``messages-<target>.log`` in the study's folder; what failed
+    is told in sentences.
     """
     executor = executor_of(profile)
     settings = folder / "workflow.json"
@@ -52,11 +52,11 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, *targets: str
         command += ["--slurm-logdir", str(folder / "logs" / "slurm")]
         command += ["--slurm-jobname-prefix", job_prefix(folder)]
     command += ["--", *targets]
-    log, started = folder / "messages.log", time.time()
+    log, before = folder / f"messages-{targets[-1]}.log", _job_logs(folder)
     with log.open("w", encoding="utf-8") as messages:
         code = _execute(command, messages)
     if code:
-        jobs = [path for path in folder.glob("logs/slurm/**/*.log") if _since(path, started)]
+        jobs = [path for path, about in _job_logs(folder).items() if before.get(path) != about]
         texts = [
             path.read_text(encoding="utf-8", errors="replace")
             for path in [log, *jobs]
@@ -82,14 +82,16 @@ def _execute(command: list[str], messages: TextIO) -> int:
 
 
 def _unexplained(folder: Path) -> str:
-    """Why a step may have ended without a word; a full disk swallows messages too."""
-    full = shutil.disk_usage(folder).free < LEAST_FREE_BYTES
-    return FULL if full else "a step was ended without a message: run the same command again."
+    """Why a step may have ended without a sentence; a full disk swallows messages too."""
+    if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
+        return FULL
+    return "a step was ended without a message: run the same command again."
 
 
-def _since(path: Path, started: float) -> bool:
-    """Whether a file was written since, by a clock that may differ by a minute."""
-    return path.stat().st_mtime > started - 60
+def _job_logs(folder: Path) -> dict[Path, tuple[int, int]]:
+    """The logs of a cluster's jobs, with what changes when one is written to."""
+    found = {path: path.stat() for path in folder.glob("logs/slurm/**/*.log")}
+    return {path: (status.st_size, status.st_mtime_ns) for path, status in found.items()}
 
 
 def failures(messages: str) -> list[str]:
@@ -97,6 +99,9 @@ def failures(messages: str) -> list[str]:
     found = re.findall(
         r"^(?:crossover|SystemExit|(?:[\w.]+\.)?\w+Error): (.+)$", messages, re.MULTILINE
     )
+    if not found:  # What Snakemake says of its own troubles: a heading, then the matter.
+        told = re.findall(r"^\w*(?:Error|Exception)\b.*:\n(.+)$", messages, re.MULTILINE)
+        found = [f"a step failed: {line.strip()}" for line in told if not line.startswith(END)]
     return list(dict.fromkeys(map(_told, found)))[:5]
 
 

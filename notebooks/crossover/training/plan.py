@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pandas as pd
@@ -14,11 +15,25 @@ from crossover.training.progress import Progress, clock_text
 from crossover.words import counted
 
 
-def shuffled_widths(widths: list[int], seed: int, repeat: int) -> list[int]:
-    """Training order of the widths, the same for both devices of one repeat."""
+def balanced_order(widths: list[int], seed: int, repeat: int) -> list[int]:
+    """Training order of the widths, the same for both devices of one repeat.
+
+    A cyclic Latin square: the seed shuffles the widths once, and each repeat
+    starts elsewhere in that circle, so that of as many repeats as there are widths each
+    stands once at every position. The steps from start to start are near the
+    golden section of the circle, which spreads the positions of few repeats, too.
+    """
     order = sorted(widths)
-    random.Random(f"{seed}/{repeat}").shuffle(order)
-    return order
+    random.Random(seed).shuffle(order)
+    start = (repeat - 1) * _stride(len(order)) % len(order)
+    return order[start:] + order[:start]
+
+
+def _stride(count: int) -> int:
+    """The whole number nearest to count / golden ratio that shares no factor with count."""
+    golden = count * (math.sqrt(5) - 1) / 2
+    coprime = (step for step in range(1, count + 1) if math.gcd(step, count) == 1)
+    return min(coprime, key=lambda step: abs(step - golden))
 
 
 def own_records(sweep: SweepParameters, device: Device) -> list[Record]:
@@ -30,11 +45,11 @@ def own_records(sweep: SweepParameters, device: Device) -> list[Record]:
 
 
 def remaining_widths(sweep: SweepParameters, device: Device) -> list[tuple[int, int]]:
-    """Position in the shuffled order and width of each trial without a record."""
+    """Position in the balanced order and width of each trial without a record."""
     done = {record.width for record in own_records(sweep, device)}
     if done:
         print(f"Already recorded: {len(done)} of {len(sweep.widths)} trials.")
-    order = shuffled_widths(sweep.widths, sweep.seed, sweep.repeat)
+    order = balanced_order(sweep.widths, sweep.seed, sweep.repeat)
     return [(position, width) for position, width in enumerate(order, 1) if width not in done]
 
 

@@ -1,0 +1,71 @@
+"""Cells whose repeats have two speeds: a median between them is no training's time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from crossover.analysis.order import Floats
+from crossover.records.frame import groups
+
+# Two groups: their middles this far apart, as a ratio, and each no wider than that.
+APART, TIGHT = 1.3, 1.1
+FEWEST = 2
+
+
+class Modes(NamedTuple):
+    """Median seconds of the fast and of the slow repeats, and how many there are of each."""
+
+    fast: float
+    slow: float
+    fast_repeats: int
+    slow_repeats: int
+
+
+def modes_of(seconds: Floats) -> Modes | None:
+    """The two speeds of one cell's repeats; None where they have one, or a single one strays.
+
+    The repeats are parted at the widest gap between neighbours, as ratios.
+    """
+    ordered = np.sort(seconds[np.isfinite(seconds)])
+    if len(ordered) < 2 * FEWEST:
+        return None
+    inner = np.arange(FEWEST, len(ordered) - FEWEST + 1)
+    at = inner[np.argmax(ordered[inner] / ordered[inner - 1])]
+    fast, slow = ordered[:at], ordered[at:]
+    apart = float(np.median(slow) / np.median(fast))
+    if apart <= APART or any(group[-1] / group[0] > TIGHT for group in (fast, slow)):
+        return None
+    return Modes(float(np.median(fast)), float(np.median(slow)), len(fast), len(slow))
+
+
+def two_speeds(trials: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
+    """The cells whose repeats have two speeds.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        One row a trial.
+    column : str
+        Of the seconds.
+    by : list of str
+        Columns that name a cell.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by cell, the fields of `Modes`.
+    """
+    cells = trials.groupby(by)[column]
+    wide = (cells.transform("max") > APART * cells.transform("min")) & (
+        cells.transform("count") >= 2 * FEWEST
+    )
+    rows = {
+        key: found
+        for key, cell in groups(trials[wide], by)
+        if (found := modes_of(cell[column].to_numpy(dtype=np.float64)))
+    }
+    index = pd.MultiIndex.from_tuples(list(rows), names=by) if rows else None
+    return pd.DataFrame(list(rows.values()), index=index, columns=list(Modes._fields))
