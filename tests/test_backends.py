@@ -431,7 +431,7 @@ def test_the_report_shows_backends_side_by_side(trained, tmp_path):
 def test_references_that_are_not_compared_with_are_named(tmp_path):
     """An empty file, and one of trials with other epochs; the list is never cut in silence."""
     references = tmp_path / "references"
-    write_reference(references / "other.jsonl", [make_record(settings=Settings(epochs=3))] )
+    write_reference(references / "other.jsonl", [make_record(settings=Settings(epochs=3))])
     write_reference(references / "like.jsonl", [make_record()])
     (references / "empty.jsonl").write_text("")
     write_record(tmp_path / "trials", make_record())

@@ -80,6 +80,7 @@ def load_published(path: Path) -> pd.DataFrame:
         foreign_fraction=math.nan,
         cpu_throttled_fraction=math.nan,
         clocks_held_down="",
+        position=math.nan,
         cpu_joules=math.nan,
         card_joules=math.nan,
         settings_digest=SETTINGS.digest,
