@@ -35,7 +35,7 @@ def made_trials(overhead, image, rate, batch_sizes=(128,), noise=0.0, seed=0):
             rows.append((parameter_count(width), size, 10, steps, seconds))
     columns = ["parameters", "batch_size", "epochs", "steps", "steady_seconds"]
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.assign(cold_seconds=frame["steady_seconds"] + START)
+    return frame.assign(cold_seconds=frame["steady_seconds"] + START, start_seconds=START)
 
 
 def test_an_exact_machine_is_predicted_exactly():
@@ -64,7 +64,9 @@ def test_what_a_training_costs_once_is_no_part_of_its_steps():
 
 
 def test_only_cold_times_are_predicted_as_such():
-    known = fit_predictor(made_trials(1e-3, 0, 1e11).assign(steady_seconds=np.nan))
+    known = fit_predictor(
+        made_trials(1e-3, 0, 1e11).assign(steady_seconds=np.nan, start_seconds=np.nan)
+    )
     assert known.timing == "cold"
     assert np.isnan(known.start(500_000))
 

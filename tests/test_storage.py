@@ -39,6 +39,16 @@ def test_steady_seconds_are_the_median_later_epoch():
     assert make_record(settings=Settings(epochs=1)).steady_seconds is None
 
 
+def test_what_a_training_costs_once_is_its_first_epoch_s_excess():
+    """Epochs of 3, 1, 1 and 2 s in a fit of 7.5 s: 2 s more than a later one, 0.5 s outside."""
+    phases = make_record().phases.model_copy(update={"epochs": [3.0, 1.0, 1.0, 2.0], "fit": 7.5})
+    record = make_record(settings=Settings(epochs=4), history={}, phases=phases)
+    assert record.start_seconds == pytest.approx(2.5)
+    quick = phases.model_copy(update={"epochs": [1.0, 1.0, 1.0, 2.0], "fit": 5.0})
+    assert record.model_copy(update={"phases": quick}).start_seconds == 0
+    assert make_record(settings=Settings(epochs=1)).start_seconds is None
+
+
 BAD = {
     "empty": b"",
     "truncated": make_record().model_dump_json().encode()[:-40],

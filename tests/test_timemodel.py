@@ -78,7 +78,13 @@ def test_compiling_is_no_overhead_of_a_step() -> None:
     trials = (
         load_published(PUBLISHED)
         .iloc[: len(SIZES)]
-        .assign(device="cpu", parameters=SIZES, steady_seconds=steady, cold_seconds=steady + 2.0)
+        .assign(
+            device="cpu",
+            parameters=SIZES,
+            steady_seconds=steady,
+            cold_seconds=steady + 2.0,
+            start_seconds=2.0,
+        )
     )
     (row,) = fit_all(trials).itertuples()
     assert row.timing == "steady"

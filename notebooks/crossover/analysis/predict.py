@@ -11,8 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from crossover.analysis.leastsquares import Floats, fit_relative
-from crossover.analysis.starts import start_seconds, timing_of
-from crossover.analysis.timemodel import FLOPS_PER_PARAMETER
+from crossover.analysis.timemodel import FLOPS_PER_PARAMETER, timing_of
 from crossover.training.mnist import TRAIN_IMAGES
 
 VALIDATION_SPLIT = 0.1
@@ -106,7 +105,7 @@ def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor 
         parameters=(int(sizes["parameters"].min()), int(sizes["parameters"].max())),
         batch_sizes=tuple(sorted(map(int, sizes["batch_size"].unique()))),
         timing=timing,
-        starts=start_seconds(trials).groupby(trials["parameters"]).median(),
+        starts=trials.groupby("parameters")["start_seconds"].median(),
     )
 
 

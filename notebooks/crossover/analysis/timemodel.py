@@ -10,7 +10,6 @@ import pandas as pd
 from scipy import stats
 
 from crossover.analysis.leastsquares import Floats, fit_relative
-from crossover.analysis.starts import start_seconds, timing_of
 from crossover.analysis.summary import CURVE
 from crossover.records.frame import groups
 
@@ -94,6 +93,11 @@ def fit_time_model(
     )
 
 
+def timing_of(trials: pd.DataFrame) -> str:
+    """'steady' where such times are known, else 'cold': single epochs, and published tables."""
+    return "steady" if trials["steady_seconds"].notna().any() else "cold"
+
+
 def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the medians of every curve.
 
@@ -118,7 +122,7 @@ def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
         timing = timing_of(group)
         known = group.dropna(subset=[f"{timing}_seconds"])
         medians = known.groupby("parameters")[f"{timing}_seconds"].median()
-        starts = start_seconds(group).groupby(group["parameters"]).median()
+        starts = group.groupby("parameters")["start_seconds"].median()
         fields: dict[str, float] = {"start_low": starts.min(), "start_high": starts.max()}
         if len(medians) >= FEWEST_SIZES:
             first = known.iloc[0]

@@ -20,11 +20,12 @@ COLUMNS = [
     "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "evaluated", "batch_size",
     "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest", "threads",
     "cpu_joules", "card_joules", "precision", "cpu_throttled_fraction", "clocks_held_down",
-    "position",
+    "position", "start_seconds",
 ]  # fmt: skip
 FLOATS = [
     "cold_seconds", "steady_seconds", "accuracy", "steal_fraction", "foreign_fraction",
     "cpu_joules", "card_joules", "cpu_throttled_fraction", "position",
+    "start_seconds",
 ]  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the
     images held out that are evaluated after them; ``cpu_joules`` and
     ``card_joules`` are what the CPU and the GPU's card used during the fit;
-    ``position`` is the trial's place in its sweep, from 1;
+    ``start_seconds`` are those that the fit costs once, and ``position`` is the trial's
+    place in its sweep, from 1;
     ``clocks_held_down`` says what slowed the CPU's clocks, '' where nothing is known to have;
     seconds, accuracy, shares and joules are NaN where unknown.
     """
@@ -82,6 +84,7 @@ def _row(record: Record, machine: str) -> dict[str, Any]:
         "cpu_throttled_fraction": record.conditions.cpu_throttled_fraction,
         "clocks_held_down": ", ".join(held_down(record.machine, record.conditions)),
         "position": record.position,
+        "start_seconds": record.start_seconds,
     }
 
 

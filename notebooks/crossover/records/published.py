@@ -81,6 +81,7 @@ def load_published(path: Path) -> pd.DataFrame:
         cpu_throttled_fraction=math.nan,
         clocks_held_down="",
         position=math.nan,
+        start_seconds=math.nan,
         cpu_joules=math.nan,
         card_joules=math.nan,
         settings_digest=SETTINGS.digest,

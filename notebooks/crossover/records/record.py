@@ -284,6 +284,18 @@ class Record(Frozen):
         later = self.phases.epochs[1:]
         return statistics.median(later) * self.settings.epochs if later else None
 
+    @property
+    def start_seconds(self) -> float | None:
+        """What the fit costs once: tracing and compiling; None for one epoch.
+
+        The first epoch less the median of the later ones, and what lies outside of epochs.
+        """
+        first, *later = self.phases.epochs
+        if not later:
+            return None
+        outside = max(self.phases.fit - sum(self.phases.epochs), 0.0)
+        return outside + max(first - statistics.median(later), 0.0)
+
 
 def parameter_count(width: int) -> int:
     """Trainable parameters of 784 → width → width → width → 10, with biases."""

@@ -22,13 +22,14 @@ from crossover.training.parameters import SummaryParameters
 from crossover.words import counted
 
 LISTED = 12
+SENTENCE = 600  # Letters of a computed sentence at most, the names in it among them.
 MOST_PROBLEMS = 50
 MARKUP = re.compile(r"[^\w\s.,;%/]|_")
 
 
-def literal(text: str) -> str:
+def literal(text: str, length: int = 200) -> str:
     """A stranger's text for Markdown: printable, bounded, and nothing but text."""
-    return MARKUP.sub(_reference, printable(text, 200))
+    return MARKUP.sub(_reference, printable(text, length))
 
 
 def _reference(found: re.Match[str]) -> str:
@@ -45,8 +46,9 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
             "stands the published study alone."
         )
     if "gpu" in merged.devices and "cpu" in merged.devices:
-        return f"> **{literal(_sentence(merged, crossings, merged.own, 'published'))}**" + _tuned(
-            merged, crossings
+        return (
+            f"> **{literal(_sentence(merged, crossings, merged.own, 'published'), SENTENCE)}**"
+            + _tuned(merged, crossings)
         )
     if "gpu" in merged.devices:
         return (
@@ -61,7 +63,7 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
     return (
         f"> **No GPU was measured on this machine, so its own crossover is unknown.** Against the "
         f"GPU of {literal(merged.gpu_machine)}, this machine's CPU "
-        f"({literal(merged.own)}) compares as follows: {literal(sentence)}"
+        f"({literal(merged.own)}) compares as follows: {literal(sentence, SENTENCE)}"
     )
 
 
@@ -80,13 +82,13 @@ def byline(merged: Merged) -> str:
         f"{last.settings.backend} {software.backend}."
     )
     unusual = unusual_of(merged.records)
-    found = f" **Unusual:** {literal('; '.join(unusual))}." if unusual else ""
-    return f"{literal(line)}{found}"
+    found = f" **Unusual:** {literal('; '.join(unusual), SENTENCE)}." if unusual else ""
+    return f"{literal(line, SENTENCE)}{found}"
 
 
 def _tuned(merged: Merged, crossings: pd.DataFrame) -> str:
     sentence = _sentence(merged, crossings, merged.own, "tuned")
-    return f"\n>\n> Tuned on both devices: {literal(sentence)}" if sentence else ""
+    return f"\n>\n> Tuned on both devices: {literal(sentence, SENTENCE)}" if sentence else ""
 
 
 def crossing_row(
@@ -293,7 +295,7 @@ def problems_sentence(merged: Merged, more: Sequence[Problem] = ()) -> str:
     parts = []
     for what, problems in named.items():
         parts += [
-            f"- {what}: {literal(problem.name)}: {literal(problem.reason)}"
+            f"- {what}: {literal(problem.name)}: {literal(problem.reason, SENTENCE)}"
             for problem in problems[:MOST_PROBLEMS]
         ]
         if len(problems) > MOST_PROBLEMS:
