@@ -71,6 +71,18 @@ def test_only_cold_times_are_predicted_as_such():
     assert np.isnan(known.start(500_000))
 
 
+def test_a_batch_size_with_many_widths_is_predicted_from_its_own():
+    """What a map's few noisy trials of other batch sizes say makes it no less sure."""
+    own = made_trials(1e-3, 0, 1e11, noise=0.02)
+    few = made_trials(1e-3, 3e-6, 2e10, (32, 2048), noise=0.5, seed=3)
+    few = few[few["parameters"].isin([parameter_count(width) for width in (4, 64, 1024)])]
+    mixed = fit_predictor(pd.concat([own, few], ignore_index=True))
+    assert mixed.step_seconds(500_000, 128) == fit_predictor(own).step_seconds(500_000, 128)
+    assert mixed.batch_sizes == (32, 128, 2048)
+    _, low, high = mixed.step_seconds(500_000, 2048)
+    assert high > 2 * low
+
+
 def test_a_rate_that_grows_with_size_is_followed():
     """Small products run at a tenth of the rate of large ones; a straight line misses by 20 %."""
     work = np.array([6 * 128 * parameter_count(width) for width in WIDTHS], dtype=float)

@@ -61,7 +61,7 @@ class Crossover:
             return f"{named[0].upper()}{named[1:]}: {self.reason}."
         return (
             f"The GPU is faster from about {rounded(self.estimate)} parameters on, between "
-            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f} ({self.spread()}; "
+            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f} ({self.spread()}{self.once()}; "
             f"{self.straight()})."
         )
 
@@ -70,11 +70,12 @@ class Crossover:
         if self.interval_kind == "none":
             return "single repeats, so no interval"
         over = " over the repeats" if self.interval_kind == "range" else ""
-        told = f"{kind_name(self.repeats)}{over} {rounded(self.low)} to {rounded(self.high)}"
+        return f"{kind_name(self.repeats)}{over} {rounded(self.low)} to {rounded(self.high)}"
+
+    def once(self) -> str:
+        """Whose repeats the limits are of, where the other device was timed once."""
         other = {"CPU": "GPU", "GPU": "CPU"}.get(self.alone)
-        return (
-            f"{told}, of the {self.alone}'s repeats: the {other} was timed once" if other else told
-        )
+        return f", of the {self.alone}'s repeats: the {other} was timed once" if other else ""
 
     def straight(self) -> str:
         """How far straight lines between widths may put the estimate off."""

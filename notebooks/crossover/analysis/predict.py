@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,11 @@ from scipy import stats
 
 from crossover.analysis.leastsquares import Floats, fit_relative
 from crossover.analysis.timemodel import FLOPS_PER_PARAMETER, timing_of
+from crossover.records.frame import groups
 from crossover.training.mnist import TRAIN_IMAGES
 
 VALIDATION_SPLIT = 0.1
-FEWEST_SIZES = 3
+FEWEST_SIZES, MANY_SIZES = 3, 6
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Predictor:
     out of the fit, a width at a time, to what it then predicts, with
     ``freedom`` degrees of freedom; ``timing`` tells which times were
     fitted, and ``starts`` the seconds that a training of each size costs once,
-    NaN where only cold times are known.
+    NaN where only cold times are known. ``alone`` are fits of single batch
+    sizes, which answer for these where they were timed at many sizes: what
+    is known of the other batch sizes makes them no surer.
     """
 
     coefficients: Floats
@@ -41,6 +44,7 @@ class Predictor:
     batch_sizes: tuple[int, ...]
     timing: str
     starts: pd.Series[float]
+    alone: Mapping[int, Predictor]
 
     @property
     def reach(self) -> float:
@@ -49,6 +53,8 @@ class Predictor:
 
     def step_seconds(self, parameters: int, batch_size: int) -> tuple[float, float, float]:
         """Predicted seconds of a step and its 95 % prediction interval."""
+        if batch_size in self.alone:
+            return self.alone[batch_size].step_seconds(parameters, batch_size)
         terms = _terms(np.array([parameters]), np.array([batch_size]))[0] / self.scales
         seconds = float(terms @ self.coefficients)
         relative = np.where(self.coefficients > 0, terms, 0) / seconds
@@ -84,6 +90,20 @@ def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor 
         squares of the relative errors of each cell's median.
     """
     timing = timing or timing_of(trials)
+    whole = _fit(trials, timing)
+    if whole is None or len(whole.batch_sizes) == 1:
+        return whole
+    single = {
+        size: known
+        for size, rows in groups(trials, "batch_size")
+        if rows.dropna(subset=[f"{timing}_seconds"])["parameters"].nunique() >= MANY_SIZES
+        and (known := _fit(rows, timing))
+    }
+    return replace(whole, alone=single)
+
+
+def _fit(trials: pd.DataFrame, timing: str) -> Predictor | None:
+    """Fit all cells of some trials at once."""
     seconds = trials[f"{timing}_seconds"] / (trials["epochs"] * trials["steps"])
     cells = seconds.groupby([trials["parameters"], trials["batch_size"]]).median().dropna()
     sizes = cells.index.to_frame(index=False)
@@ -106,6 +126,7 @@ def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor 
         batch_sizes=tuple(sorted(map(int, sizes["batch_size"].unique()))),
         timing=timing,
         starts=trials.groupby("parameters")["start_seconds"].median(),
+        alone={},
     )
 
 

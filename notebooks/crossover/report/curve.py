@@ -86,7 +86,12 @@ def draw_curve(
 def ends(name: str, curve: pd.DataFrame, column: str, unit: str = "") -> str:
     """A curve's first and last value in words."""
     first, last = curve.iloc[0], curve.iloc[-1]
-    return (
+    told = (
         f"{name}: {first[column]:.3g}{unit and ' '}{unit} at {first['parameters']:,} parameters, "
         f"{last[column]:.3g}{unit and ' '}{unit} at {last['parameters']:,}."
     )
+    two = curve[curve["two_speeds"] != ""] if "two_speeds" in curve and unit else curve[:0]
+    speeds = (
+        f" Two speeds at {row['parameters']:,}: {row['two_speeds']}." for _, row in two.iterrows()
+    )
+    return told + "".join(speeds)

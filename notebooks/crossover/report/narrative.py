@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crossover.analysis.merge import Merged
+from crossover.analysis.modes import APART
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
 from crossover.paths import COVERAGE
 from crossover.records import published
@@ -234,7 +235,7 @@ def two_speeds_sentence(merged: Merged, summary: pd.DataFrame) -> str:
         for _, row in rows.iterrows()
     )
     return (
-        f"**{counted(len(rows), 'cell')} with two speeds:** the repeats fall into two tight "
+        f"**{counted(len(rows), 'cell')} with two speeds:** the repeats fall into two "
         f"groups, and no training takes the time between them. Read both, not their median:"
         f"\n\n{told}"
     )
@@ -281,7 +282,8 @@ def flags_sentence() -> str:
     remedies = "; ".join(f"{what}: {remedy}" for what, remedy in REMEDIES.items())
     return (
         f"⚑ A cell is flagged where the middle half of its repeats spreads over more than "
-        f"{SPREAD_LIMIT:.0%} of their median (*spread*), the hypervisor took more than "
+        f"{SPREAD_LIMIT:.0%} of their median (*spread*) or falls into two groups more than "
+        f"{APART:.1f} times apart (*two speeds*), the hypervisor took more than "
         f"{STEAL_LIMIT:.0%} of the machine's capacity (*steal*), other programs more than "
         f"{FOREIGN_LIMIT:.0%} (*foreign load*), a container's CPU quota held a training back in "
         f"more than {QUOTA_LIMIT:.0%} of the scheduler's periods (grant it more cores), something "
