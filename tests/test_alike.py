@@ -3,10 +3,9 @@
 import pytest
 
 from conftest import make_record, report
-from crossover.analysis.machines import by_machine
+from crossover.analysis.machines import by_machine, own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.machine import describe_machine
-from crossover.records.frame import MixedTrialsError
 from crossover.records.limits import write_limits
 from crossover.records.record import Machine, Settings, Software
 from crossover.records.storage import read_records, trial_name, write_record
@@ -15,9 +14,11 @@ from crossover.study import run
 from crossover.study.alike import UnlikeError, check_alike, check_room
 from crossover.study.sites import Site
 from crossover.study.study import study_from
+from crossover.training.parameters import protocol_settings
 from test_limits import make_limits
 
 HERE = Machine(cpu_model="Test CPU", visible_cores=4)
+SOFTWARE = {"backend": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"}  # Of make_record.
 FOLDER = "data/runs/main"
 
 
@@ -26,12 +27,14 @@ def study(**changes):
 
 
 def test_the_same_machine_goes_on():
-    check_alike(study(), [make_record(machine=HERE, environment={})], HERE, {})
-    check_alike(study(), [make_limits(machine=HERE, environment={"A": "1"})], HERE, {"A": "1"})
+    check_alike(study(), [make_record(machine=HERE, environment={})], HERE, {}, SOFTWARE)
+    check_alike(
+        study(), [make_limits(machine=HERE, environment={"A": "1"})], HERE, {"A": "1"}, SOFTWARE
+    )
 
 
 def test_what_earlier_versions_recorded_is_not_compared():
-    check_alike(study(), [make_record(), make_limits()], HERE, {"A": "1"})
+    check_alike(study(), [make_record(), make_limits()], HERE, {"A": "1"}, SOFTWARE)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def test_what_earlier_versions_recorded_is_not_compared():
 def test_another_machine_is_named_with_what_to_do(make, machine, told):
     known = make(machine=HERE.model_copy(update=machine), environment={})
     with pytest.raises(UnlikeError) as error:
-        check_alike(study(), [known], HERE, {})
+        check_alike(study(), [known], HERE, {}, SOFTWARE)
     assert str(error.value) == (
         f"this study was begun on {told}, and this is Test CPU (4 cores): go on there, or move "
         f"{FOLDER} away."
@@ -56,7 +59,7 @@ def test_another_machine_is_named_with_what_to_do(make, machine, told):
 def test_other_variables_are_named_with_what_to_do():
     known = make_record(machine=HERE, environment={"A": "1"})
     with pytest.raises(UnlikeError) as error:
-        check_alike(study(), [known], HERE, {})
+        check_alike(study(), [known], HERE, {}, SOFTWARE)
     assert str(error.value) == (
         "this study was begun with other variables (A=1) than there are now (none): set them as "
         f"they were, or move {FOLDER} away."
@@ -67,10 +70,10 @@ def test_threads_that_were_asked_for_are_what_a_sweep_sees():
     quota = HERE.model_copy(update={"cpu_quota": 2.5})
     pinned = make_record(machine=HERE.model_copy(update={"visible_cores": 2}), environment={},
                          settings=Settings(threads=2))  # fmt: skip
-    check_alike(study(threads=2), [pinned], HERE, {})
-    check_alike(study(threads=2), [pinned], quota, {})
+    check_alike(study(threads=2), [pinned], HERE, {}, SOFTWARE)
+    check_alike(study(threads=2), [pinned], quota, {}, SOFTWARE)
     with pytest.raises(UnlikeError):
-        check_alike(study(), [pinned], HERE, {})
+        check_alike(study(), [pinned], HERE, {}, SOFTWARE)
 
 
 def test_trials_of_before_stand_with_those_of_the_same_cpu_in_its_quota():
@@ -97,7 +100,7 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
     assert sorted(record.width for record in own) == [4, 8]
     (sweep,) = given.missing(own).values()
     assert sweep.widths == [16]
-    report_of = merge(given.trials, [given.settings("published")], tmp_path / "none")
+    report_of = merge(given.trials, own_settings("tensorflow", 1, 128, None), tmp_path / "none")
     assert sorted(record.width for record in report_of.records) == [4, 8]
     assert Site(given).left(records, limits=False) == "1 trial"
     with pytest.raises(UnlikeError) as error:
@@ -118,12 +121,38 @@ def test_where_nothing_stands_in_the_way_a_study_goes_on(tmp_path):
     check_room(more, given.own(records), more.missing(given.own(records)), records)
 
 
+def test_another_version_is_named_with_what_to_do():
+    for known in (make_record(machine=HERE), make_limits(machine=HERE)):
+        with pytest.raises(UnlikeError) as error:
+            check_alike(study(), [known], HERE, {}, SOFTWARE | {"numpy": "2.5.0"})
+        assert str(error.value) == (
+            "this study was begun with numpy 2.4.6, and 2.5.0 is installed: install that version "
+            f"again, or move {FOLDER} away."
+        )
+
+
+def test_the_protocol_that_was_not_asked_for_counts_too(tmp_path):
+    """A machine with most published trials, and another with most of both: as in the report."""
+    other = HERE.model_copy(update={"cpu_model": "Other CPU"})
+    records = [make_record(width, machine=HERE, repeat=2) for width in (4, 8, 16)]
+    records += [make_record(width, machine=other) for width in (4, 8)]
+    tuned = protocol_settings("tuned")
+    records += [make_record(width, machine=other, settings=tuned) for width in (4, 8, 16)]
+    for record in records:
+        write_record(tmp_path, record)
+    given = study(widths="4 8 16", protocols="published", folder=str(tmp_path))
+    found = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    assert {record.machine.cpu_model for record in given.own(records)} == {"Other CPU"}
+    assert found.own == "Other CPU (4 cores)"
+
+
 def test_software_that_changed_within_a_study_is_named(tmp_path):
     newer = Software(python="3.11", backend="2.22.0", keras="3.15.1", numpy="2.4.6")
     records = [make_record(4), make_record(8, software=newer)]
     given = study(widths="4 8", protocols="published")
-    with pytest.raises(MixedTrialsError, match=r"backend version \('2.21.0' and '2.22.0'\)"):
+    with pytest.raises(UnlikeError, match=r"backend version \('2.21.0' and '2.22.0'\)") as error:
         check_room(given, given.own(records), {}, records)
+    assert str(error.value).endswith(f"out of {FOLDER}/trials, or all to begin anew.")
 
 
 def test_a_study_of_two_machines_is_told_by_planner_and_report_alike(project):

@@ -124,12 +124,28 @@ def test_a_device_timed_once_stands_against_each_repeat_of_the_other() -> None:
 
 def test_a_repeat_that_lacks_a_trial_does_not_count() -> None:
     cpu, gpu = times([1, 5, 40], QUIET), times([5, 5.5, 6], QUIET)
-    found = find_crossover(cpu.drop(index=cpu.index[0]), gpu)
+    assert find_crossover(cpu, gpu).bracket_low == 10_000
+    far, near = (cpu.index[cpu["parameters"] == size][0] for size in (1_000, 100_000))
+    found = find_crossover(cpu.drop(index=far), gpu)
+    assert (found.repeats, found.interval_kind) == (5, "interval")
+    found = find_crossover(cpu.drop(index=near), gpu)
     assert (found.repeats, found.interval_kind) == (4, "range")
-    holes = cpu[cpu["repeat"] != cpu["parameters"].rank(method="dense")]
-    holes = holes[~holes["repeat"].isin([4, 5])]
+    holes = cpu[cpu["repeat"] == cpu["parameters"].rank(method="dense")]
     assert find_crossover(holes, gpu).interval_kind == "none"
     assert find_crossover(holes, gpu).status == "crossed"
+
+
+def test_a_width_that_was_added_with_one_repeat_takes_no_interval_away() -> None:
+    cpu, gpu = times([1, 5, 40], QUIET), times([5, 5.5, 6], QUIET)
+    before = find_crossover(cpu, gpu)
+    more = [
+        pd.concat([frame, pd.DataFrame({"parameters": [10**6], "repeat": [1], "seconds": [last]})])
+        for frame, last in ((cpu, 400.0), (gpu, 7.0))
+    ]
+    assert find_crossover(*more) == before
+    # Nor does what a single repeat says there decide anything.
+    more[0].loc[more[0]["parameters"] == 10**6, "seconds"] = 1.0
+    assert find_crossover(*more) == before
 
 
 def test_one_slow_training_far_off_does_not_widen_the_limits() -> None:
@@ -162,6 +178,24 @@ def test_equal_times_are_told_in_numbers(cpu: list[float], spread: tuple[float, 
     if cpu == [4, 5, 6]:
         assert found.status == "crossed"
         assert found.estimate == pytest.approx(10_000)
+
+
+def test_a_straight_line_over_a_wide_gap_is_not_given_in_percent() -> None:
+    wide = pd.DataFrame({"parameters": [1e3, 1e6] * 2, "repeat": 1, "seconds": [1.0, 50, 5, 6]})
+    found = find_crossover(wide[:2], wide[2:])
+    assert found.interpolation > 1
+    assert found.describe().endswith(
+        "1,000,000, too far apart for a straight line between them: it may be anywhere there."
+    )
+    one = find_crossover(wide[:1], wide[2:3])
+    assert "at the one size of 1,000 parameters" in one.describe()
+
+
+def test_every_status_says_what_it_rests_on() -> None:
+    for spread, kind in ((QUIET, "93.8 % interval"), (QUIET[:3], "range of 3 repeats"),
+                         ((1.0,), "single repeats, so no interval")):  # fmt: skip
+        for cpu in ([10, 20, 40], [1, 2, 3], [5, 5, 5], [1, 20, 1], [1, 5, 40]):
+            assert kind in find_crossover(times(cpu, spread), times([5, 5.5, 5], spread)).describe()
 
 
 def test_straight_lines_are_off_by_no_more_than_is_said() -> None:

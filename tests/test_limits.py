@@ -15,7 +15,6 @@ from crossover.analysis.merge import merge
 from crossover.records.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
 from crossover.records.record import Machine, Software
 from crossover.records.storage import write_record
-from crossover.study.study import study_from
 from crossover.training import microbenchmark, timing
 from crossover.training.parameters import parse_parameters
 from crossover.training.step import product_flops, step_bytes
@@ -192,19 +191,9 @@ def test_limits_of_another_machine_or_software_are_named_and_not_used(tmp_path, 
     found, others = study.limits_of([alike, other])
     assert found == [alike]
     assert [str(each) for each in others] == [
-        f"limits of tensorflow on the CPU: measured with another {told} than the trials'"
+        f"limits of tensorflow on the CPU: measured with another {told} than the trials'; to "
+        "measure them anew, move their file away"
     ]
-
-
-def test_limits_of_another_machine_are_measured_anew(tmp_path):
-    given = study_from({"folder": str(tmp_path), "widths": "4", "devices": "cpu"})
-    alike = make_limits(widths=(4,), machine=make_record().machine, software=make_record().software)
-    write_limits(given.limits, alike)
-    assert given.missing_limits([make_record()]) == {}
-    write_limits(given.limits, alike.model_copy(update={"machine": Machine(cpu_model="Other")}))
-    assert given.missing_limits() == {}
-    (again,) = given.missing_limits([make_record()]).values()
-    assert again.widths == [4]
 
 
 def test_rates_follow_from_the_medians():

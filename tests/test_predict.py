@@ -60,7 +60,19 @@ def test_what_a_training_costs_once_is_no_part_of_its_steps():
     step = 1e-3 + 2e-6 * 2048 + 6 * 500_000 * 2048 / 1e11
     assert row["cpu_seconds"] == pytest.approx(27 * step, rel=1e-6)
     assert row["cpu_start"] == pytest.approx(START)
-    assert row["cpu_timing"] == "steady"
+    assert row["timing"] == "steady"
+
+
+def test_where_one_device_has_cold_times_only_both_are_compared_cold():
+    """A training of ten epochs that costs 1.5 s once: 0.15 s of it in each."""
+    cpu = fit_predictor(made_trials(1e-3, 0, 1e11))
+    gpu = fit_predictor(made_trials(1e-3, 0, 1e11).assign(steady_seconds=np.nan))
+    row, alone = prediction(cpu, gpu, 500_000, 128), prediction(cpu, None, 500_000, 128)
+    assert (row["timing"], alone["timing"]) == ("cold", "steady")
+    assert row["cpu_seconds"] == pytest.approx(alone["cpu_seconds"] + START / 10)
+    assert np.isnan(row["cpu_start"])
+    assert alone["cpu_start"] == pytest.approx(START)
+    assert row["cpu_seconds"] == pytest.approx(row["gpu_seconds"], rel=0.15)
 
 
 def test_only_cold_times_are_predicted_as_such():

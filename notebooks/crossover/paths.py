@@ -14,4 +14,4 @@ RUNS = DATA / "runs"
 FIGURES = PROJECT / "figures"
 PROFILES = PROJECT / "workflow" / "profiles"
 # What benchmarks/coverage.py measured.
-COVERAGE = REFERENCES / "coverage.csv"
+COVERAGE, STATUSES = REFERENCES / "coverage.csv", REFERENCES / "statuses.csv"

@@ -47,7 +47,7 @@ function predict(curve, parameters) {
   const share = Math.log(parameters / sizes[right - 1]) / Math.log(sizes[right] / sizes[right - 1]);
   const at = (name) => between(share, curve[name].slice(right - 1, right + 1));
   const kinds = curve.interval.slice(right - 1, right + 1);
-  const kind = [...new Set(kinds)].map((name) => (name === "range" ? "ranges" : `${name}s`)).join(" and ");
+  const kind = [...new Set(kinds)].map((name) => `${name}s`).join(" and ");
   return { seconds: at("seconds"), low: at("low"), high: at("high"), source: "interpolated", kind };
 }
 

@@ -10,13 +10,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from crossover.analysis.band import POINTS, Band, ratio_band
-from crossover.analysis.order import Floats, Kind, kind_name, median_ranks
+from crossover.analysis.order import Floats, Kind, kind_name, kind_of, median_ranks
 
 Status = Literal[
     "crossed", "gpu always faster", "cpu always faster", "unresolved", "missing device"
 ]
 # Of a logistic function: see ``interpolation_error``.
 STEEPEST = 0.25
+# Beyond this share, an estimate between two widths is no better than the widths themselves.
+MOST_OFF = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,7 @@ class Crossover:
     which the CPU wins and the first at which the GPU wins. ``low`` and ``high``
     are the limits of ``interval_kind`` ('interval', 'range' or 'none') over
     ``repeats``, of the device ``alone`` where the other was timed once; one that
-    equals the first or last measured size means 'or beyond', and ``smallest`` and
-    ``largest`` are these sizes. ``interpolation``
+    equals the first or last measured size means 'or beyond'. ``interpolation``
     is how far, as a share of it, the estimate may be off because lines between
     widths are straight (`interpolation_error`). ``reason`` explains a
     status without crossover.
@@ -45,8 +46,6 @@ class Crossover:
     repeats: int = 0
     alone: Literal["", "CPU", "GPU"] = ""
     interpolation: float = np.nan
-    smallest: float = np.nan
-    largest: float = np.nan
     crossings: int = 0
 
     @property
@@ -56,21 +55,29 @@ class Crossover:
 
     def describe(self) -> str:
         """Say the result in one sentence."""
+        if self.status == "missing device":
+            return f"Missing device: {self.reason}."
         if self.status != "crossed":
             named = self.status.replace("gpu", "GPU").replace("cpu", "CPU")
-            return f"{named[0].upper()}{named[1:]}: {self.reason}."
+            return f"{named[0].upper()}{named[1:]}: {self.reason} ({self.kind()}{self.once()})."
         return (
-            f"The GPU is faster from about {rounded(self.estimate)} parameters on, between "
-            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f} ({self.spread()}{self.once()}; "
-            f"{self.straight()})."
+            f"The GPU is faster from about {rounded(self.estimate)} parameters on "
+            f"({self.spread()}{self.once()}); the medians cross between "
+            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f}, {self.straight()}."
         )
+
+    def kind(self) -> str:
+        """What the limits are, by name."""
+        if self.interval_kind == "none":
+            return "single repeats, so no interval"
+        named = kind_name(self.repeats)
+        return f"{named} of {self.repeats} repeats" if self.interval_kind == "range" else named
 
     def spread(self) -> str:
         """The limits with their name, or that there are none."""
         if self.interval_kind == "none":
-            return "single repeats, so no interval"
-        over = " over the repeats" if self.interval_kind == "range" else ""
-        return f"{kind_name(self.repeats)}{over} {rounded(self.low)} to {rounded(self.high)}"
+            return self.kind()
+        return f"{self.kind()} {rounded(self.low)} to {rounded(self.high)}"
 
     def once(self) -> str:
         """Whose repeats the limits are of, where the other device was timed once."""
@@ -79,7 +86,9 @@ class Crossover:
 
     def straight(self) -> str:
         """How far straight lines between widths may put the estimate off."""
-        return f"straight lines between widths: up to {100 * self.interpolation:.2g} % off"
+        if self.interpolation > MOST_OFF:
+            return "too far apart for a straight line between them: it may be anywhere there"
+        return f"where a straight line may be up to {100 * self.interpolation:.2g} % off"
 
 
 def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
@@ -130,52 +139,68 @@ def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
     told = winners[winners != 0]
     turns = told[np.flatnonzero(np.diff(told, prepend=0))] if len(told) else told
     low, high = _limits(band, winners)
-    found = Crossover(
-        "unresolved", low=low, high=high, interval_kind=band.kind, repeats=band.repeats,
-        alone=band.alone, smallest=float(sizes[0]), largest=float(sizes[-1]),
-        crossings=max(len(turns) - 1, 0),
-    )  # fmt: skip
-    if band.kind == "none":
+    most = int(band.repeats.max())
+    found = Crossover("unresolved", low=low, high=high, interval_kind=kind_of(most), repeats=most,
+                      alone=band.alone, crossings=max(len(turns) - 1, 0))  # fmt: skip
+    if most < 2:
         found = replace(found, low=np.nan, high=np.nan)
     rising = np.flatnonzero((ratio[:-1] < 0) & (ratio[1:] >= 0))
     if list(turns) == [-1, 1] and len(rising):
-        left = int(rising[len(rising) // 2])
-        crossed = _crossed(found, sizes[left : left + 2], ratio[left : left + 2])
-        return crossed if band.kind == "none" else _with_limits(crossed, band)
+        return _crossed(found, sizes, ratio, rising, band)
     if winners.all() and len(turns) == 1:
-        everywhere = f"at all sizes from {sizes[0]:,.0f} to {sizes[-1]:,.0f} parameters"
-        sure = replace(found, reason=everywhere, low=np.nan, high=np.nan)
+        fewest = int(band.repeats.min())
+        sure = replace(found, low=np.nan, high=np.nan, repeats=fewest,
+                       interval_kind=kind_of(fewest), reason=_everywhere(sizes))  # fmt: skip
         return replace(sure, status="gpu always faster" if turns[0] > 0 else "cpu always faster")
     return replace(found, reason=_reason(turns, winners, (low, high)))
 
 
-def _crossed(found: Crossover, ends: Floats, ratio: Floats) -> Crossover:
-    """The crossover between two widths, whose sizes and log ratios these are, (2,) each."""
-    estimate = float(np.exp(np.interp(0, ratio, np.log(ends))))
-    return replace(
+def _everywhere(sizes: Floats) -> str:
+    if len(sizes) == 1:
+        return f"at the one size of {sizes[0]:,.0f} parameters"
+    return f"at all sizes from {sizes[0]:,.0f} to {sizes[-1]:,.0f} parameters"
+
+
+def _crossed(
+    found: Crossover, sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: Band
+) -> Crossover:
+    """The crossover with its limits: the CPU's last sure win, and the GPU's first.
+
+    ``rising`` are the widths after which the medians change sides; of several
+    the one in the middle of the limits counts. Before and beyond the limits,
+    where one slow training may hide the winner again, nothing is open any more.
+    """
+    winners, parameters = band.winners(), np.exp(band.log_parameters)
+    last, first = np.flatnonzero(winners < 0).max(), np.flatnonzero(winners > 0).min()
+    low, high = float(parameters[last]), float(parameters[first])
+    crossings = np.array([_zero(sizes[at : at + 2], ratio[at : at + 2]) for at in rising])
+    at = int(rising[np.argmin(np.abs(np.log(crossings**2 / (low * high))))])
+    ends, two = sizes[at : at + 2], ratio[at : at + 2]
+    estimate = _zero(ends, two)
+    found = replace(
         found,
         status="crossed",
         bracket_low=float(ends[0]),
         bracket_high=float(ends[1]),
         estimate=estimate,
-        interpolation=interpolation_error(np.log(ends), ratio),
+        interpolation=interpolation_error(np.log(ends), two),
     )
-
-
-def _with_limits(found: Crossover, band: Band) -> Crossover:
-    """The crossover with its limits: the last sure win of the CPU below it, the GPU's first above.
-
-    Farther off, where one slow training may hide the winner again, nothing is open any more.
-    """
-    winners, parameters = band.winners(), np.exp(band.log_parameters)
-    low = parameters[(winners < 0) & (parameters <= found.estimate)]
-    high = parameters[(winners > 0) & (parameters >= found.estimate)]
-    # Of many noisy repeats the medians' crossing may just lie outside the band.
+    if found.repeats < 2:
+        return found
+    repeats = int(min(band.repeats[last], band.repeats[first]))
+    # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
     return replace(
         found,
-        low=float(low.max()) if len(low) else found.estimate,
-        high=float(high.min()) if len(high) else found.estimate,
+        low=min(low, estimate),
+        high=max(high, estimate),
+        repeats=repeats,
+        interval_kind=kind_of(repeats),
     )
+
+
+def _zero(ends: Floats, ratio: Floats) -> float:
+    """The size at which the log ratio is zero, on a line over log parameters, (2,) each."""
+    return float(np.exp(np.interp(0, ratio, np.log(ends))))
 
 
 def interpolation_error(ends: Floats, ratio: Floats) -> float:

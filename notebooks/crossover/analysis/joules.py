@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from crossover.analysis.crossing import Crossover, find_crossover
+from crossover.analysis.crossing import Crossover, find_crossover, rounded
 from crossover.report.tables import number
 
 CELL = ["protocol", "device", "parameters"]
@@ -75,6 +75,7 @@ def _sentence(found: Crossover) -> str:
         "missing device": "the joules of only one device are known.",
     }
     return known.get(found.status) or (
-        f"the GPU needs less energy from about {found.estimate:,.0f} parameters on, between "
-        f"{found.bracket_low:,.0f} and {found.bracket_high:,.0f}."
+        f"the GPU needs less energy from about {rounded(found.estimate)} parameters on "
+        f"({found.spread()}{found.once()}), between the widths of {found.bracket_low:,.0f} and "
+        f"{found.bracket_high:,.0f} parameters."
     )

@@ -58,7 +58,10 @@ class Merged:
         for limits in measured:
             if difference := unlike(limits, self.recorded):
                 name = f"limits of {limits.backend} on the {limits.device.upper()}"
-                reason = f"measured with another {difference} than the trials'"
+                reason = (
+                    f"measured with another {difference} than the trials'; to measure them anew, "
+                    "move their file away"
+                )
                 others.append(Problem(name, reason))
             else:
                 found.append(limits)

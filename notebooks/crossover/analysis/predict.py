@@ -32,7 +32,8 @@ class Predictor:
     fitted, and ``starts`` the seconds that a training of each size costs once,
     NaN where only cold times are known. ``alone`` are fits of single batch
     sizes, which answer for these where they were timed at many sizes: what
-    is known of the other batch sizes makes them no surer.
+    is known of the other batch sizes makes them no surer. ``epochs`` are those of the longest
+    training.
     """
 
     coefficients: Floats
@@ -45,6 +46,7 @@ class Predictor:
     timing: str
     starts: pd.Series[float]
     alone: Mapping[int, Predictor]
+    epochs: int
 
     @property
     def reach(self) -> float:
@@ -127,6 +129,7 @@ def _fit(trials: pd.DataFrame, timing: str) -> Predictor | None:
         timing=timing,
         starts=trials.groupby("parameters")["start_seconds"].median(),
         alone={},
+        epochs=int(trials["epochs"].max()),
     )
 
 
@@ -158,22 +161,29 @@ def prediction(
         ``{cpu,gpu}_seconds`` of an epoch of MNIST (54,000 images), with
         ``_low`` and ``_high`` (95 % prediction interval), ``verdict`` ('CPU',
         'GPU', 'too close to call' where the intervals overlap, or 'one
-        device') and ``measured`` (inside the measured sizes);
-        ``{cpu,gpu}_start`` (seconds once a training) and ``{cpu,gpu}_timing``.
+        device'), ``measured`` (inside the measured sizes) and
+        ``{cpu,gpu}_start`` (seconds once a training, NaN where unknown). Where a
+        device has only cold times, ``timing`` is 'cold': each epoch holds its
+        share of what a training of as many epochs costs once, on both devices.
     """
     steps = -(-int(TRAIN_IMAGES * (1 - VALIDATION_SPLIT)) // batch_size)
     row: dict[str, object] = {"parameters": parameters, "batch_size": batch_size}
     bounds: dict[str, tuple[float, float]] = {}
+    both = [known for known in (cpu, gpu) if known is not None]
+    cold = [known.epochs for known in both if known.timing == "cold"]
     for device, known in (("cpu", cpu), ("gpu", gpu)):
-        seconds, low, high = np.full(3, np.nan)
-        row |= {f"{device}_start": np.nan, f"{device}_timing": ""}
+        seconds, low, high, start = np.full(4, np.nan)
         if known is not None:
-            row |= {f"{device}_start": known.start(parameters), f"{device}_timing": known.timing}
             seconds, low, high = np.array(known.step_seconds(parameters, batch_size)) * steps
+            start = known.start(parameters)
+            if cold and known.timing == "steady":  # The other's start is in its epochs.
+                seconds, low, high = np.array([seconds, low, high]) + start / cold[0]
             bounds[device] = (low, high)
         row |= {f"{device}_seconds": seconds, f"{device}_low": low, f"{device}_high": high}
+        row[f"{device}_start"] = np.nan if cold else start
+    row["timing"] = "cold" if cold else "steady"
     row["verdict"] = _verdict(bounds)
-    row["measured"] = all(p.measured(parameters, batch_size) for p in (cpu, gpu) if p is not None)
+    row["measured"] = all(known.measured(parameters, batch_size) for known in both)
     return row
 
 

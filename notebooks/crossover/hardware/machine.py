@@ -131,14 +131,17 @@ def describe_software(backend: Backend, device: Device) -> Software:
     meant = pool_threads()
     return Software(
         python=platform.python_version(),
-        backend=_version(backend),
-        keras=_version("keras"),
-        numpy=_version("numpy"),
+        **installed_versions(backend),
         cuda=_text(cuda),
         cudnn=_text(cudnn),
         threads=pools.get(ARITHMETIC, meant) if device == "cpu" else meant,
         pools=pools or None,
     )
+
+
+def installed_versions(backend: Backend) -> dict[str, str | None]:
+    """The versions that all trials of a study share, by their names in `Software`."""
+    return {"backend": _version(backend), "keras": _version("keras"), "numpy": _version("numpy")}
 
 
 def _version(package: str) -> str | None:

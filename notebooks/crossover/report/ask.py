@@ -32,9 +32,12 @@ def devices_of(study: Merged, protocol: str) -> tuple[Predictor | None, Predicto
 
 
 def sources(study: Merged, cpu: Predictor | None, gpu: Predictor | None) -> str:
-    """Whose times predictions come from, and which."""
+    """Whose times predictions come from, and what is in them."""
     named = (("CPU", study.own, cpu), ("GPU", study.gpu_machine, gpu))
-    return "; ".join(f"{device} of {name}, {of.timing} times" for device, name, of in named if of)
+    told = "; ".join(f"{device} of {name}" for device, name, of in named if of)
+    cold = any(of.timing == "cold" for of in (cpu, gpu) if of)
+    share = "; each epoch with its share of what a training costs once" if cold else ""
+    return f"{told}{share}"
 
 
 def last_settings(path: Path) -> list[Settings]:
@@ -62,7 +65,8 @@ def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
         if cpu is None and gpu is None:
             continue
         row = prediction(cpu, gpu, parameters, batch_size)
-        lines.append(f"{protocol} protocol, an epoch of 54,000 images:")
+        share = ", with its share of what a training costs once" if row["timing"] == "cold" else ""
+        lines.append(f"{protocol} protocol, an epoch of 54,000 images{share}:")
         machines = {"cpu": study.own, "gpu": study.gpu_machine}
         for device, machine in machines.items():
             if finite(row[f"{device}_seconds"]):
@@ -90,8 +94,8 @@ def _seconds(row: dict[str, object], device: str) -> str:
     seconds, low, high, start = np.array(values, dtype=np.float64)
     if high > WIDEST * low:
         return f"{seconds:.3g} s, give or take more than tenfold: train more widths"
-    once = f"once {start:.2g} s" if np.isfinite(start) else "with its share of the training's start"
-    return f"{seconds:.3g} s (95 % {low:.3g} to {high:.3g}); {once}"
+    once = f"; a training costs {start:.2g} s once" if np.isfinite(start) else ""
+    return f"{seconds:.3g} s (95 % {low:.3g} to {high:.3g}){once}"
 
 
 def _nothing(trials: Path) -> str:

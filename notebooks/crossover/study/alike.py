@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from crossover.hardware.cgroup import binding
-from crossover.records.frame import check_comparable, machine_label, processor
+from crossover.records.frame import (
+    MixedTrialsError,
+    check_comparable,
+    machine_label,
+    processor,
+)
 from crossover.records.limits import Limits
 from crossover.records.record import Machine, Record
 from crossover.records.storage import record_name, trial_name
@@ -26,8 +31,9 @@ def check_alike(
     recorded: Sequence[Record | Limits],
     machine: Machine,
     environment: Mapping[str, str],
+    versions: Mapping[str, str | None],
 ) -> None:
-    """Refuse to add to what was recorded where the machine or its variables are others.
+    """Refuse to add to what was recorded where machine, software or variables are others.
 
     What earlier versions recorded tells too little to be compared.
 
@@ -39,6 +45,8 @@ def check_alike(
         As it is now; a sweep with ``threads`` sees so many cores of it.
     environment : mapping
         The variables that a sweep would heed.
+    versions : mapping
+        What is installed, by its name in `Software`.
 
     Raises
     ------
@@ -47,6 +55,13 @@ def check_alike(
     """
     here = _seen_by(machine, study.threads)
     for known in recorded:
+        for name, version in versions.items():
+            if version != (then := getattr(known.software, name)):
+                package = study.backend if name == "backend" else name
+                raise UnlikeError(
+                    f"this study was begun with {package} {then}, and {version} is installed: "
+                    f"install that version again, or move {study.folder} away."
+                )
         if known.environment is None:
             continue
         if processor(known.machine) != processor(here):
@@ -82,12 +97,16 @@ def check_room(
     Raises
     ------
     UnlikeError
-        If trials of another machine bear the names of missing ones.
-    MixedTrialsError
-        If the study's own trials differ in software or settings.
+        If trials of another machine bear the names of missing ones, or the
+        study's own differ in software.
     """
     digests = {study.settings(protocol).digest for protocol in study.protocols}
-    check_comparable([record for record in own if record.settings.digest in digests])
+    try:
+        check_comparable([record for record in own if record.settings.digest in digests])
+    except MixedTrialsError as error:
+        raise UnlikeError(
+            f"{error} Move those of one of them out of {study.folder}/trials, or all to begin anew."
+        ) from None
     others = {record_name(record): record for record in recorded}
     taken = [
         name

@@ -13,10 +13,9 @@ from filelock import FileLock, Timeout
 
 from crossover.files import StorageError, check_folder
 from crossover.hardware.announce import announce
-from crossover.hardware.machine import describe_machine
+from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
-from crossover.records.frame import MixedTrialsError
 from crossover.records.limits import read_limits
 from crossover.records.record import Record
 from crossover.records.storage import NEWER, read_records, set_aside
@@ -53,7 +52,7 @@ def main(words: list[str]) -> int:
         return _refuse(
             "stopped; finished trials are kept: the same command goes on.", 128 + stopped.number
         )
-    except (SeedError, MemoryLimitError, UnlikeError, MixedTrialsError) as error:
+    except (SeedError, MemoryLimitError, UnlikeError) as error:
         return _refuse(str(error), 2)
     except SlurmError as error:
         return _refuse(str(error), 5)
@@ -172,11 +171,11 @@ def _plan(site: Site, config: dict[str, Any]) -> dict[str, Any]:
         return {}
     own = site.study.own(loaded.records)
     missing = site.study.missing(own)
-    check_room(site.study, own, missing, loaded.records)
-    limits = site.study.missing_limits(own) if config["limits"] else {}
+    limits = site.study.missing_limits() if config["limits"] else {}
     # Elsewhere each job looks at its own machine.
     here = executor_of(config["profile"]) == "local" and bool(missing or limits)
     unusual = _look_here(site.study, own, missing) if here else []
+    check_room(site.study, own, missing, loaded.records)
     seconds = sweep_seconds(missing.values(), own)
     measuring = sum(map(limits_seconds_of, limits.values()))
     total = sum(seconds) + measuring + START_SECONDS * (len(missing) + len(limits))
@@ -197,5 +196,6 @@ def _look_here(
     trials = [record for record in records if record.settings.digest in own]
     kind = study.backend, study.threads
     limits = [each for each in read_limits(study.limits)[0] if (each.backend, each.threads) == kind]
-    check_alike(study, [*trials, *limits], machine, heeded)
+    versions = installed_versions(study.backend)
+    check_alike(study, [*trials, *limits], machine, heeded, versions)
     return announce(machine, study.threads)

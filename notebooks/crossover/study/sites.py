@@ -48,9 +48,8 @@ class Site:
 
     def left(self, records: list[Record], limits: bool) -> str:
         """What is not there yet, in words: trials, and limits where they belong to the study."""
-        records = self.study.own(records)
-        trials = trial_count(self.study.missing(records))
-        devices = len(self.study.missing_limits(records)) if limits else 0
+        trials = trial_count(self.study.missing(self.study.own(records)))
+        devices = len(self.study.missing_limits()) if limits else 0
         parts = [counted(trials, "trial")] if trials else []
         parts += [f"the limits of {counted(devices, 'device')}"] if devices else []
         return " and ".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +11,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 
 from crossover.analysis import ablations
-from crossover.analysis.machines import study_trials
+from crossover.analysis.machines import own_settings, study_trials
 from crossover.hardware.card import nvidia_driver_version, visible_cards
-from crossover.records.frame import unlike
 from crossover.records.limits import find_limits, limits_name
 from crossover.records.record import Backend, Device, Frozen, Protocol, Record, Settings, Width
 from crossover.training.estimate import Estimate, balanced
@@ -83,12 +82,12 @@ class Study(Frozen):
         """The folder of the limits records, beside the trials."""
         return Path(self.folder) / "limits" / self.partition
 
-    def missing_limits(self, records: Sequence[Record] = ()) -> dict[str, SweepParameters]:
+    def missing_limits(self) -> dict[str, SweepParameters]:
         """What is not measured of the devices' limits, by the name of the executed notebook.
 
         The widths come in the order of worth: those of the ablations first. A
-        record that cannot be read is named by the report and left as it is; one of
-        another machine or software than the study's trials is measured anew.
+        record that cannot be read, or is of another machine or software than the
+        study's trials, is named by the report and left as it is.
         """
         missing: dict[str, SweepParameters] = {}
         for device in self.devices:
@@ -96,8 +95,7 @@ class Study(Frozen):
             widths = self.widths
             if path.exists():
                 known = find_limits(path)
-                alike = known is None or not unlike(known, records)
-                widths = [w for w in widths if known and not (alike and known.at(w))]
+                widths = [width for width in widths if known and known.at(width) is None]
             if widths:
                 change: Change = {"output": str(self.limits.resolve())}
                 sweep = self._sweep(device, "published", 1, change)
@@ -118,7 +116,8 @@ class Study(Frozen):
 
     def own(self, records: list[Record]) -> list[Record]:
         """The trials of its folder that belong to this study, as the report counts them."""
-        return study_trials(records, [self.settings(protocol) for protocol in self.protocols])
+        alike = own_settings(self.backend, self.epochs, self.batch_size, self.threads)
+        return study_trials(records, alike)
 
     def sweeps(self) -> Iterator[SweepParameters]:
         """All sweeps in running order: devices alternate, and swap each repeat.
