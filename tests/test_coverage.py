@@ -72,7 +72,7 @@ def test_the_report_cites_the_table():
     assert "5, 6, 10 repeats" in text
     for name in (coverage.SLOWER, coverage.DRIFT):
         rows = TABLE[TABLE["noise"] == name]["coverage"]
-        assert f"in {100 * rows.min():.1f} to {100 * rows.max():.1f} %" in text
+        assert f"({100 * rows.min():.1f} to {100 * rows.max():.1f} %)" in text
     assert {SMOOTH, *BEYOND} == {coverage.SMOOTH, coverage.SLOWER, coverage.DRIFT}
     statuses = pd.read_csv(STATUSES).groupby("repeats")["crossed"].max()
     assert f"{statuses[1]:.0%} of simulated studies of a single repeat" in status_sentence()

@@ -81,8 +81,7 @@ class Crossover:
 
     def once(self) -> str:
         """Whose repeats the limits are of, where the other device was timed once."""
-        other = {"CPU": "GPU", "GPU": "CPU"}.get(self.alone)
-        return f", of the {self.alone}'s repeats: the {other} was timed once" if other else ""
+        return f", of the {self.alone}'s repeats alone" if self.alone else ""
 
     def straight(self) -> str:
         """How far straight lines between widths may put the estimate off."""

@@ -1,4 +1,4 @@
-"""Cells whose repeats have two speeds: a median between them is no training's time."""
+"""Cells whose repeats have two speeds: a median alone hides one of them."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def two_speeds_sentence(merged: Merged, summary: pd.DataFrame) -> str:
     )
     return (
         f"**{counted(len(rows), 'cell')} with two speeds:** the repeats fall into two "
-        f"groups, and no training takes the time between them. Read both, not their median:"
+        f"groups with a gap between them. Read both speeds, not only the median:"
         f"\n\n{told}"
     )
 
@@ -270,8 +270,8 @@ def coverage_sentence() -> str:
     kept = table[~table["noise"].isin([SMOOTH, *BEYOND])]
     smooth = table[table["noise"] == SMOOTH]
     counts = ", ".join(map(str, sorted(set(table["repeats"]))))
-    beyond = "; ".join(
-        f"{what}, in {_shares(table[table['noise'] == name]['coverage'])}"
+    beyond = ", and ".join(
+        f"{what} ({_shares(table[table['noise'] == name]['coverage'])})"
         for name, what in BEYOND.items()
     )
     return (
