@@ -62,8 +62,8 @@ class Crossover:
             return f"{named[0].upper()}{named[1:]}: {self.reason} ({self.kind()}{self.once()})."
         return (
             f"The GPU is faster from about {rounded(self.estimate)} parameters on "
-            f"({self.spread()}{self.once()}); the medians cross between "
-            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f}, {self.straight()}."
+            f"({self.spread()}{self.once()}; {self.straight()}); the medians cross between "
+            f"{self.bracket_low:,.0f} and {self.bracket_high:,.0f}."
         )
 
     def kind(self) -> str:
@@ -86,8 +86,8 @@ class Crossover:
     def straight(self) -> str:
         """How far straight lines between widths may put the estimate off."""
         if self.interpolation > MOST_OFF:
-            return "too far apart for a straight line between them: it may be anywhere there"
-        return f"where a straight line may be up to {100 * self.interpolation:.2g} % off"
+            return "the widths are too far apart to tell where between them"
+        return f"straight lines ±{100 * self.interpolation:.2g} %"
 
 
 def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
