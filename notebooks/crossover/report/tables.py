@@ -264,9 +264,10 @@ def choice_table(cpu: Predictor | None, gpu: Predictor | None) -> pd.DataFrame:
             f"{middle:.2g} ({low:.2g} to {high:.2g})" if finite(middle) else MISSING
             for middle, low, high in rows
         ]
-        columns[f"{device.upper()} s once"] = [
-            number(value, ".2g") for value in found[f"{device}_start"]
-        ]
+        if found[f"{device}_start"].notna().any():
+            columns[f"{device.upper()} s once"] = [
+                number(value, ".2g") for value in found[f"{device}_start"]
+            ]
     return pd.DataFrame({**columns, "faster": found["verdict"]})
 
 
