@@ -143,6 +143,10 @@ def test_a_width_that_was_added_with_one_repeat_takes_no_interval_away() -> None
         for frame, last in ((cpu, 400.0), (gpu, 7.0))
     ]
     assert find_crossover(*more) == before
+    always = find_crossover(more[1], more[0])
+    assert always.reason.startswith("the GPU wins for small models")
+    faster = more[0].assign(seconds=more[0]["seconds"] * 9)
+    assert find_crossover(faster, more[1]).reason == "at all sizes from 1,000 to 100,000 parameters"
     # Nor does what a single repeat says there decide anything.
     more[0].loc[more[0]["parameters"] == 10**6, "seconds"] = 1.0
     assert find_crossover(*more) == before

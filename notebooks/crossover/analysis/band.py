@@ -49,16 +49,12 @@ class Band:
     alone: Literal["", "CPU", "GPU"] = ""
 
     def winners(self) -> Counts:
-        """-1 where the CPU is faster, 1 where the GPU is, 0 where that is open, shape (points,).
-
-        A point known from a single repeat is open where others are known from more.
-        """
-        told = np.where(self.upper < 0, -1, np.where(self.lower > 0, 1, 0))
-        return np.asarray(np.where(self.repeats < min(2, self.repeats.max()), 0, told))
+        """-1 where the CPU is faster, 1 where the GPU is, 0 where that is open, shape (points,)."""
+        return np.asarray(np.where(self.upper < 0, -1, np.where(self.lower > 0, 1, 0)))
 
 
 def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:
-    """Band of the log ratio between the first and the last width.
+    """Band of the log ratio between the first and the last width that tell of it.
 
     Parameters
     ----------
@@ -66,9 +62,10 @@ def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:
         Log seconds of the same sizes on both devices: ``parameters`` in
         ascending order are the index, repeats the columns; NaN where there is
         no trial. Between two widths those repeats count that have both of
-        them on both devices; where no two widths have two, the medians of all
-        trials stand for a single one. A device that was timed once stands
-        against each repeat of the other.
+        them on both devices; where these are fewer than two, the band has a
+        gap. Where it would be all gap, the medians of all trials stand for a
+        single repeat. A device that was timed once stands against each
+        repeat of the other.
 
     Returns
     -------
@@ -86,7 +83,9 @@ def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:
     sizes = np.log(cpu.index.to_numpy(dtype=np.float64))
     ends = [slice(at, at + 2) for at in range(max(len(sizes) - 1, 1))]
     parts = [_segment(sizes[pair], paired[pair]) for pair in ends]
-    grid, lower, upper, repeats = map(np.concatenate, zip(*parts, strict=True))
+    columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    kept = columns[3] >= min(2, columns[3].max())
+    grid, lower, upper, repeats = (column[kept] for column in columns)
     return Band(grid, lower, upper, repeats, alone)
 
 

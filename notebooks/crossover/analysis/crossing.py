@@ -149,15 +149,17 @@ def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
     if winners.all() and len(turns) == 1:
         fewest = int(band.repeats.min())
         sure = replace(found, low=np.nan, high=np.nan, repeats=fewest,
-                       interval_kind=kind_of(fewest), reason=_everywhere(sizes))  # fmt: skip
+                       interval_kind=kind_of(fewest), reason=_everywhere(band))  # fmt: skip
         return replace(sure, status="gpu always faster" if turns[0] > 0 else "cpu always faster")
     return replace(found, reason=_reason(turns, winners, (low, high)))
 
 
-def _everywhere(sizes: Floats) -> str:
-    if len(sizes) == 1:
-        return f"at the one size of {sizes[0]:,.0f} parameters"
-    return f"at all sizes from {sizes[0]:,.0f} to {sizes[-1]:,.0f} parameters"
+def _everywhere(band: Band) -> str:
+    """The sizes that a band tells of, in words."""
+    smallest, largest = np.exp(band.log_parameters[[0, -1]])
+    if smallest == largest:
+        return f"at the one size of {smallest:,.0f} parameters"
+    return f"at all sizes from {smallest:,.0f} to {largest:,.0f} parameters"
 
 
 def _crossed(
