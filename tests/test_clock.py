@@ -1,0 +1,66 @@
+"""When a report is made anew, and that no clock has a say in it."""
+
+import os
+import time
+
+import pytest
+
+from conftest import report
+from test_goes_on import ONE, page, trials
+
+
+def outputs(project):
+    """What a report leaves behind, by name."""
+    names = ("report.html", "summary.csv", "crossover.csv")
+    paths = [path for name in names for path in project.glob(f"**/{name}")]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("ahead", ["data/runs/quick/trials", "notebooks"])
+def test_a_clock_that_was_set_back_deletes_nothing(project, ahead):
+    """Files and folders from ten minutes ahead, the trials' folder among them."""
+    assert report(project, *ONE)[0] == 0
+    before = outputs(project)
+    assert len(before) == 3
+    later = time.time() + 600
+    for path in [project / ahead, *(project / ahead).rglob("*")]:
+        if not path.is_symlink():
+            os.utime(path, (later, later))
+    for words in (("partial",), (*ONE, "REPEATS=2")):
+        code, _, err = report(project, *words)
+        assert (code, err) == (0, "")
+        assert outputs(project).keys() == before.keys()
+    assert len(trials(project)) == 2
+
+
+def test_a_report_is_made_anew_only_where_something_changed(project):
+    assert report(project, *ONE)[0] == 0
+    code = project / "notebooks/crossover/report/narrative.py"
+    (trial,) = project.glob("data/runs/*/trials/*.json")
+    for change in (
+        None,
+        page(project).unlink,
+        trial.touch,
+        lambda: code.write_text(code.read_text() + "#\n"),
+    ):
+        made = page(project).stat().st_mtime_ns
+        if change:
+            change()
+        assert report(project, "partial")[0] == 0
+        assert (page(project).stat().st_mtime_ns != made) == bool(change)
+
+
+def test_a_report_that_fails_leaves_the_last_one(project):
+    assert report(project, *ONE)[0] == 0
+    before = outputs(project)
+    assert len(before) == 3
+    template = project / "notebooks/template/index.html.j2"
+    sound = template.read_text()
+    template.write_text("{% endfor %}")
+    code, _, err = report(project, "partial")
+    assert code == 1
+    assert "crossover: " in err
+    assert "without a message" not in err
+    assert outputs(project)["report.html"] == before["report.html"]
+    template.write_text(sound)
+    assert report(project, "partial")[0] == 0
