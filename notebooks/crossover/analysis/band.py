@@ -22,7 +22,7 @@ which is then arbitrary, and the band somewhat wider than it could be.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -76,24 +76,21 @@ def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:
         cpu, alone = gpu * 0 + cpu.to_numpy(), "GPU"
     elif gpu.shape[1] == 1 < cpu.shape[1]:
         gpu, alone = cpu * 0 + gpu.to_numpy(), "CPU"
-    paired = (cpu - gpu).to_numpy(dtype=np.float64)
-    if _segment_repeats(paired).max() < 2:
-        paired = (cpu.median(axis="columns") - gpu.median(axis="columns")).to_numpy()[:, None]
-        alone = ""
     sizes = np.log(cpu.index.to_numpy(dtype=np.float64))
-    ends = [slice(at, at + 2) for at in range(max(len(sizes) - 1, 1))]
-    parts = [_segment(sizes[pair], paired[pair]) for pair in ends]
-    columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    columns = _segments(sizes, (cpu - gpu).to_numpy(dtype=np.float64))
+    if columns[3].max() < 2:
+        medians = cpu.median(axis="columns") - gpu.median(axis="columns")
+        columns, alone = _segments(sizes, medians.to_numpy(dtype=np.float64)[:, None]), ""
     kept = columns[3] >= min(2, columns[3].max())
     grid, lower, upper, repeats = (column[kept] for column in columns)
     return Band(grid, lower, upper, repeats, alone)
 
 
-def _segment_repeats(paired: Floats) -> Counts:
-    """How many repeats have each width and the next, shape (segments,)."""
-    known = np.isfinite(paired)
-    both = known[:-1] & known[1:] if len(known) > 1 else known
-    return np.asarray(both.sum(axis=1))
+def _segments(sizes: Floats, paired: Floats) -> list[npt.NDArray[Any]]:
+    """Grid, limits and repeats from each width to the next, one after the other."""
+    ends = [slice(at, at + 2) for at in range(max(len(sizes) - 1, 1))]
+    parts = [_segment(sizes[pair], paired[pair]) for pair in ends]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def _segment(sizes: Floats, paired: Floats) -> tuple[Floats, Floats, Floats, Counts]:

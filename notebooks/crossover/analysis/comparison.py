@@ -56,7 +56,7 @@ def _compare(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Iterator[dict[str, object]
     for backend, protocol in pd.concat([cpu[keys], gpu[keys]]).drop_duplicates().to_numpy():
         for timing in ["cold", "steady"]:
             curves = [
-                _timed(frame[(frame[keys] == [backend, protocol]).all(axis=1)], timing)
+                timed(frame[(frame[keys] == [backend, protocol]).all(axis=1)], f"{timing}_seconds")
                 for frame in (cpu, gpu)
             ]
             found = find_crossover(*curves)
@@ -65,7 +65,7 @@ def _compare(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Iterator[dict[str, object]
             yield {**named, **asdict(found), **told}
 
 
-def _timed(trials: pd.DataFrame, timing: str) -> pd.DataFrame:
-    """Parameters, repeat and known seconds of trials, in one timing."""
-    times = trials[["parameters", "repeat", f"{timing}_seconds"]].dropna()
+def timed(trials: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Trials as `find_crossover` takes them, their known values of one column as seconds."""
+    times = trials[["parameters", "repeat", column]].dropna()
     return times.set_axis(["parameters", "repeat", "seconds"], axis=1).astype(float)

@@ -95,11 +95,8 @@ def _training_model(
     work = FLOPS_PER_PARAMETER * batch_size
     each = np.array([1, work, np.sqrt(work)]) / known.scales[kept] * known.coefficients[kept]
     used = known.coefficients > 0
-    inverse = (
-        known.inverse
-        * np.outer(used, used)
-        / np.outer(*[np.where(used, known.coefficients, 1)] * 2)
-    )
+    by_share = used / np.where(used, known.coefficients, 1)
+    inverse = known.inverse * np.outer(by_share, by_share)
     return {
         "seconds": [float(value * steps_total) for value in each],
         "inverse": [[float(value) for value in row] for row in inverse[np.ix_(kept, kept)]],

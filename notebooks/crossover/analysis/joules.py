@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from crossover.analysis.comparison import timed
 from crossover.analysis.crossing import Crossover, find_crossover, rounded
 from crossover.report.tables import number
 
@@ -40,13 +41,8 @@ def joules_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 def energy_crossover(trials: pd.DataFrame, protocol: str) -> Crossover:
     """Find the size at which both devices' trainings need the same energy, on one machine."""
-    rows = joules_of(trials[trials["protocol"] == protocol]).dropna(subset=["joules"])
-    cpu, gpu = (
-        rows.loc[rows["device"] == device, ["parameters", "repeat", "joules"]]
-        .set_axis(["parameters", "repeat", "seconds"], axis=1)
-        .astype(float)
-        for device in ("cpu", "gpu")
-    )
+    rows = joules_of(trials[trials["protocol"] == protocol])
+    cpu, gpu = (timed(rows[rows["device"] == device], "joules") for device in ("cpu", "gpu"))
     return find_crossover(cpu, gpu)
 
 
