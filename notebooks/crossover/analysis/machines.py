@@ -112,9 +112,14 @@ def study_trials(records: list[Record], settings: list[Settings]) -> list[Record
         All of that machine's, those of other settings too.
     """
     machines = by_machine(records)
-    own = {name: by_kind(trials, settings).get("", []) for name, trials in machines.items()}
-    named = most_trials(own if any(own.values()) else machines)
-    return machines.get(named, [])
+    kinds = {name: by_kind(trials, settings) for name, trials in machines.items()}
+    own = {name: groups[""] for name, groups in kinds.items() if "" in groups}
+    return machines.get(study_machine(own, machines), [])
+
+
+def study_machine(own: dict[str, list[Record]], machines: dict[str, list[Record]]) -> str:
+    """The machine that a study is of: with most trials of its settings, or with most of any."""
+    return most_trials(own) or most_trials(machines)
 
 
 def most_trials(machines: dict[str, list[Record]]) -> str:

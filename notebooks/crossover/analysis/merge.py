@@ -11,7 +11,14 @@ from typing import get_args
 import pandas as pd
 
 from crossover.analysis.ablations import change_of, on_map
-from crossover.analysis.machines import by_kind, by_machine, most_trials, own_settings, read_places
+from crossover.analysis.machines import (
+    by_kind,
+    by_machine,
+    most_trials,
+    own_settings,
+    read_places,
+    study_machine,
+)
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame, unlike
@@ -143,7 +150,7 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
     frames += [to_frame(group, name) for name, group in known.items()]
     frames.append(published.load_published(PUBLISHED))
     backends = _backends(kinds, groups, settings[0].backend)
-    recorded = machines.get(own if own in machines else most_trials(machines), [])
+    recorded = machines.get(study_machine(kinds[""], machines), [])
     return Merged(
         trials=pd.concat(frames, ignore_index=True),
         own=own,
