@@ -25,9 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crossover.records.record import Settings
-from crossover.study.study import PUBLISHED_WIDTHS
-from crossover.training.mnist import CLASSES, IMAGE_PIXELS, TRAIN_IMAGES
+from crossover.problem import CLASSES, IMAGE_PIXELS, TRAIN_IMAGES, WIDTHS
+from crossover.records.settings import Settings
 
 IMAGES, BATCH = TRAIN_IMAGES, Settings().batch_size
 # The H100's facts are those of XLA's own description of the card (OpenXLA, h100_sxm.txtpb).
@@ -255,9 +254,9 @@ def jax_programs(compiler: Compiler, width: int) -> Iterator[tuple[str, str]]:
     import numpy as np
 
     from crossover.hardware.device import set_precision
+    from crossover.records.settings import protocol_settings
     from crossover.training import tuned_jax
     from crossover.training.model import build_model
-    from crossover.training.parameters import protocol_settings
     from crossover.training.tuned import Order
 
     published = protocol_settings("published", backend="jax")
@@ -287,9 +286,9 @@ def write_tensorflow(folder: Path, widths: list[int]) -> None:
     """Write TensorFlow's tuned programs, in a process of its own: Keras has one backend in each."""
     import tensorflow as tf
 
+    from crossover.records.settings import protocol_settings
     from crossover.training import tuned_tensorflow
     from crossover.training.model import build_model
-    from crossover.training.parameters import protocol_settings
     from crossover.training.tuned import Order
 
     tuned = protocol_settings("tuned")
@@ -328,7 +327,7 @@ def rows(widths: list[int]) -> Iterator[dict[str, Any]]:
 def main(words: list[str]) -> None:
     """Print the table, a row as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("widths", type=int, nargs="*", default=PUBLISHED_WIDTHS)
+    parser.add_argument("widths", type=int, nargs="*", default=WIDTHS)
     parser.add_argument("--tensorflow", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(words)
     if given.tensorflow:

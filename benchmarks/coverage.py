@@ -27,7 +27,7 @@ from scipy import stats
 from crossover.analysis.crossing import Crossover, find_crossover
 from crossover.analysis.order import median_ranks
 from crossover.paths import COVERAGE, STATUSES
-from crossover.records.record import parameter_count
+from crossover.problem import parameter_count
 from crossover.training.plan import balanced_order
 
 Floats = npt.NDArray[np.float64]

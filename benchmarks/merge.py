@@ -12,18 +12,18 @@ import numpy as np
 import pandas as pd
 
 from crossover.analysis.summary import summarise
+from crossover.problem import parameter_count  # fmt: skip
 from crossover.records.frame import to_frame
-from crossover.records.record import (
+from crossover.records.record import (  # fmt: skip
     Code,
     Conditions,
     Machine,
     Phases,
     Record,
-    Settings,
     Software,
-    parameter_count,
-)  # fmt: skip
+)
 from crossover.records.reference import read_reference
+from crossover.records.settings import Settings  # fmt: skip
 
 WIDTHS = [2**power for power in range(2, 12)]
 REPEATS = 5

@@ -15,12 +15,12 @@ import pandas as pd
 from merge import record
 
 from crossover.paths import PROJECT
+from crossover.problem import WIDTHS
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, record_name
 from crossover.study.sites import Site
 from crossover.study.study import Study, sweep_seconds
-from crossover.training.parameters import protocol_settings
 
-WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 PROTOCOLS, DEVICES = ["published", "tuned"], ["cpu", "gpu"]
 A_REPEAT = len(WIDTHS) * len(PROTOCOLS) * len(DEVICES)
 

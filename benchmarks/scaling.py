@@ -20,13 +20,13 @@ import simpy
 import yaml
 
 from crossover.paths import PROFILES, PUBLISHED, REFERENCES
+from crossover.problem import WIDTHS
 from crossover.records.record import Record
 from crossover.records.reference import read_reference
 from crossover.study.study import Study, sweep_device
 from crossover.training.estimate import Estimate
 
 MEASURED = Path(__file__).with_name("measured.json")
-WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 REPEATS, LARGE_REPEATS = 5, 2778
 LONGEST_POLL_SECONDS, POLL_STEP_SECONDS = 180, 10  # The executor's own back-off.
 

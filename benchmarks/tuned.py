@@ -26,11 +26,12 @@ from typing import Any
 
 import numpy as np
 
+from crossover.problem import BATCH_SIZE, TRAIN_IMAGES, WIDTHS, trained_images
+
 PROJECT = Path(__file__).parents[1]
-WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 # More rounds at the narrow widths: their epochs are short, and what disturbs one is not.
 ROUNDS, ROUNDS_NARROW, NARROW = 11, 15, 128
-BATCH, TRAINED = 128, 54_000
+BATCH, TRAINED = BATCH_SIZE, trained_images()
 
 
 def scan_server(width: int) -> None:
@@ -116,8 +117,8 @@ class Scan:
 
 def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
     """Functions that train one more epoch by each protocol and return its seconds."""
+    from crossover.records.settings import protocol_settings
     from crossover.training.model import build_model
-    from crossover.training.parameters import protocol_settings
     from crossover.training.published_training import fit_published
     from crossover.training.sweep import prepare_data
     from crossover.training.tuned import tuned_training
@@ -161,8 +162,8 @@ def compare(width: int) -> dict[str, Any]:
             seconds["products"].append(measure_width("tensorflow", width, BATCH).products_seconds())
     scan.stop()
     tuned = np.array(seconds["tuned"])
-    # The epoch also evaluates 6,000 images: a third of a training step's products each.
-    products = np.array(seconds["products"]) * (steps + 6_000 / BATCH / 3)
+    # The epoch also evaluates the images held out: a third of a training step's products each.
+    products = np.array(seconds["products"]) * (steps + (TRAIN_IMAGES - TRAINED) / BATCH / 3)
     return {
         "width": width,
         "tuned s": f"{np.median(tuned):.3f}",

@@ -15,18 +15,10 @@ import pytest
 
 from crossover.hardware.card import nvidia_driver_version
 from crossover.paths import NOTEBOOKS, PROJECT
-from crossover.records.record import (
-    Code,
-    Conditions,
-    Machine,
-    Phases,
-    Record,
-    Settings,
-    Software,
-    parameter_count,
-)
+from crossover.problem import parameter_count
+from crossover.records.record import Code, Conditions, Machine, Phases, Record, Software
+from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import write_record
-from crossover.training.parameters import protocol_settings
 
 BIN = Path(sys.executable).parent
 FIXTURES = Path(__file__).with_name("fixtures")

@@ -14,8 +14,7 @@ from crossover.analysis.ablations import (
     changes_of,
     on_map,
 )
-from crossover.records.record import Settings
-from crossover.training.parameters import protocol_settings
+from crossover.records.settings import Settings, protocol_settings
 
 
 def changed(name, **more):

@@ -7,14 +7,14 @@ from crossover.analysis.machines import by_machine, own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.machine import describe_machine
 from crossover.records.limits import write_limits
-from crossover.records.record import Machine, Settings, Software
+from crossover.records.record import Machine, Software
+from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import read_records, trial_name, write_record
 from crossover.report.figure import clean
 from crossover.study import run
 from crossover.study.alike import UnlikeError, check_alike, check_room
 from crossover.study.sites import Site
 from crossover.study.study import study_from
-from crossover.training.parameters import protocol_settings
 from test_limits import make_limits
 
 HERE = Machine(cpu_model="Test CPU", visible_cores=4)

@@ -13,10 +13,11 @@ prepare_process("tensorflow", "cpu", None)
 import keras  # noqa: E402
 
 from crossover.hardware.device import DeviceError, assert_float32  # noqa: E402
+from crossover.records.parameters import parse_parameters  # noqa: E402
+from crossover.records.settings import protocol_settings  # noqa: E402
 from crossover.training import mnist, sweep  # noqa: E402
 from crossover.training.assertions import assert_model  # noqa: E402
 from crossover.training.model import build_model  # noqa: E402
-from crossover.training.parameters import parse_parameters, protocol_settings  # noqa: E402
 from crossover.training.published_training import Trained  # noqa: E402
 
 BATCH = np.zeros((8, 784), dtype=np.uint8)

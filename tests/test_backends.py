@@ -17,14 +17,15 @@ from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.card import card_names, nvidia_driver_version
 from crossover.paths import PROJECT
-from crossover.records.record import Conditions, PhaseJoules, Settings
+from crossover.records.parameters import ParameterError, parse_parameters
+from crossover.records.record import Conditions, PhaseJoules
 from crossover.records.reference import write_reference
+from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import read_records, write_record
-from crossover.report import narrative
+from crossover.report import energy, narrative
 from crossover.report.backends import crossing_lines, measured, side_by_side
 from crossover.report.narrative import tuning_gain
 from crossover.study.study import study_from
-from crossover.training.parameters import ParameterError, parse_parameters, protocol_settings
 
 
 def needs(backend):
@@ -214,8 +215,8 @@ def test_a_gpu_s_joules_include_its_host_s(tmp_path):
     # log(150/100) / log(200/100) of the way from 3,230 to 6,514, in logarithms.
     share = np.log(1.5) / np.log(2)
     assert found.estimate == pytest.approx(3230 * (6514 / 3230) ** share)
-    assert "the GPU needs less energy from about" in joules.energy_sentences(trials)
-    assert joules.joules_table(trials)["together J"].tolist() == [
+    assert "the GPU needs less energy from about" in energy.energy_sentences(trials)
+    assert energy.joules_table(trials)["together J"].tolist() == [
         "100.0",
         "200.0",
         "150.0",
@@ -231,10 +232,10 @@ def test_a_fit_shorter_than_its_counter_s_tick_is_unknown(tmp_path):
 
 def test_energy_that_is_unknown_is_said_to_be(tmp_path):
     half = merged_with(tmp_path / "half", [energetic(4, "gpu", None, 100.0)])
-    assert "the energy crossover is unknown" in joules.energy_sentences(half)
-    assert joules.joules_table(half)["together J"].tolist() == ["missing"]
+    assert "the energy crossover is unknown" in energy.energy_sentences(half)
+    assert energy.joules_table(half)["together J"].tolist() == ["missing"]
     none = merged_with(tmp_path / "none", [make_record()])
-    assert joules.energy_sentences(none).startswith("No energy was recorded")
+    assert energy.energy_sentences(none).startswith("No energy was recorded")
 
 
 def run(script, *arguments):
@@ -255,7 +256,7 @@ prepare_process("jax", "cpu", None)
 import keras
 from crossover.training import mnist
 from crossover.training.model import build_model
-from crossover.records.record import Settings
+from crossover.records.settings import Settings
 from crossover.training.tuned import fit_tuned
 data = mnist.load_mnist()
 settings = Settings(backend="jax", protocol="tuned", epochs=1, validation_split=0.0, dropout=0.0,
@@ -293,7 +294,7 @@ prepare_process("jax", "cpu", None)
 import keras
 from crossover.training import mnist
 from crossover.training.model import build_model
-from crossover.training.parameters import protocol_settings
+from crossover.records.settings import protocol_settings
 from crossover.training.published_training import fit_published
 from crossover.training.tuned import fit_tuned
 data = mnist.load_mnist()
@@ -350,7 +351,7 @@ from crossover.hardware.device import start_device
 from crossover.hardware.environment import prepare_process
 prepare_process("jax", "cpu", None)
 name = start_device("jax", "cpu")
-from crossover.training.parameters import parse_parameters
+from crossover.records.parameters import parse_parameters
 from crossover.training.sweep import Runner, prepare_data
 for protocol in ("published", "tuned"):
     sweep = parse_parameters({"widths": [4], "output": "x", "backend": "jax", "epochs": 3,

@@ -19,11 +19,11 @@ from crossover.files import StorageError
 from crossover.hardware.device import DeviceError, kernel_device
 from crossover.paths import PROJECT, PUBLISHED
 from crossover.records import published, reference
+from crossover.records.parameters import ParameterError, check_parameters, check_summary
 from crossover.records.storage import NEWER, parse_record
 from crossover.report import ask, render
 from crossover.study import configuration, run
 from crossover.training import mnist
-from crossover.training.parameters import ParameterError, check_parameters, check_summary
 from test_parameters import WRONG
 
 SETTINGS = {

@@ -10,9 +10,9 @@ from conftest import papermill, write_crossing_study
 from crossover.analysis.interpolate import choose, measured_curves, predict
 from crossover.analysis.summary import summarise
 from crossover.records.frame import to_frame
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records
 from crossover.report.render import render
-from crossover.training.parameters import protocol_settings
 
 pytestmark = pytest.mark.browser
 

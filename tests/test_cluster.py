@@ -17,6 +17,7 @@ from crossover.paths import PROFILES, PROJECT
 from crossover.records.frame import check_comparable
 from crossover.records.record import Machine
 from crossover.records.reference import keep_all, kept_text, read_reference, reference_paths
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import trial_folders, write_record
 from crossover.study.configuration import configuration
 from crossover.study.copies import CopyError, copy_notebooks
@@ -24,7 +25,6 @@ from crossover.study.sites import Site, sites
 from crossover.study.slurm import SlurmError, choose_partitions, parse_partitions
 from crossover.study.study import study_from, sweep_seconds
 from crossover.training.estimate import Estimate, balanced
-from crossover.training.parameters import protocol_settings
 from crossover.training.plan import first_records, own_records, remaining_widths, sweep_progress
 
 SETTINGS = {"folder": "x", "widths": "4 8 16 1024", "protocols": "published"}

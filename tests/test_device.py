@@ -9,10 +9,9 @@ from dataclasses import replace
 import pytest
 
 from conftest import papermill
-from crossover.hardware.environment import HIDDEN
 from crossover.hardware.refusal import GpuFacts, why_no_gpu
 from crossover.hardware.runtimes import JAX_CARDS, TensorFlow
-from crossover.kernels import install_kernels
+from crossover.kernels import HIDDEN, install_kernels
 
 CARD = GpuFacts(
     driver="555.42",

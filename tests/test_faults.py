@@ -22,11 +22,11 @@ from crossover.files import StorageError, check_folder, write_bytes
 from crossover.hardware.machine import nvidia_driver_version
 from crossover.paths import NOTEBOOKS, PROJECT
 from crossover.records.frame import to_frame
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, record_name, write_record
 from crossover.report.tables import trials_table
 from crossover.study.processes import MARK
 from crossover.training.lock import LockError, timing_lock
-from crossover.training.parameters import protocol_settings
 
 FAULTS = PROJECT / "docs" / "faults.md"
 SEED = int(os.environ.get("CROSSOVER_KILL_SEED", "7"))

@@ -17,12 +17,12 @@ from crossover.analysis.merge import merge
 from crossover.records.frame import machine_label, to_frame
 from crossover.records.record import Code, Machine, Software
 from crossover.records.reference import MAX_PROBLEMS, read_reference, write_reference
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import parse_record, write_record
 from crossover.report import plots
 from crossover.report.narrative import literal, problems_sentence
 from crossover.report.render import render
 from crossover.report.tables import write_csv
-from crossover.training.parameters import protocol_settings
 
 TEXTS = {
     "script": "<script>alert(1)</script>",

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from conftest import BIN, copy_project, make_record
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
-from crossover.training.parameters import protocol_settings
 
 pytestmark = pytest.mark.browser
 

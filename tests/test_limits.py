@@ -12,12 +12,12 @@ import pytest
 from conftest import make_record
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
+from crossover.problem import product_flops, step_bytes
 from crossover.records.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
+from crossover.records.parameters import parse_parameters
 from crossover.records.record import Machine, Software
 from crossover.records.storage import write_record
 from crossover.training import microbenchmark, timing
-from crossover.training.parameters import parse_parameters
-from crossover.training.step import product_flops, step_bytes
 
 
 def make_limits(device="cpu", widths=(4, 1024), **changes):

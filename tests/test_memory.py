@@ -3,8 +3,8 @@
 import pytest
 
 from conftest import TWO_GIGABYTES, papermill, report
+from crossover.records.parameters import parse_parameters
 from crossover.training.memory import MemoryLimitError, check_memory, least_bytes
-from crossover.training.parameters import parse_parameters
 
 SENTENCE = (
     "width 8192 needs at least 3.2 GB of memory and there are 2.0 GB: leave widths above 4 out, or "

@@ -12,9 +12,9 @@ import pytest
 from conftest import BIN, papermill
 from crossover.hardware.card import nvidia_driver_version
 from crossover.paths import DATA, FIGURES, NOTEBOOKS, PROJECT, RUNS
+from crossover.records.parameters import check_parameters, check_summary
 from crossover.records.storage import read_records
 from crossover.report.render import render
-from crossover.training.parameters import check_parameters, check_summary
 
 
 def test_a_sweep_writes_one_valid_record_a_trial(trained):

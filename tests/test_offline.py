@@ -16,12 +16,12 @@ from conftest import make_record
 from crossover.analysis.ablations import CHANGES, change_of, changes_of
 from crossover.paths import PROJECT
 from crossover.records.limits import write_limits
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
 from crossover.study.jobs import START_SECONDS, expected, jobs
 from crossover.study.offline import Clock, main, run_job, run_jobs, worthwhile, write_archive
 from crossover.study.plan import PlanError, missing, read_plan
 from crossover.study.study import present_devices, study_from
-from crossover.training.parameters import protocol_settings
 from test_limits import make_limits
 
 

@@ -25,7 +25,7 @@ prepare_process(backend, "cpu", None)
 import keras
 import numpy as np
 from crossover.training.model import build_model
-from crossover.training.parameters import protocol_settings
+from crossover.records.settings import protocol_settings
 from crossover.training.tuned import MODULES
 module = importlib.import_module(MODULES[backend])
 random = np.random.default_rng(0)

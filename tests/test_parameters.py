@@ -4,13 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossover.records.record import Settings
-from crossover.training.parameters import (
-    ParameterError,
-    check_parameters,
-    parse_parameters,
-    steps_per_epoch,
-)
+from crossover.problem import steps_per_epoch
+from crossover.records.parameters import ParameterError, check_parameters, parse_parameters
+from crossover.records.settings import Settings
 
 GOOD = {"widths": [4, 8], "output": "trials"}
 

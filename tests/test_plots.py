@@ -9,9 +9,9 @@ from crossover.analysis.comparison import crossovers
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
 from crossover.paths import PUBLISHED
+from crossover.problem import parameter_count
 from crossover.records import published
 from crossover.records.frame import to_frame
-from crossover.records.record import parameter_count
 from crossover.records.storage import read_records
 from crossover.report import plots
 from crossover.report.curve import look_of

@@ -12,9 +12,9 @@ import pytest
 from conftest import make_record
 from crossover.hardware.device import ONE_AND_A_BIT, precision_of
 from crossover.records.frame import MixedTrialsError, check_comparable
-from crossover.records.record import Settings
+from crossover.records.parameters import ParameterError, parse_parameters
+from crossover.records.settings import Settings, protocol_settings
 from crossover.report.hardware import machine_table
-from crossover.training.parameters import ParameterError, parse_parameters, protocol_settings
 
 
 def rounded(values, bits):

@@ -12,8 +12,8 @@ from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge, with_batch_sizes
 from crossover.analysis.predict import fit_predictor, prediction, prediction_table
 from crossover.paths import PROJECT, PUBLISHED
+from crossover.problem import parameter_count
 from crossover.records.published import load_published
-from crossover.records.record import parameter_count
 from crossover.records.reference import reference_paths
 from crossover.records.storage import write_record
 from crossover.report import ask

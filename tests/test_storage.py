@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from conftest import make_record
 from crossover.files import StorageError
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame
-from crossover.records.record import Machine, Record, Settings
+from crossover.records.record import Machine, Record
 from crossover.records.reference import keep, read_reference, write_reference
+from crossover.records.settings import Settings
 from crossover.records.storage import (
     MAX_RECORD_BYTES,
     parse_record,

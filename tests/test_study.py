@@ -11,13 +11,12 @@ import yaml
 from conftest import make_record
 from crossover.paths import PROJECT
 from crossover.records.limits import write_limits
-from crossover.records.record import Settings
+from crossover.records.settings import Settings, protocol_settings
 from crossover.study import last, run
 from crossover.study.configuration import configuration
 from crossover.study.jobs import limits_seconds_of
 from crossover.study.study import SeedError, plan_text, study_from
 from crossover.study.workflow import failures
-from crossover.training.parameters import protocol_settings
 from crossover.training.plan import balanced_order
 from crossover.training.progress import Progress, clock_text
 from test_limits import make_limits
@@ -164,7 +163,7 @@ def test_the_quick_preset_has_a_folder_of_its_own():
         (["DEVICES=tpu"], "DEVICES is 'tpu'"),
         (["PROTOCOLS=fast"], "PROTOCOLS is 'fast'"),
         (["REPEATS=0"], "REPEATS is 0"),
-        (["BATCH_SIZE=99999"], "'batch_size' is 99999"),
+        (["BATCH_SIZE=99999"], "BATCH_SIZE is 99999"),
         (["BACKEND=mxnet"], "BACKEND is 'mxnet'"),
         (["WIDHTS=4"], "unknown setting 'WIDHTS=4'"),
         (["PROFILE=pbs"], "PROFILE is 'pbs': known are kubernetes, local, slurm."),

@@ -18,7 +18,7 @@ from crossover.analysis.merge import merge, own_settings
 from crossover.analysis.order import kind_name, median_limits, median_ranks
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
-from crossover.records.record import Settings
+from crossover.records.settings import Settings
 from crossover.records.storage import write_record
 
 

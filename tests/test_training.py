@@ -14,10 +14,10 @@ prepare_process("tensorflow", "cpu", None)
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from crossover.records.record import Settings, parameter_count  # noqa: E402
+from crossover.problem import parameter_count  # noqa: E402
+from crossover.records.settings import Settings, protocol_settings  # noqa: E402
 from crossover.training import mnist  # noqa: E402
 from crossover.training.model import build_model  # noqa: E402
-from crossover.training.parameters import protocol_settings  # noqa: E402
 from crossover.training.published_training import fit_published  # noqa: E402
 from crossover.training.tuned import fit_tuned  # noqa: E402
 from crossover.training.tuned_tensorflow import WIDTHS_IN_HALVES  # noqa: E402
@@ -60,7 +60,7 @@ def test_keras_would_choose_otherwise_and_is_refused():
 import warnings; warnings.simplefilter("ignore")
 import tensorflow as tf
 from crossover.training.model import build_model
-from crossover.records.record import Settings
+from crossover.records.settings import Settings
 build_model(4, Settings(jit_compile=True))
 tf.config.experimental.enable_op_determinism()
 print(build_model(4, Settings(jit_compile=False)).jit_compile)

@@ -11,7 +11,8 @@ import pytest
 
 from conftest import make_record
 from crossover.hardware.clocks import describe_clocks, read_clocks
-from crossover.records.record import Conditions, Machine, Settings, Software
+from crossover.records.record import Conditions, Machine, Software
+from crossover.records.settings import Settings
 from crossover.records.unusual import (
     LONGEST_LINE,
     announcement,

@@ -29,8 +29,8 @@ from crossover.hardware.variables import (
 )
 from crossover.records.frame import MixedTrialsError, check_comparable
 from crossover.records.record import Machine, Record, Software
+from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
-from crossover.training.parameters import protocol_settings
 
 # Each with a value that would change time or arithmetic, and what is left of it in the record.
 HEEDED = {

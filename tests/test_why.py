@@ -8,10 +8,12 @@ from crossover.analysis.breakdown import PARTS, profile_table, step_breakdown
 from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
+from crossover.problem import product_flops, step_bytes
 from crossover.records.frame import to_frame
 from crossover.records.limits import KINDS, Peak, StepProfile
 from crossover.records.published import load_published
 from crossover.records.record import Conditions
+from crossover.records.settings import protocol_settings
 from crossover.report.plots import new_figure
 from crossover.report.tables import roofline_table
 from crossover.report.why import (
@@ -25,8 +27,6 @@ from crossover.report.why import (
     roofline_sentences,
 )
 from crossover.report.why_plots import breakdown_plot, profile_plot, roofline_plot
-from crossover.training.parameters import protocol_settings
-from crossover.training.step import product_flops, step_bytes
 from test_limits import make_limits
 
 STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s

@@ -6,10 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-from ipykernel.kernelspec import install
-
-from crossover.hardware.device import KERNEL_VARIABLE
-from crossover.hardware.environment import HIDDEN
+KERNEL_VARIABLE = "CROSSOVER_DEVICE"
+HIDDEN = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "HIP_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
+    "KERAS_TORCH_DEVICE": "cpu",
+}
 
 KERNELS: dict[str, tuple[str, dict[str, str]]] = {
     "crossover-cpu": ("Crossover (CPU)", {KERNEL_VARIABLE: "cpu", **HIDDEN}),
@@ -19,6 +22,8 @@ KERNELS: dict[str, tuple[str, dict[str, str]]] = {
 
 def install_kernels(prefix: str = sys.prefix) -> list[Path]:
     """Install both kernelspecs into an environment and return their folders."""
+    from ipykernel.kernelspec import install  # Whoever only reads the names needs no kernel.
+
     return [
         Path(install(kernel_name=name, display_name=title, prefix=prefix, env=variables))
         for name, (title, variables) in KERNELS.items()

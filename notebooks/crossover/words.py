@@ -6,3 +6,8 @@ from __future__ import annotations
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number of things in words: '1 trial', '2 trials'."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def printable(text: str, length: int) -> str:
+    """A stranger's text without control characters, and of bounded length."""
+    return "".join(character for character in text if character.isprintable())[:length]

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
+from crossover.problem import BATCH_SIZE, steps_per_epoch
 from crossover.records.frame import groups, to_frame
-from crossover.records.record import Backend, Device, Record, Settings
-from crossover.training.parameters import protocol_settings, steps_per_epoch
+from crossover.records.record import Record
+from crossover.records.settings import Backend, Device, Settings, protocol_settings
 
 EPOCHS, WIDTHS = 3, [4, 128, 1024]
 MAP_EPOCHS, MAP_WIDTHS = 2, [4, 16, 64, 256, 1024]
 BATCH_SIZES = [32, 128, 512, 2048]
-PLAIN = protocol_settings("published")
-WHOLE_EPOCH = steps_per_epoch(PLAIN.batch_size, PLAIN.validation_split)
+WHOLE_EPOCH = steps_per_epoch(BATCH_SIZE)
 BASELINE = "published"
 CHANGES: dict[str, dict[str, Any]] = {
     BASELINE: {},
@@ -24,7 +24,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "XLA": {"jit_compile": True},
     "TF32": {"tf32": True},
     "data on the device": {"data": "device"},
-    **{f"batches of {size}": {"batch_size": size} for size in BATCH_SIZES if size != 128},
+    **{f"batches of {size}": {"batch_size": size} for size in BATCH_SIZES if size != BATCH_SIZE},
     "no validation": {"validation": False},
     "no metrics": {"metrics": False},
 }

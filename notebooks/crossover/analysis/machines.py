@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from crossover.records.frame import machine_label, processor
-from crossover.records.record import Backend, Record, Settings
+from crossover.records.record import Record
 from crossover.records.reference import read_reference
+from crossover.records.settings import Backend, Settings, protocol_settings
 from crossover.records.storage import Loaded, read_records, trial_folders
-from crossover.training.parameters import protocol_settings
 
 
 def own_settings(

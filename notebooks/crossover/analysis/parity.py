@@ -8,10 +8,10 @@ import pandas as pd
 from scipy import stats
 
 from crossover.analysis.speedup import COMPARISON
+from crossover.problem import TEST_IMAGES
 
 Floats = npt.NDArray[np.float64]
 
-TEST_IMAGES = 10_000
 LEVEL = 0.05
 
 

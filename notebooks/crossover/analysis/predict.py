@@ -12,10 +12,9 @@ from scipy import stats
 
 from crossover.analysis.leastsquares import Floats, fit_relative
 from crossover.analysis.timemodel import FLOPS_PER_PARAMETER, timing_of
+from crossover.problem import steps_per_epoch
 from crossover.records.frame import groups
-from crossover.training.mnist import TRAIN_IMAGES
 
-VALIDATION_SPLIT = 0.1
 FEWEST_SIZES, MANY_SIZES = 3, 6
 
 
@@ -158,7 +157,7 @@ def prediction(
     Returns
     -------
     dict
-        ``{cpu,gpu}_seconds`` of an epoch of MNIST (54,000 images), with
+        ``{cpu,gpu}_seconds`` of an epoch of MNIST, with
         ``_low`` and ``_high`` (95 % prediction interval), ``verdict`` ('CPU',
         'GPU', 'too close to call' where the intervals overlap, or 'one
         device'), ``measured`` (inside the measured sizes) and
@@ -166,7 +165,7 @@ def prediction(
         device has only cold times, ``timing`` is 'cold': each epoch holds its
         share of what a training of as many epochs costs once, on both devices.
     """
-    steps = -(-int(TRAIN_IMAGES * (1 - VALIDATION_SPLIT)) // batch_size)
+    steps = steps_per_epoch(batch_size)
     row: dict[str, object] = {"parameters": parameters, "batch_size": batch_size}
     bounds: dict[str, tuple[float, float]] = {}
     both = [known for known in (cpu, gpu) if known is not None]

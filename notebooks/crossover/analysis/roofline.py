@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from crossover.problem import evaluation_flops, product_flops, step_bytes
 from crossover.records.frame import groups
 from crossover.records.limits import Limits
-from crossover.training.step import evaluation_flops, product_flops, step_bytes
 
 COLUMNS = [
     "protocol", "device", "width", "flops", "bytes", "intensity", "flops_per_second",

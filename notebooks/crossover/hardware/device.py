@@ -14,9 +14,9 @@ from crossover.hardware.quiet import held_messages
 from crossover.hardware.refusal import gather_facts, why_no_gpu
 from crossover.hardware.runtimes import DeviceError, runtime
 from crossover.hardware.variables import KERAS_DEFAULTS, THREADS
-from crossover.records.record import Backend, Device, Precision
+from crossover.kernels import KERNEL_VARIABLE
+from crossover.records.settings import Backend, Device, Precision
 
-KERNEL_VARIABLE = "CROSSOVER_DEVICE"
 # The fraction of a float32 has 23 bits, of TF32 10, of bfloat16 7.
 FRACTION_BITS, PROBE = 23, 512
 ONE_AND_A_BIT = (1 + 0.5 ** np.arange(1, PROBE + 1)).astype(np.float32)

@@ -9,15 +9,10 @@ from functools import cache
 from crossover.hardware.cgroup import cpu_quota
 from crossover.hardware.runtimes import DeviceError
 from crossover.hardware.variables import DEFAULTS, THREADS, heeded_flags, is_cleared
-from crossover.records.record import Backend, Device
+from crossover.kernels import HIDDEN
+from crossover.records.settings import Backend, Device
 from crossover.words import counted
 
-HIDDEN = {
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "HIP_VISIBLE_DEVICES": "-1",
-    "JAX_PLATFORMS": "cpu",
-    "KERAS_TORCH_DEVICE": "cpu",
-}
 MEMORY_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 # Keras looks for its configuration file in this folder, which holds none and cannot.
 NO_KERAS_FILE = {"KERAS_HOME": os.devnull}

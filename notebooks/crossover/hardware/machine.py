@@ -24,7 +24,8 @@ from crossover.hardware.environment import pool_threads, visible_cores
 from crossover.hardware.runtimes import ARITHMETIC, runtime
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
-from crossover.records.record import Backend, Code, Device, Machine, Software
+from crossover.records.record import Code, Machine, Software
+from crossover.records.settings import Backend, Device
 
 # AMD's microarchitectures by family and ranges of model numbers, as Linux 6.11 tells them apart
 # (arch/x86/kernel/cpu/amd.c): a virtual machine hides features that would tell.

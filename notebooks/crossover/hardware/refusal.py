@@ -17,7 +17,7 @@ from crossover.hardware.card import (
     visible_cards,
 )
 from crossover.hardware.runtimes import Runtime
-from crossover.records.record import Backend
+from crossover.records.settings import Backend
 
 
 @dataclass(frozen=True)

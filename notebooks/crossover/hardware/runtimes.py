@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from crossover.hardware.pools import count_threads, naming_threads
 from crossover.hardware.variables import THREADS
-from crossover.records.record import Backend, Device
+from crossover.records.settings import Backend, Device
 
 # The pool that multiplies on the CPU; threads of TensorFlow's are given this name.
 ARITHMETIC = "arithmetic"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from crossover.problem import TRAIN_IMAGES, steps_per_epoch, trained_images
 from crossover.records.limits import Limits
-from crossover.records.record import Machine, Record, printable
+from crossover.records.record import Machine, Record
 from crossover.records.unusual import environment_text, held_down
-from crossover.training.mnist import TRAIN_IMAGES
-from crossover.training.parameters import steps_per_epoch, trained_images
+from crossover.words import printable
 
 NAME_LENGTH = 80
 COLUMNS = [

@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from crossover.records.record import printable
+from crossover.words import printable
 
 
 class TwiceError(ValueError):

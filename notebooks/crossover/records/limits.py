@@ -12,20 +12,8 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from crossover.files import regular_size, write_text
 from crossover.records.jsontext import sound_json
-from crossover.records.record import (
-    Backend,
-    Code,
-    Conditions,
-    Device,
-    Environment,
-    Frozen,
-    Machine,
-    Precision,
-    Seconds,
-    Software,
-    Text,
-    Width,
-)
+from crossover.records.record import Code, Conditions, Environment, Machine, Seconds, Software, Text
+from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Threads, Width
 from crossover.records.storage import MAX_RECORD_BYTES, Problem
 
 # No call takes no time: the rates divide by these.
@@ -157,8 +145,8 @@ class Limits(Frozen):
     backend: Backend
     device: Device
     device_name: Text
-    batch_size: Annotated[int, Field(ge=1, le=60_000)]
-    threads: Annotated[int, Field(ge=1, le=4096)] | None
+    batch_size: BatchSize
+    threads: Threads | None
     started: Annotated[datetime, Field(strict=False)]
     dispatch: Samples
     launch: Samples

@@ -11,13 +11,12 @@ from typing import Any
 import pandas as pd
 
 from crossover.files import StorageError
-from crossover.records.record import Settings
+from crossover.problem import steps_per_epoch
+from crossover.records.settings import Settings
 
 MACHINE = "Core i5 750 / GTX 660 (2018)"
 SETTINGS = Settings(protocol="published")
 DIGEST = "0651b6d1cda65b173712e8fa1366aa822436751f4206815b84222dba4f488bb6"
-STEPS = 422  # 54,000 training images in batches of 128.
-BATCH_BYTES = 4 * 128 * 784  # a batch of images in single precision
 CPU_WINS_UP_TO = 134_794
 LARGE, LARGE_SPEEDUP = 2_913_290, 5.0
 # "Small" and "fine" are not defined in the source: under 100,000 parameters, and
@@ -74,7 +73,7 @@ def load_published(path: Path) -> pd.DataFrame:
         repeat=1,
         steady_seconds=math.nan,
         epochs=SETTINGS.epochs,
-        steps=STEPS,
+        steps=steps_per_epoch(SETTINGS.batch_size),
         batch_size=SETTINGS.batch_size,
         steal_fraction=math.nan,
         foreign_fraction=math.nan,

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
+from crossover.problem import parameter_count
+from crossover.records.settings import Device, Frozen, Precision, Repeat, Settings, Width
 
 SCHEMA_VERSION = 1
 
-Device = Literal["cpu", "gpu"]
-Protocol = Literal["published", "tuned"]
-Backend = Literal["tensorflow", "jax", "torch"]
-# What a product of float32 matrices is rounded to: 23, 10 or 7 bits of a fraction.
-Precision = Literal["float32", "tf32", "bfloat16"]
 Seconds = Annotated[float, Field(ge=0, le=1e7)]
 Duration = Annotated[float, Field(ge=1e-6, le=1e7)]
 Joules = Annotated[float, Field(ge=0, le=1e15)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Width = Annotated[int, Field(ge=1, le=16384)]
 Megahertz = Annotated[float, Field(ge=0, le=1e6)]
-
-
-def printable(text: str, length: int) -> str:
-    """A stranger's text without control characters, and of bounded length."""
-    return "".join(character for character in text if character.isprintable())[:length]
 
 
 def _only_printable(text: str) -> str:
@@ -37,58 +28,6 @@ def _only_printable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=200), AfterValidator(_only_printable)]
-
-
-class Frozen(BaseModel):
-    """Immutable data that refuses unknown fields, NaN and silent conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Settings(Frozen):
-    """Everything that two trials must share to stand on one curve.
-
-    ``steps_per_execution`` is the number of batches that one call of the
-    backend trains; ``data`` says whether the training set lies in host memory
-    or on the device; ``validation`` whether the split-off images are evaluated
-    after each epoch; ``threads`` limits the CPU threads (None: all visible);
-    ``tf32`` says whether a device may round the operands of a matrix product to
-    TF32 (None: the protocol's own way, see ``allows_tf32``);
-    ``revision`` counts the ways in which a protocol has been programmed, for
-    their seconds must not be mixed.
-    """
-
-    backend: Backend = "tensorflow"
-    protocol: Protocol = "published"
-    batch_size: Annotated[int, Field(ge=1, le=60_000)] = 128
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
-    validation_split: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    steps_per_execution: Annotated[int, Field(ge=1, le=60_000)] = 1
-    jit_compile: bool = False
-    data: Literal["host", "device"] = "host"
-    metrics: bool = True
-    validation: bool = True
-    dtype: Literal["float32"] = "float32"
-    tf32: bool | None = None
-    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    revision: Annotated[int, Field(ge=1, le=1000)] = 1
-
-    @property
-    def allows_tf32(self) -> bool:
-        """Whether products may be rounded: the tuned protocol allows it, the published does not."""
-        return self.protocol == "tuned" if self.tf32 is None else self.tf32
-
-    @property
-    def digest(self) -> str:
-        """Eight hexadecimal digits that name this combination of settings.
-
-        Defaults stay out, so that a setting added later renames no record.
-        """
-        text = self.model_dump_json(exclude_defaults=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 # Variables of the environment that a trial heeded and that are not the default, by name.
@@ -242,7 +181,7 @@ class Record(Frozen):
     device_name: Text
     width: Width
     parameters: Annotated[int, Field(ge=1)]
-    repeat: Annotated[int, Field(ge=1, le=10_000)]
+    repeat: Repeat
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     position: Annotated[int, Field(ge=1, le=10_000)]
     started: AwareDatetime
@@ -295,8 +234,3 @@ class Record(Frozen):
             return None
         outside = max(self.phases.fit - sum(self.phases.epochs), 0.0)
         return outside + max(first - statistics.median(later), 0.0)
-
-
-def parameter_count(width: int) -> int:
-    """Trainable parameters of 784 → width → width → width → 10, with biases."""
-    return 2 * width * width + 797 * width + 10

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from crossover.files import StorageError, ThereError, regular_size, write_bytes
 from crossover.records.jsontext import TwiceError, sound_json
-from crossover.records.record import SCHEMA_VERSION, Device, Record, Settings, printable
+from crossover.records.record import SCHEMA_VERSION, Record
+from crossover.records.settings import Device, Settings
+from crossover.words import printable
 
 MAX_RECORD_BYTES = 2_000_000  # A trial of 10,000 epochs takes 1.2 MB.
 NEWER = "made by a newer version of this project: update the project to read it"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from crossover.records.record import Conditions, Machine, Record, printable
-from crossover.words import counted
+from crossover.records.record import Conditions, Machine, Record
+from crossover.words import counted, printable
 
 # These set the clocks by themselves; the governor's name is a hint, and the preference tells.
 SELF_GOVERNED = ("intel_pstate", "amd-pstate-epp", "amd_pstate_epp")

@@ -13,8 +13,9 @@ from crossover.analysis.merge import Merged, merge, with_batch_sizes
 from crossover.analysis.predict import Predictor, fit_predictor, prediction
 from crossover.files import StorageError
 from crossover.paths import RUNS
+from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
 from crossover.records.frame import MixedTrialsError
-from crossover.records.record import Settings
+from crossover.records.settings import Settings
 from crossover.report.narrative import finite
 from crossover.words import counted
 
@@ -46,8 +47,8 @@ def last_settings(path: Path) -> list[Settings]:
         last = json.loads(path.read_text(encoding="utf-8"))["study"] if path.exists() else {}
         return own_settings(
             last.get("backend", "tensorflow"),
-            last.get("epochs", 10),
-            last.get("batch_size", 128),
+            last.get("epochs") or EPOCHS,
+            last.get("batch_size") or BATCH_SIZE,
             last.get("threads") or None,
         )
     except (OSError, ValueError, TypeError, LookupError, AttributeError):
@@ -66,7 +67,7 @@ def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
             continue
         row = prediction(cpu, gpu, parameters, batch_size)
         share = ", with its share of what a training costs once" if row["timing"] == "cold" else ""
-        lines.append(f"{protocol} protocol, an epoch of 54,000 images{share}:")
+        lines.append(f"{protocol} protocol, an epoch of {trained_images():,} images{share}:")
         machines = {"cpu": study.own, "gpu": study.gpu_machine}
         for device, machine in machines.items():
             if finite(row[f"{device}_seconds"]):
@@ -111,7 +112,7 @@ def _nothing(trials: Path) -> str:
 
 def main(words: list[str]) -> int:
     """Answer for PARAMETERS and BATCH_SIZE; return an exit code."""
-    numbers = {"PARAMETERS": "", "BATCH_SIZE": "128"}
+    numbers = {"PARAMETERS": "", "BATCH_SIZE": str(BATCH_SIZE)}
     for word in words:
         name, _, value = word.partition("=")
         numbers[name] = value or numbers.get(name, "")

@@ -15,12 +15,11 @@ from crossover.analysis.modes import APART
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
 from crossover.paths import COVERAGE, STATUSES
 from crossover.records import published
-from crossover.records.record import printable
+from crossover.records.parameters import SummaryParameters
 from crossover.records.storage import Problem
 from crossover.records.unusual import REMEDIES, unusual_of
 from crossover.report.hardware import cpu_name
-from crossover.training.parameters import SummaryParameters
-from crossover.words import counted
+from crossover.words import counted, printable
 
 LISTED = 12
 SENTENCE = 600  # Letters of a computed sentence at most, the names in it among them.

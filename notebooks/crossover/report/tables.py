@@ -12,6 +12,7 @@ from crossover.analysis.breakdown import PARTS
 from crossover.analysis.interpolate import Curve, choose, predict
 from crossover.analysis.predict import Predictor, prediction_table
 from crossover.files import write_text
+from crossover.problem import TEST_IMAGES, TRAIN_IMAGES
 from crossover.records import published
 from crossover.records.limits import KINDS
 from crossover.records.record import Record
@@ -273,8 +274,9 @@ def choice_table(cpu: Predictor | None, gpu: Predictor | None) -> pd.DataFrame:
 
 def data_table() -> pd.DataFrame:
     """The data set: its parts and the digest that each read verifies."""
-    sizes = {"x_train": "60,000 × 28 × 28", "y_train": "60,000"}
-    sizes |= {"x_test": "10,000 × 28 × 28", "y_test": "10,000"}
+    train, test = f"{TRAIN_IMAGES:,}", f"{TEST_IMAGES:,}"
+    sizes = {"x_train": f"{train} × 28 × 28", "y_train": train}
+    sizes |= {"x_test": f"{test} × 28 × 28", "y_test": test}
     return pd.DataFrame(
         {"array": list(DIGESTS), "shape": [sizes[name] for name in DIGESTS],
          "SHA-256 of the published file": list(DIGESTS.values())}

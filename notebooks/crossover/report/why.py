@@ -9,10 +9,11 @@ import pandas as pd
 from crossover.analysis.ablations import BASELINE
 from crossover.analysis.breakdown import PARTS
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
+from crossover.problem import BATCH_SIZE, batch_bytes
 from crossover.records import published
 from crossover.records.frame import groups
 from crossover.records.limits import KINDS, Limits
-from crossover.records.record import Backend
+from crossover.records.settings import Backend
 from crossover.records.unusual import held_down
 from crossover.report.figure import NAMES
 
@@ -40,7 +41,7 @@ def published_guess(models: pd.DataFrame, limits: Sequence[Limits]) -> str:
     """What the guess would imply for the published GPU, from its own times."""
     key = (models["machine"] == published.MACHINE) & (models["device"] == "gpu")
     overhead = float(models[key]["overhead_seconds"].iloc[0])
-    batch = published.BATCH_BYTES
+    batch = batch_bytes(BATCH_SIZE)
     here = (
         f" (a block of {limits[0].large_bytes / 2**20:.0f} MiB is copied at "
         f"{limits[0].copy_bytes_per_second / 1e9:.1f} GB/s on this machine's "

@@ -12,11 +12,11 @@ from crossover.records.frame import (
     processor,
 )
 from crossover.records.limits import Limits
+from crossover.records.parameters import SweepParameters
 from crossover.records.record import Machine, Record
 from crossover.records.storage import record_name, trial_name
 from crossover.records.unusual import environment_text
 from crossover.study.study import Study, sweep_device
-from crossover.training.parameters import SweepParameters
 from crossover.words import counted
 
 NAMED = 5

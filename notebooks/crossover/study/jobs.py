@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from crossover.analysis import ablations
 from crossover.records.limits import Limits, find_limits, limits_name
-from crossover.records.record import Device, Record
+from crossover.records.parameters import SweepParameters
+from crossover.records.record import Record
+from crossover.records.settings import Device
 from crossover.records.storage import read_records
 from crossover.study.study import Study, sweep_device
 from crossover.training.estimate import Estimate, limits_seconds
-from crossover.training.parameters import SweepParameters
 
 # Starting papermill, a kernel and a framework, and the throw-away training.
 START_SECONDS = 20.0

@@ -22,7 +22,7 @@ from crossover.records.storage import read_records
 from crossover.study.jobs import START_SECONDS, Job, expected, jobs
 from crossover.study.plan import PlanError, missing, read_plan
 from crossover.study.processes import Stopped, stoppable
-from crossover.study.study import PUBLISHED_WIDTHS, Study, study_from
+from crossover.study.study import Study, study_from
 from crossover.training.progress import clock_text
 from crossover.words import counted
 
@@ -208,7 +208,7 @@ def main(words: list[str]) -> int:
     }
     clock = Clock(given.pop("seconds"))
     archive, plan = given.pop("archive", None), given.pop("plan", None)
-    study = study_from({"widths": PUBLISHED_WIDTHS} | given)
+    study = study_from(given)
     folder = Path(study.folder)
     folder.mkdir(parents=True, exist_ok=True)
 

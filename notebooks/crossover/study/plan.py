@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossover.analysis import ablations
+from crossover.records.parameters import SweepParameters
 from crossover.study.configuration import explain
 from crossover.study.jobs import LIMITS, TRAIN, Job, known_limits
 from crossover.study.study import Change, Study, study_from, sweep_name
-from crossover.training.parameters import SweepParameters
 from crossover.training.plan import own_records
 
 COLUMNS = ["what", "device", "widths", "repeat", "seconds"]

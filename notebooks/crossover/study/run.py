@@ -17,6 +17,7 @@ from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
 from crossover.records.limits import read_limits
+from crossover.records.parameters import SweepParameters
 from crossover.records.record import Record
 from crossover.records.storage import NEWER, read_records, set_aside
 from crossover.study.alike import UnlikeError, check_alike, check_room
@@ -31,7 +32,6 @@ from crossover.study.state import report_state
 from crossover.study.study import SeedError, Study, plan_text, sweep_device, sweep_seconds
 from crossover.study.workflow import job_prefix, run_workflow
 from crossover.training.memory import MemoryLimitError, check_memory
-from crossover.training.parameters import SweepParameters
 from crossover.words import counted
 
 

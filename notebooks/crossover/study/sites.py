@@ -11,11 +11,11 @@ import yaml
 
 from crossover.analysis.ablations import change_of
 from crossover.paths import PROFILES
+from crossover.records.parameters import SweepParameters
 from crossover.records.record import Record
 from crossover.study.jobs import LIMITS, LIMITS_PARAMETERS, TRAIN, limits_seconds_of
 from crossover.study.slurm import choose_partitions, read_partitions
 from crossover.study.study import Study, study_from, trial_count
-from crossover.training.parameters import SweepParameters
 from crossover.words import counted
 
 # A machine that is new to the study may be far slower than the estimate's source.

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from crossover.records.record import Device
+from crossover.records.settings import Device
 
 
 class SlurmError(ValueError):

@@ -13,19 +13,25 @@ from pydantic import BeforeValidator, Field, field_validator
 from crossover.analysis import ablations
 from crossover.analysis.machines import own_settings, study_trials
 from crossover.hardware.card import nvidia_driver_version, visible_cards
+from crossover.problem import BATCH_SIZE, EPOCHS
 from crossover.records.limits import find_limits, limits_name
-from crossover.records.record import Backend, Device, Frozen, Protocol, Record, Settings, Width
-from crossover.training.estimate import Estimate, balanced
-from crossover.training.parameters import (
-    SweepParameters,
-    parse_parameters,
+from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
+from crossover.records.record import Record
+from crossover.records.settings import (
+    Backend,
+    BatchSize,
+    Device,
+    Epochs,
+    Frozen,
+    Protocol,
+    Repeat,
+    Settings,
+    Threads,
     protocol_settings,
-    split_words,
 )
+from crossover.training.estimate import Estimate, balanced
 from crossover.training.progress import clock_text
 from crossover.words import counted
-
-PUBLISHED_WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 Change = dict[str, int | bool | str]
 
@@ -47,14 +53,14 @@ class Study(Frozen):
     """
 
     folder: str
-    widths: Annotated[list[Width], BeforeValidator(split_words), Field(min_length=1)]
+    widths: Annotated[Widths, Field(min_length=1)]
     devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]
     protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(min_length=1)]
-    repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
-    epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 128
+    repeats: Repeat = 1
+    epochs: Epochs = EPOCHS
+    batch_size: BatchSize = BATCH_SIZE
     backend: Backend = "tensorflow"
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Threads | None = None
     seed: int = 777
     changes: Annotated[list[Change], Field(min_length=1, default_factory=lambda: [{}])]
     shards: Annotated[int, Field(ge=1, le=64)] = 1

@@ -13,9 +13,9 @@ from typing import Any, TextIO
 
 from crossover.files import LEAST_FREE_BYTES, write_text
 from crossover.paths import PROJECT, RUNS
-from crossover.records.record import printable
 from crossover.study.processes import MARK, end_study
 from crossover.study.sites import executor_of
+from crossover.words import printable
 
 DIED = "a training's process was killed, by someone or for want of memory: run it again."
 DIED_WITH_FLAGS = (

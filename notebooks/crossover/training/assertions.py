@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossover.hardware.device import assert_float32, assert_placement
-from crossover.records.record import Backend, Device
+from crossover.records.settings import Backend, Device
 
 
 def assert_model(model: keras.Model, batch: NDArray[Any], backend: Backend, device: Device) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crossover.paths import PUBLISHED
+from crossover.problem import BATCH_SIZE, EPOCHS, parameter_count
 from crossover.records.limits import Limits
 from crossover.records.published import read_table
-from crossover.records.record import Backend, Device, Protocol, Record, Settings, parameter_count
+from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
-
-PUBLISHED_EPOCHS, PUBLISHED_BATCH_SIZE = 10, 128
+from crossover.records.settings import Backend, Device, Protocol, Settings
 
 # Seconds of measuring limits: what all widths have in common, and one width. Those of CPUs were
 # measured on two cores; those of a GPU are compiling, which took as long without one.
@@ -71,7 +71,7 @@ class Estimate:
         key = (device, settings.protocol, settings.backend)
         curve = self._curves.get(key) or _recorded().get(key) or _published(device)
         start, epoch = curve.at(parameter_count(width))
-        return start + settings.epochs * epoch * PUBLISHED_BATCH_SIZE / settings.batch_size
+        return start + settings.epochs * epoch * BATCH_SIZE / settings.batch_size
 
 
 def limits_seconds(
@@ -114,7 +114,7 @@ def _curves(records: Iterable[Record], known: Mapping[Key, Curve]) -> dict[Key, 
 def _parts(record: Record, known: Curve | None) -> tuple[float, float]:
     """Seconds of a trial's start, and of an epoch at the published batch size."""
     settings, fit = record.settings, record.phases.fit
-    batches = settings.batch_size / PUBLISHED_BATCH_SIZE
+    batches = settings.batch_size / BATCH_SIZE
     later = record.phases.epochs[1:]
     if later:
         epoch = min(statistics.fmean(later), fit / settings.epochs)
@@ -134,11 +134,11 @@ def _curve(sizes: Mapping[int, list[tuple[float, float]]]) -> Curve:
 @cache
 def _recorded() -> dict[Key, Curve]:
     records = (record for path in reference_paths() for record in read_reference(path).records)
-    return _curves((r for r in records if r.settings.epochs == PUBLISHED_EPOCHS), {})
+    return _curves((r for r in records if r.settings.epochs == EPOCHS), {})
 
 
 @cache
 def _published(device: Device) -> Curve:
     table = read_table(PUBLISHED)
     fits = dict(zip(table["parameters"], table[f"{device}_seconds"], strict=True))
-    return _curve({size: [(0.0, seconds / PUBLISHED_EPOCHS)] for size, seconds in fits.items()})
+    return _curve({size: [(0.0, seconds / EPOCHS)] for size, seconds in fits.items()})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import psutil
 
 from crossover.hardware.cgroup import memory_limit
-from crossover.records.record import Device, parameter_count
-from crossover.training.mnist import IMAGE_PIXELS
-from crossover.training.parameters import SweepParameters
-from crossover.training.step import FLOAT_BYTES
+from crossover.problem import FLOAT_BYTES, IMAGE_PIXELS, parameter_count
+from crossover.records.parameters import SweepParameters
+from crossover.records.settings import Device
 
 # A process with a framework and MNIST at small widths; measured: 0.96 (PyTorch) to 1.4 GB.
 BASE_BYTES = 900_000_000

@@ -21,13 +21,13 @@ from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
 from crossover.hardware.device import assert_placement, set_precision
 from crossover.hardware.machine import describe_run
+from crossover.problem import CLASSES, IMAGE_PIXELS, batch_bytes, parameter_count, product_flops
 from crossover.records.limits import Limits, WidthLimits
-from crossover.records.record import Backend, Device, Precision, Software, parameter_count
-from crossover.training.mnist import CLASSES, IMAGE_PIXELS
-from crossover.training.parameters import SweepParameters
+from crossover.records.parameters import SweepParameters
+from crossover.records.record import Software
+from crossover.records.settings import Backend, Device, Precision
 from crossover.training.peaks import blas_threads, measure_peaks
 from crossover.training.profiler import profile_step
-from crossover.training.step import FLOAT_BYTES, product_flops
 from crossover.training.timing import Call, compiled, samples, traced, wait
 
 LARGE_BYTES = 256 * 2**20
@@ -98,13 +98,13 @@ def _without_pools(software: Software) -> Software:
 
 def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[str, Any]:
     """Measure what is the same for all widths; the fields of `Limits`."""
-    started, batch_bytes = time.perf_counter(), FLOAT_BYTES * batch_size * IMAGE_PIXELS
+    started, one_batch = time.perf_counter(), batch_bytes(batch_size)
     dispatch, launch = measure_dispatch(backend)
     return {
         "dispatch": dispatch,
         "launch": launch,
-        "batch_bytes": batch_bytes,
-        "batch_copy": measure_copy(backend, batch_bytes),
+        "batch_bytes": one_batch,
+        "batch_copy": measure_copy(backend, one_batch),
         "large_bytes": LARGE_BYTES,
         "large_copy": measure_copy(backend, LARGE_BYTES),
         "memory": measure_memory(backend),

@@ -10,11 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossover.paths import MNIST
-
-IMAGE_PIXELS = 28 * 28
-CLASSES = 10
-TRAIN_IMAGES = 60_000
-TEST_IMAGES = 10_000
+from crossover.problem import CLASSES, IMAGE_PIXELS
 
 # SHA-256 of the four original files in IDX format, header included and
 # uncompressed, as Yann LeCun and Corinna Cortes published them.

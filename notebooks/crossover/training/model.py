@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from crossover.records.record import Settings
+from crossover.problem import CLASSES, IMAGE_PIXELS
+from crossover.records.settings import Settings
 from crossover.training.dropout import HashDropout
 from crossover.training.linear import Linear
-from crossover.training.mnist import CLASSES, IMAGE_PIXELS
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,

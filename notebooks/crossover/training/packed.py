@@ -17,8 +17,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from crossover.problem import CLASSES, IMAGE_PIXELS
 from crossover.training.dropout import HashDropout, kept_units
-from crossover.training.mnist import CLASSES, IMAGE_PIXELS
 from crossover.training.tuned import scaled
 
 # A multiple of 64: XLA splits the sum over the pixels (split-K) without a padded copy.

@@ -13,7 +13,7 @@ import threadpoolctl
 from crossover.hardware.device import set_precision
 from crossover.hardware.environment import pool_threads
 from crossover.records.limits import Peak
-from crossover.records.record import Backend, Device, Precision
+from crossover.records.settings import Backend, Device, Precision
 from crossover.training.timing import Call, compiled, samples, traced
 
 # Sides of the square matrices: large enough for every library's best rate.

@@ -7,10 +7,11 @@ import random
 
 import pandas as pd
 
-from crossover.records.record import Device, Record
+from crossover.records.parameters import SweepParameters
+from crossover.records.record import Record
+from crossover.records.settings import Device
 from crossover.records.storage import read_files, trial_name
 from crossover.training.estimate import Estimate
-from crossover.training.parameters import SweepParameters
 from crossover.training.progress import Progress, clock_text
 from crossover.words import counted
 

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crossover.problem import CLASSES, IMAGE_PIXELS
 from crossover.records.limits import KINDS, Kind, StepProfile
-from crossover.records.record import Backend, Device
-from crossover.training.mnist import CLASSES, IMAGE_PIXELS
+from crossover.records.settings import Backend, Device, protocol_settings
 from crossover.training.model import build_model
-from crossover.training.parameters import protocol_settings
 
 STEPS, FEWEST_STEPS, SECONDS = 120, 40, 2.0
 # The event that begins each step of Keras's `fit`.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossover.hardware.device import synchronize
-from crossover.records.record import Backend, Settings
+from crossover.records.settings import Backend, Settings
 from crossover.training.model import read_from_device
 
 EpochHook = Callable[[int, float], None]

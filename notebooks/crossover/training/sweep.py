@@ -19,18 +19,14 @@ from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
 from crossover.hardware.device import assert_float32, set_precision, synchronize
 from crossover.hardware.machine import describe_run
+from crossover.problem import IMAGE_PIXELS
 from crossover.records.frame import check_one_machine, processor
-from crossover.records.record import (
-    Device,
-    Phases,
-    Precision,
-    Record,
-    Settings,
-)
+from crossover.records.parameters import SweepParameters
+from crossover.records.record import Phases, Record
+from crossover.records.settings import Device, Precision, Settings
 from crossover.training import mnist
 from crossover.training.assertions import assert_model
 from crossover.training.model import build_model
-from crossover.training.parameters import SweepParameters
 from crossover.training.published_training import EpochHook, fit_published
 from crossover.training.tuned import fit_tuned
 
@@ -55,7 +51,7 @@ def prepare_data(settings: Settings) -> Prepared:
     data = mnist.load_mnist()
     test = mnist.scale(data.x_test), mnist.one_hot(data.y_test)
     if settings.protocol == "tuned":
-        train = data.x_train.reshape(-1, mnist.IMAGE_PIXELS), data.y_train
+        train = data.x_train.reshape(-1, IMAGE_PIXELS), data.y_train
         return Prepared(*train, *test, time.perf_counter() - started)
     scaled = mnist.scale(data.x_train), mnist.one_hot(data.y_train)
     return Prepared(*scaled, *test, time.perf_counter() - started)

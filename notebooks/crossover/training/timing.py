@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crossover.hardware.device import synchronize
-from crossover.records.record import Backend
+from crossover.records.settings import Backend
 
 BLOCKS = 7
 BLOCK_SECONDS = 0.02

@@ -18,8 +18,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from crossover.records.record import Settings
-from crossover.training.mnist import CLASSES
+from crossover.problem import CLASSES
+from crossover.records.settings import Settings
 from crossover.training.published_training import EpochHook, Trained
 
 MODULES = {

@@ -15,7 +15,7 @@ from tensorflow.compiler.tf2xla.python import xla
 
 from crossover.hardware.device import synchronize
 from crossover.hardware.runtimes import runtime
-from crossover.records.record import Settings
+from crossover.records.settings import Settings
 from crossover.training.packed import Packed, unpack
 from crossover.training.tuned import Order, epoch_logs, logits_of, loss_and_hits, scaled
 

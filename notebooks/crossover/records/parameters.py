@@ -10,8 +10,20 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from crossover.paths import DATA, FIGURES, RUNS
-from crossover.records.record import Backend, Device, Frozen, Protocol, Settings, Width
-from crossover.training.mnist import TRAIN_IMAGES
+from crossover.problem import BATCH_SIZE, EPOCHS, VALIDATION_SPLIT, WIDTHS, trained_images
+from crossover.records.settings import (
+    Backend,
+    BatchSize,
+    Device,
+    Epochs,
+    Frozen,
+    Protocol,
+    Repeat,
+    Settings,
+    Threads,
+    Width,
+    protocol_settings,
+)
 
 Folder = Annotated[str, Field(min_length=1, max_length=4096)]
 # The project's own folders, wherever a notebook is executed from.
@@ -21,12 +33,10 @@ OWN_FOLDERS = {
     "figure_folder": FIGURES,
     "table_folder": DATA,
 }
+# As published where they are None.
+PUBLISHED = ("widths", "epochs", "batch_size")
 # What a protocol decides unless a parameter says otherwise.
 DECIDED = ("steps_per_execution", "jit_compile", "data", "tf32")
-# 1 kept kernels as (inputs, units); 2 turned them and trained halves of a batch side by side;
-# 3 reads each batch's rows where they lie, where 2 put all into the epoch's order first. It is also
-# the packed step of GPUs, which had trained nothing before.
-TUNED_REVISION = 3
 
 
 class ParameterError(ValueError):
@@ -43,19 +53,24 @@ def split_words(value: object) -> object:
     return value
 
 
+Widths = Annotated[
+    list[Width], BeforeValidator(split_words), Field(default_factory=lambda: [*WIDTHS])
+]
+
+
 class SweepParameters(Frozen):
     """One sweep: what papermill hands to the training notebook."""
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    widths: Annotated[list[Width], BeforeValidator(split_words), Field(min_length=1, max_length=64)]
+    widths: Annotated[Widths, Field(min_length=1, max_length=64)]
     protocol: Protocol = "published"
     backend: Backend = "tensorflow"
-    epochs: int = 10
-    batch_size: int = 128
+    epochs: int = EPOCHS
+    batch_size: int = BATCH_SIZE
     dropout: float = 0.2
     optimizer: str = "adam"
     learning_rate: float = 0.001
-    validation_split: float = 0.1
+    validation_split: float = VALIDATION_SPLIT
     steps_per_execution: int | None = None
     jit_compile: bool | None = None
     data: str | None = None
@@ -64,7 +79,7 @@ class SweepParameters(Frozen):
     validation: bool = True
     threads: int | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 777
-    repeat: Annotated[int, Field(ge=1, le=10_000)] = 1
+    repeat: Repeat = 1
     output: Folder
 
     @field_validator("widths")
@@ -101,11 +116,11 @@ class SummaryParameters(Frozen):
     backend: Backend = "tensorflow"
     protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(max_length=2)]
     devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]
-    widths: Annotated[list[Width], BeforeValidator(split_words), Field(max_length=64)]
-    repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
-    batch_size: Annotated[int, Field(ge=1, le=60_000)] = 128
-    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    widths: Annotated[Widths, Field(max_length=64)]
+    repeats: Repeat = 1
+    epochs: Epochs = EPOCHS
+    batch_size: BatchSize = BATCH_SIZE
+    threads: Threads | None = None
     figure_folder: Folder
     table_folder: Folder
     quick: bool = False
@@ -114,37 +129,6 @@ class SummaryParameters(Frozen):
     @classmethod
     def _own_folder(cls, value: object, info: ValidationInfo) -> object:
         return str(OWN_FOLDERS[str(info.field_name)]) if value is None else value
-
-
-def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
-    """Fill in what a protocol decides and is not given (or None); the rest is the caller's."""
-    chosen = {name: value for name, value in given.items() if value is not None}
-    plain = Settings(protocol=protocol, **chosen)
-    if protocol == "published":
-        # JAX has no compiled step without XLA; its operations one by one are no `fit` that
-        # anybody runs.
-        compiled = chosen.get("jit_compile", plain.backend == "jax")
-        # Said or not, the protocol's own way is one setting.
-        rounded = plain.tf32 or None
-        return plain.model_copy(update={"jit_compile": compiled, "tf32": rounded})
-    steps = steps_per_epoch(plain.batch_size, plain.validation_split)
-    tuned: dict[str, Any] = {
-        "steps_per_execution": steps,
-        "jit_compile": True,
-        "data": "device",
-        "revision": TUNED_REVISION,
-    }
-    return Settings(protocol=protocol, **(tuned | chosen))
-
-
-def steps_per_epoch(batch_size: int, validation_split: float) -> int:
-    """Optimizer steps an epoch; the last batch may be smaller."""
-    return -(-trained_images(validation_split) // batch_size)
-
-
-def trained_images(validation_split: float) -> int:
-    """Images trained on; the others are held out."""
-    return int(TRAIN_IMAGES * (1 - validation_split))
 
 
 def check_parameters(
@@ -193,7 +177,10 @@ def _given(
         if not own and not rerun and isinstance(value, literals):
             hint = _hint(name, list(model.model_fields))
             raise ParameterError(f"unknown parameter {name!r:.80}: {hint}")
-    return {name: namespace[name] for name in model.model_fields if name in namespace}
+    given = {name: namespace[name] for name in model.model_fields if name in namespace}
+    return {
+        name: value for name, value in given.items() if name not in PUBLISHED or value is not None
+    }
 
 
 def _hint(name: str, known: list[str]) -> str:
