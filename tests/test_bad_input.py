@@ -19,8 +19,9 @@ from crossover.files import StorageError
 from crossover.hardware.device import DeviceError, kernel_device
 from crossover.paths import PROJECT, PUBLISHED
 from crossover.records import published, reference
+from crossover.records.jsontext import NEWER, parse_model
 from crossover.records.parameters import ParameterError, check_parameters, check_summary
-from crossover.records.storage import NEWER, parse_record
+from crossover.records.record import Record
 from crossover.report import ask, render
 from crossover.study import configuration, run
 from crossover.training import mnist
@@ -235,7 +236,7 @@ RECORDS = {
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_wrong_record_is_named_in_few_words(name):
     text, reason = RECORDS[name]
-    found = parse_record(text)
+    found = parse_model(Record, text)
     assert isinstance(found, str)
     assert reason in found
     assert len(found) <= 200
@@ -266,13 +267,13 @@ def test_any_value_in_any_place_is_taken_or_refused_in_few_words(path, value):
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    found = parse_record(json.dumps(content).encode("utf-8", "surrogatepass"))
+    found = parse_model(Record, json.dumps(content).encode("utf-8", "surrogatepass"))
     if isinstance(found, str):
         assert found
         assert len(found) <= 200
         assert found.isprintable()
     else:  # What is taken can be written, read again and shown.
-        assert parse_record(found.model_dump_json().encode()) == found
+        assert parse_model(Record, found.model_dump_json().encode()) == found
 
 
 TABLES = {

@@ -12,8 +12,8 @@ from crossover.hardware.energy import (
     phase_joules,
     read_rapl,
 )
+from crossover.records.jsontext import parse_model
 from crossover.records.record import Record
-from crossover.records.storage import parse_record
 
 FIRST = "record-v1.json"
 
@@ -82,7 +82,7 @@ def test_each_phase_is_the_difference_of_its_ends():
 
 def test_a_record_of_the_first_schema_still_loads():
     """Written by the first version of this project, before cards' energy was recorded."""
-    record = parse_record(Path(__file__).with_name("fixtures").joinpath(FIRST).read_bytes())
+    record = parse_model(Record, Path(__file__).with_name("fixtures").joinpath(FIRST).read_bytes())
     assert isinstance(record, Record), record
     assert (record.settings.protocol, record.width, record.test_accuracy) == ("tuned", 64, 0.9693)
     assert record.conditions.gpu_joules is None

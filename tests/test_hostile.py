@@ -15,10 +15,11 @@ from conftest import copy_project, make_record, report
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.records.frame import machine_label, to_frame
-from crossover.records.record import Code, Machine, Software
+from crossover.records.jsontext import parse_model
+from crossover.records.record import Code, Machine, Record, Software
 from crossover.records.reference import MAX_PROBLEMS, read_reference, write_reference
 from crossover.records.settings import protocol_settings
-from crossover.records.storage import parse_record, write_record
+from crossover.records.storage import write_record
 from crossover.report import plots
 from crossover.report.narrative import literal, problems_sentence
 from crossover.report.render import render
@@ -59,7 +60,7 @@ def test_a_text_that_could_steer_a_terminal_is_no_record(name, field):
     content = json.loads(make_record().model_dump_json())
     *parents, last = field.split(".")
     (content[parents[0]] if parents else content)[last] = UNPRINTABLE[name]
-    found = parse_record(json.dumps(content).encode())
+    found = parse_model(Record, json.dumps(content).encode())
     assert found == f"{field}: Value error, it holds control characters"
 
 

@@ -13,7 +13,15 @@ from conftest import make_record
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.problem import product_flops, step_bytes
-from crossover.records.limits import Limits, WidthLimits, limits_table, read_limits, write_limits
+from crossover.records.jsontext import NEWER, Problem
+from crossover.records.limits import (
+    Limits,
+    WidthLimits,
+    find_limits,
+    limits_table,
+    read_limits,
+    write_limits,
+)
 from crossover.records.parameters import parse_parameters
 from crossover.records.record import Machine, Software
 from crossover.records.storage import write_record
@@ -172,6 +180,14 @@ def test_a_byte_order_mark_costs_no_limits_and_a_key_twice_does(tmp_path):
     assert read_limits(tmp_path) == ([make_limits()], [])
     path.write_text(path.read_text(encoding="utf-8-sig").replace("{", '{"device": "gpu",', 1))
     assert str(read_limits(tmp_path)[1][0]).endswith("the key 'device' stands there twice")
+
+
+def test_limits_of_a_newer_version_are_told_as_such_and_not_used(tmp_path):
+    path = write_limits(tmp_path, make_limits())
+    text = json.loads(path.read_text()) | {"schema_version": 2, "a_new_field": 1}
+    path.write_text(json.dumps(text))
+    assert read_limits(tmp_path) == ([], [Problem(path.name, NEWER)])
+    assert find_limits(path) is None
 
 
 OTHERS = {

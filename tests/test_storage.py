@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from conftest import make_record
 from crossover.files import StorageError
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame
+from crossover.records.jsontext import MAX_RECORD_BYTES, parse_model
 from crossover.records.record import Machine, Record
 from crossover.records.reference import keep, read_reference, write_reference
 from crossover.records.settings import Settings
 from crossover.records.storage import (
-    MAX_RECORD_BYTES,
-    parse_record,
     read_records,
     set_aside,
     write_record,
@@ -93,7 +92,7 @@ FIELDS = list(Record.model_fields)
 def test_a_record_without_a_field_is_refused(field):
     content = json.loads(make_record().model_dump_json())
     del content[field]
-    assert parse_record(json.dumps(content).encode()) == f"{field}: Field required"
+    assert parse_model(Record, json.dumps(content).encode()) == f"{field}: Field required"
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -101,16 +100,18 @@ def test_a_record_without_a_field_is_refused(field):
 def test_a_field_of_another_kind_is_refused(field, value):
     content = json.loads(make_record().model_dump_json())
     content[field] = value
-    found = parse_record(json.dumps(content).encode())
+    found = parse_model(Record, json.dumps(content).encode())
     assert isinstance(found, str)
     assert found.startswith(field)
 
 
 def test_contradictions_are_refused():
     content = json.loads(make_record().model_dump_json())
-    assert "has 3230 parameters" in parse_record(json.dumps(content | {"parameters": 5}).encode())
+    assert "has 3230 parameters" in parse_model(
+        Record, json.dumps(content | {"parameters": 5}).encode()
+    )
     content["phases"]["epochs"] = [1.0]
-    assert "1 epoch times for 10 epochs" in parse_record(json.dumps(content).encode())
+    assert "1 epoch times for 10 epochs" in parse_model(Record, json.dumps(content).encode())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -253,7 +254,7 @@ def test_a_key_that_stands_twice_is_refused(twice):
     text = make_record().model_dump_json().replace(":", ": ").replace('": "', '": "')
     key = twice.split('"')[1]
     text = text.replace(f'"{key}": ', f'"{key}": null, "{key}": ', 1)
-    assert parse_record(text.encode()) == f"the key '{key}' stands there twice"
+    assert parse_model(Record, text.encode()) == f"the key '{key}' stands there twice"
 
 
 def test_the_frame_has_one_row_a_trial():

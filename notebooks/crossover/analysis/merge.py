@@ -22,11 +22,12 @@ from crossover.analysis.machines import (
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame, unlike
+from crossover.records.jsontext import Problem
 from crossover.records.limits import Limits
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Settings
-from crossover.records.storage import Problem, set_aside_before, trial_folders
+from crossover.records.storage import set_aside_before, trial_folders
 from crossover.words import counted
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)

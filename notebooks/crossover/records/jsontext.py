@@ -1,25 +1,85 @@
-"""JSON as others may have written it: without its byte order mark, and no key twice."""
+"""JSON of a model as others may have written it: read within bounds, or told why it is none."""
 
 from __future__ import annotations
 
 import codecs
 import json
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from crossover.files import regular_size
 from crossover.words import printable
 
+MAX_RECORD_BYTES = 2_000_000  # A trial of 10,000 epochs takes 1.2 MB.
+NEWER = "made by a newer version of this project: update the project to read it"
+Model = TypeVar("Model", bound=BaseModel)
 
-class TwiceError(ValueError):
+
+@dataclass(frozen=True)
+class Problem:
+    """A file or line that is no valid record, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.name}: {self.reason}", 400)
+
+
+class _TwiceError(ValueError):
     """A key stands twice in one object, so that nobody can tell which value is meant."""
 
 
-def sound_json(text: bytes) -> bytes:
+def read_model(kind: type[Model], path: Path) -> Model | Problem:
+    """Read a file of one model; what is none is named, never fatal."""
+    try:
+        if regular_size(path) > MAX_RECORD_BYTES:
+            return Problem(path.name, "larger than a record can be")
+        model = parse_model(kind, path.read_bytes())
+    except OSError as error:
+        return Problem(path.name, f"not readable ({error.strerror})")
+    return Problem(path.name, model) if isinstance(model, str) else model
+
+
+def parse_model(kind: type[Model], text: bytes) -> Model | str:
+    """A model, or in a few words why the text is none."""
+    try:
+        return kind.model_validate_json(_sound(text))
+    except _TwiceError as error:
+        return str(error)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    version = next((e["input"] for e in errors if e["loc"] == ("schema_version",)), None)
+    if isinstance(version, int) and version > kind.model_fields["schema_version"].default:
+        return NEWER
+    where = ".".join(str(part) for part in errors[0]["loc"])
+    message = errors[0]["msg"]
+    return printable(f"{where}: {message}" if where else message, 200)
+
+
+def parted(outcomes: Iterable[Model | Problem]) -> tuple[list[Model], list[Problem]]:
+    """What was read, and what was no valid record, each in its order."""
+    models: list[Model] = []
+    problems: list[Problem] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Problem):
+            problems.append(outcome)
+        else:
+            models.append(outcome)
+    return models, problems
+
+
+def _sound(text: bytes) -> bytes:
     """The text without a byte order mark.
 
     Raises
     ------
-    TwiceError
+    _TwiceError
         Names the key. What else may be wrong with the text is left to its schema.
     """
     text = text.removeprefix(codecs.BOM_UTF8)
@@ -33,5 +93,5 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
     seen: set[str] = set()
     for key, _ in pairs:
         if key in seen:
-            raise TwiceError(f"the key '{printable(key, 80)}' stands there twice")
+            raise _TwiceError(f"the key '{printable(key, 80)}' stands there twice")
         seen.add(key)

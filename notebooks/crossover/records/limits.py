@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
-from crossover.files import regular_size, write_text
-from crossover.records.jsontext import sound_json
+from crossover.files import write_text
+from crossover.records.jsontext import Problem, parted, read_model
 from crossover.records.record import Code, Conditions, Environment, Machine, Seconds, Software, Text
 from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Threads, Width
-from crossover.records.storage import MAX_RECORD_BYTES, Problem
 
 # No call takes no time: the rates divide by these.
 Sample = Annotated[float, Field(gt=0, le=1e7)]
@@ -232,34 +231,12 @@ def write_limits(folder: Path, limits: Limits) -> Path:
     return folder / name
 
 
-def read_limits_file(path: Path) -> Limits:
-    """Read one limits record; raises ``ValueError`` or ``OSError`` for what is none."""
-    if regular_size(path) > MAX_RECORD_BYTES:
-        raise ValueError("larger than a record can be")
-    return Limits.model_validate_json(sound_json(path.read_bytes()))
-
-
 def find_limits(path: Path) -> Limits | None:
     """The limits record of that path, None where there is none that can be read."""
-    try:
-        return read_limits_file(path)
-    except (OSError, ValueError):
-        return None
+    limits = read_model(Limits, path)
+    return None if isinstance(limits, Problem) else limits
 
 
 def read_limits(folder: Path) -> tuple[list[Limits], list[Problem]]:
     """Read all limits records of a folder; invalid files are named, never fatal."""
-    found: list[Limits] = []
-    problems: list[Problem] = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            found.append(read_limits_file(path))
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            problems.append(Problem(path.name, f"{where}: {first['msg']}"[:200]))
-        except OSError as error:
-            problems.append(Problem(path.name, f"not readable ({error.strerror})"))
-        except ValueError as error:
-            problems.append(Problem(path.name, str(error)))
-    return found, problems
+    return parted(read_model(Limits, path) for path in sorted(folder.glob("*.json")))

@@ -10,8 +10,6 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 from crossover.problem import parameter_count
 from crossover.records.settings import Device, Frozen, Precision, Repeat, Settings, Width
 
-SCHEMA_VERSION = 1
-
 Seconds = Annotated[float, Field(ge=0, le=1e7)]
 Duration = Annotated[float, Field(ge=1e-6, le=1e7)]
 Joules = Annotated[float, Field(ge=0, le=1e15)]

@@ -12,17 +12,10 @@ from typing import BinaryIO
 from crossover.files import StorageError, regular_size, write_text
 from crossover.paths import PROJECT, REFERENCES, RUNS
 from crossover.records.frame import MixedTrialsError, check_one_machine
+from crossover.records.jsontext import MAX_RECORD_BYTES, Problem, parse_model
 from crossover.records.limits import read_limits, write_limits
 from crossover.records.record import Record
-from crossover.records.storage import (
-    MAX_RECORD_BYTES,
-    Loaded,
-    Problem,
-    parse_record,
-    read_records,
-    record_name,
-    trial_folders,
-)
+from crossover.records.storage import Loaded, read_records, record_name, trial_folders
 from crossover.words import counted
 
 MAX_REFERENCE_BYTES = 200_000_000
@@ -61,13 +54,13 @@ def _read_lines(name: str, file: BinaryIO) -> Loaded:
         if len(line) > MAX_RECORD_BYTES or number > MAX_RECORDS or len(problems) >= MAX_PROBLEMS:
             problems.append(Problem(f"{name}:{number}", "too much to read; the rest is unread"))
             break
-        found = parse_record(line)
-        if isinstance(found, Record) and record_name(found) in records:
-            found = "the same trial stands there twice"
-        if isinstance(found, Record):
-            records[record_name(found)] = found
+        record = parse_model(Record, line)
+        if isinstance(record, Record) and record_name(record) in records:
+            record = "the same trial stands there twice"
+        if isinstance(record, Record):
+            records[record_name(record)] = record
         else:
-            problems.append(Problem(f"{name}:{number}", found))
+            problems.append(Problem(f"{name}:{number}", record))
     return Loaded(list(records.values()), problems)
 
 

@@ -7,27 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from crossover.files import StorageError, ThereError, regular_size, write_bytes
-from crossover.records.jsontext import TwiceError, sound_json
-from crossover.records.record import SCHEMA_VERSION, Record
+from crossover.files import StorageError, ThereError, write_bytes
+from crossover.records.jsontext import Problem, parted, read_model
+from crossover.records.record import Record
 from crossover.records.settings import Device, Settings
 from crossover.words import printable
-
-MAX_RECORD_BYTES = 2_000_000  # A trial of 10,000 epochs takes 1.2 MB.
-NEWER = "made by a newer version of this project: update the project to read it"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A file or line that is no valid record, and why."""
-
-    name: str
-    reason: str
-
-    def __str__(self) -> str:
-        return printable(f"{self.name}: {self.reason}", 400)
 
 
 @dataclass(frozen=True)
@@ -90,15 +74,7 @@ def read_records(folder: Path) -> Loaded:
 
 def read_files(paths: Iterable[Path]) -> Loaded:
     """Read the records of some files; invalid ones are named, never fatal."""
-    records: list[Record] = []
-    problems: list[Problem] = []
-    for path in paths:
-        found = _read_record(path)
-        if isinstance(found, Record):
-            records.append(found)
-        else:
-            problems.append(found)
-    return Loaded(records, problems)
+    return Loaded(*parted(_read_record(path) for path in paths))
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -115,33 +91,10 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _read_record(path: Path) -> Record | Problem:
-    try:
-        if regular_size(path) > MAX_RECORD_BYTES:
-            return Problem(path.name, "larger than a record can be")
-        found = parse_record(path.read_bytes())
-    except OSError as error:
-        return Problem(path.name, f"not readable ({error.strerror})")
-    if isinstance(found, str):
-        return Problem(path.name, found)
-    if path.name != record_name(found):
-        return Problem(path.name, f"its content belongs to {record_name(found)}")
-    return found
-
-
-def parse_record(text: bytes) -> Record | str:
-    """A record, or in a few words why the text is none."""
-    try:
-        return Record.model_validate_json(sound_json(text))
-    except TwiceError as error:
-        return str(error)
-    except ValidationError as error:
-        errors = error.errors(include_url=False)
-    version = next((e["input"] for e in errors if e["loc"] == ("schema_version",)), None)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        return NEWER
-    where = ".".join(str(part) for part in errors[0]["loc"])
-    message = errors[0]["msg"]
-    return printable(f"{where}: {message}" if where else message, 200)
+    record = read_model(Record, path)
+    if isinstance(record, Record) and path.name != record_name(record):
+        return Problem(path.name, f"its content belongs to {record_name(record)}")
+    return record
 
 
 def set_aside(folder: Path, problems: Iterable[Problem]) -> None:

@@ -15,8 +15,8 @@ from crossover.analysis.modes import APART
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
 from crossover.paths import COVERAGE, STATUSES
 from crossover.records import published
+from crossover.records.jsontext import Problem
 from crossover.records.parameters import SummaryParameters
-from crossover.records.storage import Problem
 from crossover.records.unusual import REMEDIES, unusual_of
 from crossover.report.hardware import cpu_name
 from crossover.words import counted, printable

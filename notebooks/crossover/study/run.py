@@ -16,10 +16,11 @@ from crossover.hardware.announce import announce
 from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
+from crossover.records.jsontext import NEWER
 from crossover.records.limits import read_limits
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Record
-from crossover.records.storage import NEWER, read_records, set_aside
+from crossover.records.storage import read_records, set_aside
 from crossover.study.alike import UnlikeError, check_alike, check_room
 from crossover.study.configuration import configuration, explain
 from crossover.study.copies import CopyError, copy_notebooks
