@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crossover.analysis.predict import Predictor, fit_predictor
+from crossover.analysis.predict import Predictor, fit_predictor, prediction_interval
 from crossover.analysis.summary import CURVE
-from crossover.analysis.timemodel import FLOPS_PER_PARAMETER
 from crossover.records.frame import groups
 
 MIME = "application/vnd.crossover.curves+json"
@@ -81,7 +80,7 @@ def _plain(values: pd.Series[float]) -> list[float | None]:
 
 
 def _training_model(
-    known: Predictor | None, batch_size: int, steps_total: int
+    predictor: Predictor | None, batch_size: int, steps_total: int
 ) -> dict[str, Any] | None:
     """A whole training's seconds by its parameters, for plain arithmetic.
 
@@ -89,30 +88,17 @@ def _training_model(
     ``inverse``, shape (3, 3), says how much less sure each share of them is, and
     ``reach`` is half a 95 % prediction interval for a spread of one; see `Predictor`.
     """
-    if known is None:
+    if predictor is None:
         return None
-    kept = [0, 2, 3]  # Of one batch size, the term in the images is not fitted.
-    work = FLOPS_PER_PARAMETER * batch_size
-    each = np.array([1, work, np.sqrt(work)]) / known.scales[kept] * known.coefficients[kept]
-    used = known.coefficients > 0
-    by_share = used / np.where(used, known.coefficients, 1)
-    inverse = known.inverse * np.outer(by_share, by_share)
-    return {
-        "seconds": [float(value * steps_total) for value in each],
-        "inverse": [[float(value) for value in row] for row in inverse[np.ix_(kept, kept)]],
-        "reach": known.reach,
-    }
+    seconds = predictor.steps.parts(1, batch_size) * steps_total
+    inverse = predictor.steps.inverse
+    return {"seconds": seconds.tolist(), "inverse": inverse.tolist(), "reach": predictor.reach}
 
 
 def _extrapolate(model: dict[str, Any], parameters: float) -> tuple[float, float, float]:
     """Seconds and their 95 % prediction interval."""
-    terms = np.array(model["seconds"]) * [1, parameters, np.sqrt(parameters)]
-    seconds = float(terms.sum())
-    shares = terms / seconds
-    factor = float(
-        np.exp(model["reach"] * np.sqrt(1 + shares @ np.array(model["inverse"]) @ shares))
-    )
-    return seconds, seconds / factor, seconds * factor
+    parts = np.array(model["seconds"]) * [1, parameters, np.sqrt(parameters)]
+    return prediction_interval(parts, np.array(model["inverse"]), model["reach"])
 
 
 def predict(curve: Curve, parameters: float) -> Prediction:

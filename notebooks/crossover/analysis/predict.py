@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from crossover.analysis.leastsquares import Floats, fit_relative
-from crossover.analysis.timemodel import FLOPS_PER_PARAMETER, timing_of
+from crossover.analysis.order import Floats
+from crossover.analysis.stepmodel import (
+    FEWEST_SIZES,
+    StepModel,
+    Term,
+    fit_steps,
+    sizes_of,
+    step_medians,
+    timing_of,
+)
 from crossover.problem import steps_per_epoch
 from crossover.records.frame import groups
 
-FEWEST_SIZES, MANY_SIZES = 3, 6
+MANY_SIZES = 6
+ONE_BATCH_SIZE: tuple[Term, ...] = ("overhead", "work", "root")
 
 
 @dataclass(frozen=True)
@@ -25,8 +34,8 @@ class Predictor:
     Arithmetic is work / rate + a part that grows with the root of the work (6 ·
     parameters · batch): small products run at lower rates. The term in the images
     alone (feeding them) is fitted only where trials of several batch sizes
-    are recorded. ``error`` is the standard deviation of the log ratios of times that were left
-    out of the fit, a width at a time, to what it then predicts, with
+    are recorded. ``error`` is the standard deviation of the log ratios of times that
+    were left out of the fit, a width at a time, to what it then predicts, with
     ``freedom`` degrees of freedom; ``timing`` tells which times were
     fitted, and ``starts`` the seconds that a training of each size costs once,
     NaN where only cold times are known. ``alone`` are fits of single batch
@@ -35,9 +44,7 @@ class Predictor:
     training.
     """
 
-    coefficients: Floats
-    scales: Floats
-    inverse: Floats
+    steps: StepModel
     error: float
     freedom: int
     parameters: tuple[int, int]
@@ -56,11 +63,8 @@ class Predictor:
         """Predicted seconds of a step and its 95 % prediction interval."""
         if batch_size in self.alone:
             return self.alone[batch_size].step_seconds(parameters, batch_size)
-        terms = _terms(np.array([parameters]), np.array([batch_size]))[0] / self.scales
-        seconds = float(terms @ self.coefficients)
-        relative = np.where(self.coefficients > 0, terms, 0) / seconds
-        factor = float(np.exp(self.reach * np.sqrt(1 + relative @ self.inverse @ relative)))
-        return seconds, seconds / factor, seconds * factor
+        parts = self.steps.parts(parameters, batch_size)
+        return prediction_interval(parts, self.steps.inverse, self.reach)
 
     def start(self, parameters: int) -> float:
         """Seconds that a training of so many parameters costs once, NaN where unknown."""
@@ -105,26 +109,17 @@ def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor 
 
 def _fit(trials: pd.DataFrame, timing: str) -> Predictor | None:
     """Fit all cells of some trials at once."""
-    seconds = trials[f"{timing}_seconds"] / (trials["epochs"] * trials["steps"])
-    cells = seconds.groupby([trials["parameters"], trials["batch_size"]]).median().dropna()
-    sizes = cells.index.to_frame(index=False)
-    count = sizes["parameters"].nunique()
-    if count < FEWEST_SIZES:
+    medians = step_medians(trials, timing)
+    sizes, batch_sizes = (np.unique(values) for values in sizes_of(medians))
+    if len(sizes) < FEWEST_SIZES:
         return None
-    terms = _terms(sizes["parameters"].to_numpy(), sizes["batch_size"].to_numpy())
-    if sizes["batch_size"].nunique() == 1:
-        terms[:, 1] = 0
-    fit = fit_relative(terms, cells.to_numpy())
-    used = fit.design * (fit.coefficients > 0)
-    left_out = _left_out(terms, cells.to_numpy(), sizes["parameters"].to_numpy())
+    terms = ONE_BATCH_SIZE if len(batch_sizes) == 1 else get_args(Term)
     return Predictor(
-        coefficients=fit.coefficients,
-        scales=fit.scales,
-        inverse=np.asarray(np.linalg.pinv(used.T @ used), dtype=np.float64),
-        error=float(np.sqrt(np.mean(left_out**2))),
-        freedom=count - 1,
-        parameters=(int(sizes["parameters"].min()), int(sizes["parameters"].max())),
-        batch_sizes=tuple(sorted(map(int, sizes["batch_size"].unique()))),
+        steps=fit_steps(medians, terms),
+        error=float(np.sqrt(np.mean(_left_out(medians, terms) ** 2))),
+        freedom=len(sizes) - 1,
+        parameters=(int(sizes[0]), int(sizes[-1])),
+        batch_sizes=tuple(map(int, batch_sizes)),
         timing=timing,
         starts=trials.groupby("parameters")["start_seconds"].median(),
         alone={},
@@ -132,21 +127,26 @@ def _fit(trials: pd.DataFrame, timing: str) -> Predictor | None:
     )
 
 
-def _left_out(terms: Floats, times: Floats, sizes: npt.NDArray[np.int64]) -> Floats:
+def _left_out(medians: pd.Series[float], terms: Sequence[Term]) -> Floats:
     """Log ratio of each time to what the other sizes' times predict, shape (times,)."""
-    ratios = np.empty(len(times))
-    for size in np.unique(sizes):
-        out = sizes == size
-        fit = fit_relative(terms[~out], times[~out])
-        ratios[out] = np.log(times[out] / (terms[out] / fit.scales @ fit.coefficients))
+    parameters, batch_sizes = sizes_of(medians)
+    ratios = np.empty(len(medians))
+    for size in np.unique(parameters):
+        out = parameters == size
+        model = fit_steps(medians[~out], terms)
+        ratios[out] = np.log(medians[out] / model.parts(size, batch_sizes[out]).sum(axis=-1))
     return ratios
 
 
-def _terms(parameters: npt.NDArray[np.int64], batch_size: npt.NDArray[np.int64]) -> Floats:
-    """What a step's time grows with, shape (cells, 4): nothing, images, work and its root."""
-    parameters, images = parameters.astype(np.float64), batch_size.astype(np.float64)
-    work = FLOPS_PER_PARAMETER * parameters * images
-    return np.column_stack([np.ones(len(images)), images, work, np.sqrt(work)])
+def prediction_interval(parts: Floats, inverse: Floats, reach: float) -> tuple[float, float, float]:
+    """Seconds of what takes these parts, (terms,), and their 95 % prediction interval.
+
+    ``inverse``, shape (terms, terms), is that of `StepModel`, ``reach`` that of `Predictor`.
+    """
+    seconds = float(parts.sum())
+    shares = parts / seconds
+    factor = float(np.exp(reach * np.sqrt(1 + shares @ inverse @ shares)))
+    return seconds, seconds / factor, seconds * factor
 
 
 def prediction(
