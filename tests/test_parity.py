@@ -68,6 +68,14 @@ def test_repeats_without_spread() -> None:
     assert list(table["differs"]) == [False, True]
 
 
+def test_one_device_without_spread_leaves_the_other_s() -> None:
+    """By hand: a standard error of 0.005, and Student's t of one degree of freedom."""
+    row = accuracy_parity(trials({4: ([0.1135, 0.1135], [0.97, 0.98])})).iloc[0]
+    assert row["method"] == "welch"
+    assert row["difference"] == pytest.approx(0.8615)
+    assert row["high"] - row["difference"] == pytest.approx(12.706 * 0.005, rel=1e-4)
+
+
 accuracy_lists = st.lists(st.floats(0.1, 0.99), min_size=1, max_size=5)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from crossover.analysis.order import Floats
 from crossover.analysis.speedup import COMPARISON
 from crossover.problem import TEST_IMAGES
-
-Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.05
 
@@ -58,22 +58,19 @@ def _difference(cpu: Floats, gpu: Floats) -> tuple[float, float, float, str, flo
     """Difference of means, 95 % interval, method and two-sided p value."""
     if min(len(cpu), len(gpu)) == 0:
         return np.nan, np.nan, np.nan, "missing", np.nan
-    difference = float(gpu.mean() - cpu.mean())
-    if min(len(cpu), len(gpu)) == 1:
+    difference, variance = float(gpu.mean() - cpu.mean()), 0.0
+    method = "binomial" if min(len(cpu), len(gpu)) == 1 else "welch"
+    if method == "binomial":
         variance = sum(a.mean() * (1 - a.mean()) / TEST_IMAGES for a in (cpu, gpu))
-        freedom, method = np.inf, "binomial"
-    else:
-        parts = np.array([a.var(ddof=1) / len(a) for a in (cpu, gpu)])
-        variance, method = parts.sum(), "welch"
-        counts = np.array([len(cpu), len(gpu)])
-        # Welch-Satterthwaite; any number does where nothing varies.
-        freedom = variance**2 / (parts**2 / (counts - 1)).sum() if variance > 0 else 1.0
-    error = float(np.sqrt(variance))
-    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    if error == 0:
+    elif np.ptp(cpu) > 0 or np.ptp(gpu) > 0:
+        with warnings.catch_warnings(action="ignore"):  # One device's repeats may be all alike.
+            test = stats.ttest_ind(gpu, cpu, equal_var=False)
+        return difference, *map(float, test.confidence_interval(1 - LEVEL)), method, test.pvalue
+    if variance == 0:
         return difference, difference, difference, method, float(difference == 0)
-    p_value = 2 * float(stats.t.sf(abs(difference) / error, freedom))
-    return difference, difference - half, difference + half, method, p_value
+    error = variance**0.5
+    low, high = stats.norm.interval(1 - LEVEL, difference, error)
+    return difference, low, high, method, 2 * stats.norm.sf(abs(difference) / error)
 
 
 def _holm(p_values: pd.Series[float]) -> pd.Series[float]:
