@@ -29,7 +29,7 @@ def trial(device: str, repeat: int, cold: float, **other: object) -> dict[str, o
         "width": 64, "parameters": 59_210, "repeat": repeat, "cold_seconds": cold,
         "steady_seconds": cold * 0.9, "accuracy": 0.97, "epochs": 10, "steps": 422,
         "batch_size": 128, "steal_fraction": 0.0, "foreign_fraction": np.nan, "throttled": None,
-        "settings_digest": "aaaaaaaa", "threads": None, "diverged": None,
+        "settings_digest": "aaaaaaaa", "diverged": None,
         "cpu_throttled_fraction": np.nan, "clocks_held_down": "", "start_seconds": np.nan,
     }  # fmt: skip
     return usual | other

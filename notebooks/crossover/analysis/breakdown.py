@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from crossover.analysis.ablations import ablation_table
+from crossover.analysis.stepmodel import step_seconds
 from crossover.records.frame import groups
-from crossover.records.limits import KINDS, Limits
+from crossover.records.limits import KINDS, Limits, WidthLimits
 from crossover.records.record import Record
 
 PARTS = [
@@ -28,6 +29,27 @@ BY_ABLATION = {
     "validation": "no validation",
     "metrics": "no metrics",
 }
+
+STEP = ["backend", "protocol", "device", "width"]
+
+
+class MeasuredStep(NamedTuple):
+    """The steady step of one cell: its median seconds, its first trial, and its limits."""
+
+    seconds: float
+    trial: pd.Series[Any]
+    limits: Limits
+    parts: WidthLimits
+
+
+def measured_steps(trials: pd.DataFrame, limits: Sequence[Limits]) -> Iterator[MeasuredStep]:
+    """The steps of one machine's trials at the widths whose limits were measured there."""
+    by_device: dict[tuple[str, str], Limits] = {(one.backend, one.device): one for one in limits}
+    for (backend, _, device, width), cell in groups(trials, STEP):
+        known, seconds = by_device.get((backend, device)), step_seconds(cell).median()
+        parts = known.at(width) if known else None
+        if known and parts and pd.notna(seconds):
+            yield MeasuredStep(seconds, cell.iloc[0], known, parts)
 
 
 def step_breakdown(
@@ -57,25 +79,16 @@ def step_breakdown(
         (see `crossover.report.why.dispatch_meaning`).
     """
     saved = ablation_table(recorded).set_index(["device", "width", "change"])["saved_us"]
-    by_device: dict[tuple[str, str], Limits] = {
-        (found.backend, found.device): found for found in limits
-    }
-    curves = ["backend", "protocol", "device"]
-    precisions = {key: cell["precision"].iloc[0] for key, cell in groups(trials, curves)}
     rows = []
-    for (backend, protocol, device, width), cell in _steps(trials):
-        known = by_device.get((backend, device))
-        parts = known.at(width) if known else None
-        if known is None or parts is None:
-            continue
-        row = {"protocol": protocol, "device": device, "width": width, "step_us": cell}
-        precision = precisions[backend, protocol, device]
-        row["matrix products"] = parts.products_seconds(precision) * 1e6
-        row["optimizer"] = statistics.median(parts.optimizer) * 1e6
-        if protocol == "published":
-            row["batch copy"] = known.batch_copy_seconds * 1e6
+    for step in measured_steps(trials, limits):
+        row = dict(step.trial[["protocol", "device", "width"]]) | {"step_us": step.seconds * 1e6}
+        products = step.parts.products_seconds(step.trial["precision"])
+        row["matrix products"] = products * 1e6
+        row["optimizer"] = statistics.median(step.parts.optimizer) * 1e6
+        if row["protocol"] == "published":
+            row["batch copy"] = step.limits.batch_copy_seconds * 1e6
             for part, change in BY_ABLATION.items():
-                row[part] = saved.get((device, width, change), float("nan"))
+                row[part] = saved.get((row["device"], row["width"], change), float("nan"))
         rows.append(row)
     table = pd.DataFrame(rows, columns=["protocol", "device", "width", "step_us", *PARTS])
     measured = table[PARTS[:-1]].astype(float)
@@ -100,26 +113,19 @@ def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFram
         the study's steady step, NaN where there is none), ``profiled_us`` and
         one column of microseconds for each of ``KINDS``, which add up to it.
     """
-    steps = dict(_steps(trials))
+    steps = step_seconds(trials).groupby([trials[key] for key in STEP]).median() * 1e6
     rows = [
         {
-            "device": found.device,
+            "device": known.device,
             "width": parts.width,
-            "step_us": steps.get((found.backend, "published", found.device, parts.width), np.nan),
+            "step_us": steps.get((known.backend, "published", known.device, parts.width)),
             "profiled_us": parts.profile.step_seconds * 1e6,
             **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
         }
-        for found in limits
+        for known in limits
         # A record holds its widths in the order of their measurement.
-        for parts in sorted(found.widths, key=lambda parts: parts.width)
+        for parts in sorted(known.widths, key=lambda parts: parts.width)
         if parts.profile
     ]
-    return pd.DataFrame(rows, columns=["device", "width", "step_us", "profiled_us", *KINDS])
-
-
-def _steps(trials: pd.DataFrame) -> list[tuple[tuple[str, str, str, int], float]]:
-    """Median microseconds of a steady step, by backend, protocol, device and width."""
-    steps = trials["steady_seconds"] / (trials["epochs"] * trials["steps"]) * 1e6
-    keys = [trials[key] for key in ("backend", "protocol", "device", "width")]
-    medians = steps.groupby(keys).median().dropna()
-    return [(key, float(value)) for key, value in zip(medians.index, medians, strict=True)]
+    table = pd.DataFrame(rows, columns=["device", "width", "step_us", "profiled_us", *KINDS])
+    return table.astype({"step_us": float})

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crossover.analysis.predict import Predictor, fit_predictor, prediction_interval
+from crossover.analysis.predict import fit_predictor, prediction_interval
 from crossover.analysis.summary import CURVE
 from crossover.records.frame import groups
 
@@ -42,55 +42,52 @@ def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
     -------
     list of dict
         One for each machine, protocol, device and timing: the names,
-        ``epochs``, ``parameters`` (ascending), and of the same length
+        ``parameters`` (ascending), and of the same length
         ``seconds`` (medians), ``low``, ``high`` (None for a single repeat) and
         ``interval`` (as in the summary); ``model`` is what `_training_model`
         says of a whole training, or None.
     """
-    found = []
+    curves = []
+    measured = summary[summary["machine"].isin(trials["machine"].unique())]
     for timing in ("cold", "steady"):
-        known = summary[summary["machine"].isin(trials["machine"].unique())]
-        known = known.dropna(subset=[f"{timing}_seconds"]).sort_values("parameters")
-        for names, cells in groups(known, CURVE):
+        timed = measured.dropna(subset=[f"{timing}_seconds"]).sort_values("parameters")
+        for names, cells in groups(timed, CURVE):
             if len(cells) >= FEWEST_SIZES:
                 same = trials[(trials[CURVE] == list(names)).all(axis=1)]
-                found.append(_curve(cells, timing, same))
-    return found
+                curves.append(_curve(cells, timing, same))
+    return curves
 
 
 def _curve(cells: pd.DataFrame, timing: str, trials: pd.DataFrame) -> Curve:
-    column, trial = f"{timing}_seconds", trials.iloc[0]
-    epochs, steps = int(trial["epochs"]), int(trial["steps"])
+    column = f"{timing}_seconds"
     return {
-        **{name: str(trial[name]) for name in CURVE},
+        **{name: str(trials.iloc[0][name]) for name in ("machine", "protocol", "device")},
         "timing": timing,
-        "epochs": epochs,
         "parameters": [int(size) for size in cells["parameters"]],
         "seconds": _plain(cells[column]),
         "low": _plain(cells[f"{column}_low"]),
         "high": _plain(cells[f"{column}_high"]),
         "interval": list(map(str, cells["interval"])),
-        "model": _training_model(fit_predictor(trials, timing), int(trial["batch_size"]),
-                                 epochs * steps),
-    }  # fmt: skip
+        "model": _training_model(trials, timing),
+    }
 
 
 def _plain(values: pd.Series[float]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _training_model(
-    predictor: Predictor | None, batch_size: int, steps_total: int
-) -> dict[str, Any] | None:
+def _training_model(trials: pd.DataFrame, timing: str) -> dict[str, Any] | None:
     """A whole training's seconds by its parameters, for plain arithmetic.
 
     ``seconds`` are those for each of 1, parameters and the parameters' root;
     ``inverse``, shape (3, 3), says how much less sure each share of them is, and
     ``reach`` is half a 95 % prediction interval for a spread of one; see `Predictor`.
     """
+    predictor = fit_predictor(trials, timing)
     if predictor is None:
         return None
-    seconds = predictor.steps.parts(1, batch_size) * steps_total
+    epochs, steps, batch_size = trials.iloc[0][["epochs", "steps", "batch_size"]]
+    seconds = predictor.steps.parts(1, batch_size) * (epochs * steps)
     inverse = predictor.steps.inverse
     return {"seconds": seconds.tolist(), "inverse": inverse.tolist(), "reach": predictor.reach}
 

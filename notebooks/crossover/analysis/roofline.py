@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from crossover.analysis.breakdown import measured_steps
 from crossover.problem import evaluation_flops, product_flops, step_bytes
-from crossover.records.frame import groups
 from crossover.records.limits import Limits
 
 COLUMNS = [
-    "protocol", "device", "width", "flops", "bytes", "intensity", "flops_per_second",
-    "bytes_per_second", "ceiling_flops", "ceiling_bytes", "share", "blas_flops", "peak_flops",
-    "peak_way",
+    "protocol", "device", "width", "intensity", "flops_per_second", "bytes_per_second",
+    "ceiling_flops", "ceiling_bytes", "share", "blas_flops", "peak_flops", "peak_way",
 ]  # fmt: skip
 
 
@@ -30,39 +29,30 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each protocol, device and width with limits: ``flops`` and
-        ``bytes`` of a step, ``intensity`` (FLOP/byte), ``flops_per_second``
-        and ``bytes_per_second`` achieved (the products that evaluate the
-        images held out count), ``ceiling_flops`` (matrix products of the same
-        shapes and precision), ``ceiling_bytes`` (the device's memory) and ``share``, the
-        achieved part of the lower ceiling (Williams, Waterman & Patterson
-        2009): min(ceiling_flops, intensity · ceiling_bytes). ``blas_flops`` is
-        what NumPy's BLAS reaches with those products (NaN on a GPU), and
-        ``peak_flops`` the most arithmetic of any kind, done in ``peak_way``.
+        One row for each protocol, device and width with limits: ``intensity``
+        (FLOP/byte), ``flops_per_second`` and ``bytes_per_second`` achieved (the
+        products that evaluate the images held out count), ``ceiling_flops``
+        (matrix products of the same shapes and precision), ``ceiling_bytes`` (the
+        device's memory) and ``share``, the achieved part of the lower ceiling
+        (Williams, Waterman & Patterson 2009): min(ceiling_flops, intensity ·
+        ceiling_bytes). ``blas_flops`` is what NumPy's BLAS reaches with those
+        products (NaN on a GPU), and ``peak_flops`` the most arithmetic of any
+        kind, done in ``peak_way``.
     """
-    by_device = {(found.backend, found.device): found for found in limits}
-    keys = ["backend", "protocol", "device", "width"]
     rows = []
-    for (backend, protocol, device, width), cell in groups(trials, keys):
-        known = by_device.get((backend, device))
-        parts = known.at(width) if known else None
-        seconds = (cell["steady_seconds"] / (cell["epochs"] * cell["steps"])).median()
-        if known is None or parts is None or pd.isna(seconds):
-            continue
-        batch_size = int(cell["batch_size"].iloc[0])
+    for seconds, trial, known, parts in measured_steps(trials, limits):
+        width, batch_size = int(trial["width"]), int(trial["batch_size"])
         flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
-        evaluated = evaluation_flops(width, int(cell["evaluated"].iloc[0]))
-        rate = (flops + evaluated / int(cell["steps"].iloc[0])) / seconds
-        precision = cell["precision"].iloc[0]
+        evaluated = evaluation_flops(width, int(trial["evaluated"]))
+        rate = (flops + evaluated / int(trial["steps"])) / seconds
+        precision = trial["precision"]
         ceiling, peak = parts.flops_per_second(precision), known.peak(precision)
         reached = min(ceiling, flops / moved * known.memory_bytes_per_second)
         rows.append(
             {
-                "protocol": protocol,
-                "device": device,
+                "protocol": trial["protocol"],
+                "device": trial["device"],
                 "width": width,
-                "flops": flops,
-                "bytes": moved,
                 "intensity": flops / moved,
                 "flops_per_second": rate,
                 "bytes_per_second": moved / seconds,

@@ -18,7 +18,7 @@ NAME_LENGTH = 80
 COLUMNS = [
     "machine", "backend", "protocol", "device", "width", "parameters", "repeat",
     "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "evaluated", "batch_size",
-    "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest", "threads",
+    "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest",
     "cpu_joules", "card_joules", "precision", "cpu_throttled_fraction", "clocks_held_down",
     "position", "start_seconds",
 ]  # fmt: skip
@@ -77,7 +77,6 @@ def _row(record: Record, machine: str) -> dict[str, Any]:
         "throttled": record.conditions.gpu_throttled,
         "diverged": _diverged(record),
         "settings_digest": settings.digest,
-        "threads": settings.threads,
         "cpu_joules": record.conditions.cpu_joules and record.conditions.cpu_joules.fit,
         "card_joules": record.conditions.gpu_joules and record.conditions.gpu_joules.fit,
         "precision": record.precision or "float32",

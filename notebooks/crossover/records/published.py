@@ -87,7 +87,7 @@ def load_published(path: Path) -> pd.DataFrame:
         precision="float32",
     )
     unknown = pd.Series(None, index=trials.index, dtype=object)
-    return trials.assign(throttled=unknown, diverged=unknown, threads=unknown)
+    return trials.assign(throttled=unknown, diverged=unknown)
 
 
 def check_claims(
