@@ -14,7 +14,8 @@ from scipy import stats
 
 from conftest import make_record
 from crossover.analysis.comparison import crossovers
-from crossover.analysis.merge import merge, own_settings
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import merge
 from crossover.analysis.order import kind_name, median_limits, median_ranks
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise

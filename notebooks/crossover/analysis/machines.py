@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from crossover.records.frame import machine_label, processor
@@ -10,6 +11,24 @@ from crossover.records.record import Record
 from crossover.records.reference import read_reference
 from crossover.records.settings import Backend, Settings, protocol_settings
 from crossover.records.storage import Loaded, read_records, trial_folders
+
+
+@dataclass(frozen=True)
+class Group:
+    """One machine's trials of a study's learning problem, of one backend and number of threads."""
+
+    machine: str
+    backend: Backend
+    threads: int | None
+    records: list[Record]
+
+    def label(self, study: Settings) -> str:
+        """The machine's name, and what is another than the study's."""
+        if self.backend != study.backend:
+            return f"{self.machine}, {self.backend}"
+        if self.threads != study.threads:
+            return f"{self.machine}, {self.threads or 'all'} thread{'s' * (self.threads != 1)}"
+        return self.machine
 
 
 def own_settings(
@@ -69,29 +88,21 @@ def read_places(source: Path) -> dict[str, Loaded]:
     }
 
 
-def by_kind(records: list[Record], settings: list[Settings]) -> dict[str, list[Record]]:
-    """The study's trials under "", and those of the same learning problem by what differs."""
-    kinds: dict[Settings, str | None] = {}
-    groups: dict[str, list[Record]] = {}
+def groups_of(machine: str, records: list[Record], study: Settings) -> list[Group]:
+    """One machine's trials of the study's learning problem; others are in no group.
+
+    Backend or number of threads may be another than the study's, but not both.
+    """
+    kinds: dict[tuple[Backend, int | None], list[Record]] = {}
     for record in records:
-        own = record.settings
-        if own not in kinds:
-            kinds[own] = _kind(own, settings)
-        kind = kinds[own]
-        if kind is not None:
-            groups.setdefault(kind, []).append(record)
+        kinds.setdefault((record.settings.backend, record.settings.threads), []).append(record)
+    groups = []
+    for (backend, threads), trials in kinds.items():
+        alike = own_settings(backend, study.epochs, study.batch_size, threads)
+        own = [record for record in trials if record.settings in alike]
+        if own and (backend == study.backend or threads == study.threads):
+            groups.append(Group(machine, backend, threads, own))
     return groups
-
-
-def _kind(own: Settings, settings: list[Settings]) -> str | None:
-    """What sets a trial's settings apart: threads, backend, nothing, or (None) the problem."""
-    study = settings[0]
-    if own in settings:
-        return ""
-    if own.model_copy(update={"threads": study.threads}) in settings:
-        return f", {own.threads or 'all'} thread{'' if own.threads == 1 else 's'}"
-    alike = own_settings(own.backend, study.epochs, study.batch_size, study.threads)
-    return f", {own.backend}" if own in alike else None
 
 
 def study_trials(records: list[Record], settings: list[Settings]) -> list[Record]:
@@ -112,16 +123,14 @@ def study_trials(records: list[Record], settings: list[Settings]) -> list[Record
         All of that machine's, those of other settings too.
     """
     machines = by_machine(records)
-    kinds = {name: by_kind(trials, settings) for name, trials in machines.items()}
-    own = {name: groups[""] for name, groups in kinds.items() if "" in groups}
-    return machines.get(study_machine(own, machines), [])
+    return machines.get(study_machine(machines, settings), [])
 
 
-def study_machine(own: dict[str, list[Record]], machines: dict[str, list[Record]]) -> str:
+def study_machine(machines: dict[str, list[Record]], settings: list[Settings]) -> str:
     """The machine that a study is of: with most trials of its settings, or with most of any."""
-    return most_trials(own) or most_trials(machines)
-
-
-def most_trials(machines: dict[str, list[Record]]) -> str:
-    """The machine with most trials; of several, the report speaks of that one."""
-    return max(machines, key=lambda name: len(machines[name]), default="")
+    own = {
+        name: sum(record.settings in settings for record in trials)
+        for name, trials in machines.items()
+    }
+    counts = own if any(own.values()) else {name: len(machines[name]) for name in machines}
+    return max(counts, key=lambda name: counts[name], default="")

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import pandas as pd
 
 from crossover.analysis.ablations import change_of, on_map
-from crossover.analysis.machines import (
-    by_kind,
-    by_machine,
-    most_trials,
-    own_settings,
-    read_places,
-    study_machine,
-)
+from crossover.analysis.machines import Group, by_machine, groups_of, read_places, study_machine
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame, unlike
@@ -29,8 +21,6 @@ from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Settings
 from crossover.records.storage import set_aside_before, trial_folders
 from crossover.words import counted
-
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 @dataclass(frozen=True)
@@ -63,7 +53,7 @@ class Merged:
 
     def limits_of(self, measured: Sequence[Limits]) -> tuple[list[Limits], list[Problem]]:
         """The limits of the machine and software of these trials, and those that are of others."""
-        found, others = [], []
+        own, others = [], []
         for limits in measured:
             if difference := unlike(limits, self.recorded):
                 name = f"limits of {limits.backend} on the {limits.device.upper()}"
@@ -73,8 +63,8 @@ class Merged:
                 )
                 others.append(Problem(name, reason))
             else:
-                found.append(limits)
-        return found, others
+                own.append(limits)
+        return own, others
 
     @property
     def devices(self) -> list[str]:
@@ -130,67 +120,63 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
     MixedTrialsError
         If the trials of the machine that the report speaks of differ in software.
     """
-    places = read_places(source)
-    machines: dict[str, list[Record]] = {}
-    for partition, loaded in places.items():
-        machines |= by_machine(loaded.records, partition)
-    kinds: dict[str, dict[str, list[Record]]] = {"": {}}
-    for name, trials in machines.items():
-        for kind, group in by_kind(trials, settings).items():
-            kinds.setdefault(kind, {})[name + kind] = group
-    own = most_trials(kinds[""]) or published.MACHINE
-    check_comparable(kinds[""].get(own, []))
+    study, places = settings[0], read_places(source)
+    machines = {
+        name: trials
+        for partition, loaded in places.items()
+        for name, trials in by_machine(loaded.records, partition).items()
+    }
+    here = study_machine(machines, settings)
+    groups = [group for name in machines for group in groups_of(name, machines[name], study)]
+    # This machine's first, then what is least unlike the study.
+    groups.sort(key=lambda group: (group.label(study) != here, group.backend != study.backend,
+                                   group.threads != study.threads))  # fmt: skip
+    records = groups[0].records if groups and groups[0].label(study) == here else []
+    check_comparable(records)
+    own = here if records else published.MACHINE
+    groups, mixed = _alike(groups, study)
+    foreign, foreign_problems, apart = _references(references, source, study)
+    frames = [to_frame(group.records, group.label(study)) for group in [*groups, *foreign]]
+    backends = _backends(groups, study)
+    labels = [group.label(study) for group in groups]
     problems = [problem for loaded in places.values() for problem in loaded.problems]
-    for folder in trial_folders(source):
-        problems += set_aside_before(folder)
-    every = {name: group for named in kinds.values() for name, group in named.items()}
-    groups = _alike(every, problems)
-    names = [name for name in dict.fromkeys([own, *groups]) if name in groups]
-    frames = [to_frame(groups[name], name) for name in names]
-    apart: list[Problem] = []
-    known = _alike(_references(references, source, settings[0], problems, apart), problems)
-    frames += [to_frame(group, name) for name, group in known.items()]
-    frames.append(published.load_published(PUBLISHED))
-    backends = _backends(kinds, groups, settings[0].backend)
-    recorded = machines.get(study_machine(kinds[""], machines), [])
+    aside = [problem for folder in trial_folders(source) for problem in set_aside_before(folder)]
     return Merged(
-        trials=pd.concat(frames, ignore_index=True),
+        trials=pd.concat([*frames, published.load_published(PUBLISHED)], ignore_index=True),
         own=own,
-        variants=[name for name in names if name not in {own, *backends.values()}],
+        variants=[label for label in labels if label not in {own, *backends.values()}],
         backends=backends,
-        records=groups.get(own, []),
-        recorded=[record for record in recorded if _runs_as(record.settings, settings[0])],
-        problems=problems,
+        records=records,
+        recorded=[record for record in machines.get(here, []) if _runs_as(record, study)],
+        problems=[*problems, *aside, *mixed, *foreign_problems],
         left_out=_unseen(machines, groups),
         apart=apart,
     )
 
 
-def _runs_as(own: Settings, study: Settings) -> bool:
-    """Whether settings, an ablation's too, share the study's backend and threads."""
-    return (own.backend, own.threads) == (study.backend, study.threads)
+def _runs_as(record: Record, study: Settings) -> bool:
+    """Whether a trial, an ablation's too, has the study's backend and threads."""
+    return (record.settings.backend, record.settings.threads) == (study.backend, study.threads)
 
 
-def _backends(
-    kinds: dict[str, dict[str, list[Record]]], shown: Collection[str], study: Backend
-) -> dict[Backend, str]:
+def _backends(groups: list[Group], study: Settings) -> dict[Backend, str]:
     """The name of the machine with most trials of each backend, the study's own first."""
-    found: dict[Backend, str] = {}
-    for backend in [study, *sorted(set(BACKENDS) - {study})]:
-        named = kinds.get("" if backend == study else f", {backend}", {})
-        if name := most_trials({name: group for name, group in named.items() if name in shown}):
-            found[backend] = name
-    return found
+    most = sorted(groups, key=lambda group: -len(group.records))
+    backends: dict[Backend, str] = {}
+    for group in sorted(most, key=lambda group: (group.backend != study.backend, group.backend)):
+        if group.threads == study.threads:
+            backends.setdefault(group.backend, group.label(study))
+    return backends
 
 
-def _unseen(machines: dict[str, list[Record]], groups: dict[str, list[Record]]) -> int:
+def _unseen(machines: dict[str, list[Record]], groups: list[Group]) -> int:
     """How many trials nothing in the report shows."""
     read = Counter(record.settings for trials in machines.values() for record in trials)
-    shown = {record.settings for group in groups.values() for record in group}
+    shown = {record.settings for group in groups for record in group.records}
     return sum(
         count
-        for found, count in read.items()
-        if found not in shown and not change_of(found) and not on_map(found)
+        for settings, count in read.items()
+        if settings not in shown and not change_of(settings) and not on_map(settings)
     )
 
 
@@ -204,48 +190,42 @@ def with_batch_sizes(study: Merged, machine: str) -> pd.DataFrame:
 
 
 def _references(
-    folder: Path,
-    source: Path,
-    study: Settings,
-    problems: list[Problem],
-    apart: list[Problem],
-) -> dict[str, list[Record]]:
-    """The trials like the study's of each reference but the source itself, by name.
+    folder: Path, source: Path, study: Settings
+) -> tuple[list[Group], list[Problem], list[Problem]]:
+    """The trials like the study's of each reference but the source itself, in groups.
 
-    Each backend but the study's stands under a name of its own. References
-    without any such trial are named in ``apart``.
+    Then what is no valid trial or may share no curve, and the references that
+    hold no such group.
     """
     usable = reference_paths(folder)
     unusable = sorted(set(folder.glob("*.jsonl")) - set(usable))
-    problems += [Problem(path.name, "no file that 'make record' writes") for path in unusable]
-    found: dict[str, list[Record]] = {}
+    problems = [Problem(path.name, "no file that 'make record' writes") for path in unusable]
+    groups: list[Group] = []
+    apart = []
     for path in usable:
         if path == source.resolve():
             continue
         reference = read_reference(path)
         problems += reference.problems
-        count = len(found)
-        for record in reference.records:
-            used = record.settings.backend
-            if record.settings in own_settings(used, study.epochs, study.batch_size, study.threads):
-                suffix = "" if used == study.backend else f", {used}"
-                found.setdefault(f"reference {path.stem}{suffix}", []).append(record)
-        if len(found) == count:
+        named = groups_of(f"reference {path.stem}", reference.records, study)
+        like = [group for group in named if group.threads == study.threads]
+        groups += like
+        if not like:
             trials = counted(len(reference.records), "trial")
             why = f"{trials} with other settings" if reference.records else "it holds no trial"
             apart.append(Problem(path.name, why))
-    return found
+    groups, mixed = _alike(groups, study)
+    return groups, problems + mixed, apart
 
 
-def _alike(groups: dict[str, list[Record]], problems: list[Problem]) -> dict[str, list[Record]]:
+def _alike(groups: list[Group], study: Settings) -> tuple[list[Group], list[Problem]]:
     """The groups whose trials may share curves; a mixed one is a problem, not fatal."""
-    alike = {}
-    for name, records in groups.items():
+    alike, problems = [], []
+    for group in groups:
         try:
-            check_comparable(records)
+            check_comparable(group.records)
         except MixedTrialsError as error:
-            problems.append(Problem(name, str(error)))
+            problems.append(Problem(group.label(study), str(error)))
         else:
-            if records:
-                alike[name] = records
-    return alike
+            alike.append(group)
+    return alike, problems
