@@ -52,8 +52,8 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     summary["two_speeds"] = _two_speeds(trials, summary)
     summary["noise"] = _noise(trials, summary)
     summary["noisy"] = summary["noise"] != ""
-    summary["outliers"] = _outliers(trials, summary)
-    summary["learning"] = _learning(trials, summary)
+    summary["outliers"] = _outliers(trials)
+    summary["learning"] = _learning(trials)
     return summary.reset_index()
 
 
@@ -99,33 +99,37 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
         "held back by the CPU quota": ("cpu_throttled_fraction", QUOTA_LIMIT),
     }
     reasons: list[list[str]] = [[] for _ in range(len(summary))]
+    cells = trials.groupby(CELL)
     for label, (name, limit) in shares.items():
-        column = trials[name].astype(float).groupby([trials[key] for key in CELL])
+        column = cells[name]
         if name.endswith("_seconds"):
             share = (column.quantile(0.75) - column.quantile(0.25)) / column.median()
         else:
             share = column.max()
-        values = share.reindex(summary.index).to_numpy()
-        for row in np.flatnonzero(values > limit):
-            reasons[row].append(f"{label} {values[row]:.1%}".replace("%", " %"))
-    for texts, found in zip(reasons, summary["two_speeds"], strict=True):
-        texts += ["two speeds"] if found else []
-    throttled = (trials["throttled"] == True).groupby([trials[key] for key in CELL]).any()  # noqa: E712
-    for row in np.flatnonzero(throttled.reindex(summary.index)):
-        reasons[row].append("throttled")
-    held = trials["clocks_held_down"].groupby([trials[key] for key in CELL]).unique()
-    for texts, found in zip(reasons, held.reindex(summary.index), strict=True):
-        texts += sorted(filter(None, found))
+        for texts, value in zip(reasons, share, strict=True):
+            texts += [f"{label} {100 * value:.1f} %"] if value > limit else []
+    throttled = _any(trials, trials["throttled"] == True)  # noqa: E712
+    held = cells["clocks_held_down"].unique()
+    told = zip(reasons, summary["two_speeds"], throttled, held, strict=True)
+    for texts, speeds, slowed, clocks in told:
+        texts += ["two speeds"] if speeds else []
+        texts += ["throttled"] if slowed else []
+        texts += sorted(filter(None, clocks))
     return pd.Series(["; ".join(texts) for texts in reasons], index=summary.index)
+
+
+def _any(trials: pd.DataFrame, flags: pd.Series[bool]) -> pd.Series[bool]:
+    """Whether a flag stands at any trial of each cell."""
+    return flags.groupby([trials[key] for key in CELL]).any()
 
 
 def _two_speeds(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
     """Both speeds of each cell that has two, such as 'cold 13.2 s (3 repeats) and 27.1 s (2)'."""
     texts: list[list[str]] = [[] for _ in range(len(summary))]
     for timing in ("cold", "steady"):
-        found = two_speeds(trials, f"{timing}_seconds", CELL)
-        rows = summary.index.get_indexer(found.index)
-        for row, modes in zip(rows, found.itertuples(), strict=True):
+        speeds = two_speeds(trials, f"{timing}_seconds", CELL)
+        rows = summary.index.get_indexer(speeds.index)
+        for row, modes in zip(rows, speeds.itertuples(), strict=True):
             texts[row].append(
                 f"{timing} {modes.fast:.3g} s ({modes.fast_repeats} repeats) and "
                 f"{modes.slow:.3g} s ({modes.slow_repeats})"
@@ -133,27 +137,23 @@ def _two_speeds(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
     return pd.Series(["; ".join(told) for told in texts], index=summary.index)
 
 
-def _outliers(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[int]:
+def _outliers(trials: pd.DataFrame) -> pd.Series[int]:
     """Trials a cell whose cold or steady time lies outside 1.5 IQR fences (Tukey 1977)."""
-    keys = [trials[key] for key in CELL]
     outside = pd.Series(False, index=trials.index)
-    rows = pd.MultiIndex.from_frame(trials[CELL])
+    cells = trials.groupby(CELL)
     for name in ["cold_seconds", "steady_seconds"]:
-        cells = trials[name].astype(float).groupby(keys)
-        first = cells.quantile(0.25).reindex(rows).to_numpy()
-        third = cells.quantile(0.75).reindex(rows).to_numpy()
+        first, third = (cells[name].transform("quantile", q=share) for share in (0.25, 0.75))
         reach = 1.5 * (third - first)
-        enough = cells.transform("count") >= FEWEST_REPEATS
+        enough = cells[name].transform("count") >= FEWEST_REPEATS
         outside |= ((trials[name] < first - reach) | (trials[name] > third + reach)) & enough
-    return outside.groupby(keys).sum().reindex(summary.index).astype(int)
+    return outside.groupby([trials[key] for key in CELL]).sum().astype(int)
 
 
-def _learning(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
+def _learning(trials: pd.DataFrame) -> pd.Series[str]:
     """How each cell's training failed, in any of its repeats; empty where none did."""
-    keys = [trials[key] for key in CELL]
-    diverged = (trials["diverged"] == True).groupby(keys).any()  # noqa: E712
-    chance = (trials["accuracy"] <= CHANCE).groupby(keys).any()
-    texts = pd.Series("", index=summary.index)
+    diverged = _any(trials, trials["diverged"] == True)  # noqa: E712
+    chance = _any(trials, trials["accuracy"] <= CHANCE)
+    texts = pd.Series("", index=diverged.index)
     for failed, text in ((diverged, "loss not finite"), (chance, "learned nothing")):
-        texts = texts.mask(failed.reindex(summary.index), texts + f"; {text}")
+        texts = texts.mask(failed, texts + f"; {text}")
     return texts.str.removeprefix("; ")

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from crossover.problem import TRAIN_IMAGES, steps_per_epoch, trained_images
 from crossover.records.limits import Limits
-from crossover.records.record import Machine, Record
+from crossover.records.record import Machine, PhaseJoules, Record
+from crossover.records.settings import Settings
 from crossover.records.unusual import environment_text, held_down
 from crossover.words import printable
 
 NAME_LENGTH = 80
-COLUMNS = [
-    "machine", "backend", "protocol", "device", "width", "parameters", "repeat",
-    "cold_seconds", "steady_seconds", "accuracy", "epochs", "steps", "evaluated", "batch_size",
-    "steal_fraction", "foreign_fraction", "throttled", "diverged", "settings_digest",
-    "cpu_joules", "card_joules", "precision", "cpu_throttled_fraction", "clocks_held_down",
-    "position", "start_seconds",
-]  # fmt: skip
-FLOATS = [
-    "cold_seconds", "steady_seconds", "accuracy", "steal_fraction", "foreign_fraction",
-    "cpu_joules", "card_joules", "cpu_throttled_fraction", "position",
-    "start_seconds",
-]  # fmt: skip
 
 
 def groups(frame: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
@@ -39,7 +28,7 @@ class MixedTrialsError(ValueError):
 
 
 def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
-    """One row a trial, under the machine's name; see ``COLUMNS``.
+    """One row a trial, under the machine's name; see ``COLUMNS`` and ``NUMBERS``.
 
     ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the
     images held out that are evaluated after them; ``cpu_joules`` and
@@ -49,47 +38,65 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     ``clocks_held_down`` says what slowed the CPU's clocks, '' where nothing is known to have;
     seconds, accuracy, shares and joules are NaN where unknown.
     """
-    frame = pd.DataFrame([_row(record, machine) for record in records], columns=COLUMNS)
-    return frame.astype(dict.fromkeys(FLOATS, float))
-
-
-def _row(record: Record, machine: str) -> dict[str, Any]:
-    settings = record.settings
-    return {
-        "machine": machine,
-        "backend": settings.backend,
-        "protocol": settings.protocol,
-        "device": record.device,
-        "width": record.width,
-        "parameters": record.parameters,
-        "repeat": record.repeat,
-        "cold_seconds": record.cold_seconds,
-        "steady_seconds": record.steady_seconds,
-        "accuracy": record.test_accuracy,
-        "epochs": settings.epochs,
-        "steps": steps_per_epoch(settings.batch_size, settings.validation_split),
-        "evaluated": (
-            TRAIN_IMAGES - trained_images(settings.validation_split) if settings.validation else 0
-        ),
-        "batch_size": settings.batch_size,
-        "steal_fraction": record.conditions.steal_fraction,
-        "foreign_fraction": record.conditions.foreign_fraction,
-        "throttled": record.conditions.gpu_throttled,
-        "diverged": _diverged(record),
-        "settings_digest": settings.digest,
-        "cpu_joules": record.conditions.cpu_joules and record.conditions.cpu_joules.fit,
-        "card_joules": record.conditions.gpu_joules and record.conditions.gpu_joules.fit,
-        "precision": record.precision or "float32",
-        "cpu_throttled_fraction": record.conditions.cpu_throttled_fraction,
-        "clocks_held_down": ", ".join(held_down(record.machine, record.conditions)),
-        "position": record.position,
-        "start_seconds": record.start_seconds,
+    names = {"machine": [machine] * len(records)}
+    facts = {name: [read(record) for record in records] for name, read in COLUMNS.items()}
+    numbers = {
+        name: pd.Series([read(record) for record in records], dtype=float)
+        for name, read in NUMBERS.items()
     }
+    return pd.DataFrame(names | facts | numbers)
+
+
+def _steps(settings: Settings) -> int:
+    return steps_per_epoch(settings.batch_size, settings.validation_split)
+
+
+def _evaluated(settings: Settings) -> int:
+    held_out = TRAIN_IMAGES - trained_images(settings.validation_split)
+    return held_out if settings.validation else 0
+
+
+def _fit_joules(joules: PhaseJoules | None) -> float | None:
+    return joules.fit if joules else None
 
 
 def _diverged(record: Record) -> bool:
     """Whether a loss was no number: such values are recorded as None."""
     return record.test_loss is None or any(None in values for values in record.history.values())
+
+
+COLUMNS: dict[str, Callable[[Record], Any]] = {
+    "backend": lambda record: record.settings.backend,
+    "protocol": lambda record: record.settings.protocol,
+    "device": lambda record: record.device,
+    "width": lambda record: record.width,
+    "parameters": lambda record: record.parameters,
+    "repeat": lambda record: record.repeat,
+    "epochs": lambda record: record.settings.epochs,
+    "steps": lambda record: _steps(record.settings),
+    "evaluated": lambda record: (
+        record.settings.validation
+        * (TRAIN_IMAGES - trained_images(record.settings.validation_split))
+    ),
+    "batch_size": lambda record: record.settings.batch_size,
+    "throttled": lambda record: record.conditions.gpu_throttled,
+    "diverged": _diverged,
+    "settings_digest": lambda record: record.settings.digest,
+    "precision": lambda record: record.precision or "float32",
+    "clocks_held_down": lambda record: ", ".join(held_down(record.machine, record.conditions)),
+}
+NUMBERS: dict[str, Callable[[Record], float | None]] = {
+    "cold_seconds": lambda record: record.cold_seconds,
+    "steady_seconds": lambda record: record.steady_seconds,
+    "start_seconds": lambda record: record.start_seconds,
+    "accuracy": lambda record: record.test_accuracy,
+    "position": lambda record: record.position,
+    "steal_fraction": lambda record: record.conditions.steal_fraction,
+    "foreign_fraction": lambda record: record.conditions.foreign_fraction,
+    "cpu_throttled_fraction": lambda record: record.conditions.cpu_throttled_fraction,
+    "cpu_joules": lambda record: _fit_joules(record.conditions.cpu_joules),
+    "card_joules": lambda record: _fit_joules(record.conditions.gpu_joules),
+}
 
 
 def check_one_machine(records: Sequence[Record]) -> None:

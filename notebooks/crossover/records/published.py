@@ -12,6 +12,7 @@ import pandas as pd
 
 from crossover.files import StorageError
 from crossover.problem import steps_per_epoch
+from crossover.records.frame import NUMBERS
 from crossover.records.settings import Settings
 
 MACHINE = "Core i5 750 / GTX 660 (2018)"
@@ -71,20 +72,13 @@ def load_published(path: Path) -> pd.DataFrame:
         backend=SETTINGS.backend,
         protocol=SETTINGS.protocol,
         repeat=1,
-        steady_seconds=math.nan,
         epochs=SETTINGS.epochs,
         steps=steps_per_epoch(SETTINGS.batch_size),
         batch_size=SETTINGS.batch_size,
-        steal_fraction=math.nan,
-        foreign_fraction=math.nan,
-        cpu_throttled_fraction=math.nan,
         clocks_held_down="",
-        position=math.nan,
-        start_seconds=math.nan,
-        cpu_joules=math.nan,
-        card_joules=math.nan,
         settings_digest=SETTINGS.digest,
         precision="float32",
+        **dict.fromkeys(NUMBERS.keys() - {"cold_seconds", "accuracy"}, math.nan),
     )
     unknown = pd.Series(None, index=trials.index, dtype=object)
     return trials.assign(throttled=unknown, diverged=unknown)
