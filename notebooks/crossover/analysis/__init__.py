@@ -1,1 +1,4 @@
-"""Pure functions on data frames: tables, crossovers, models of time, ablations."""
+"""Pure functions on data frames: tables, crossovers, models of time, ablations.
+
+A frame of ``trials`` has one row a trial, as `crossover.records.frame.to_frame` makes it.
+"""

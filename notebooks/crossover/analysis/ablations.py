@@ -81,14 +81,11 @@ def ablation_table(records: Sequence[Record]) -> pd.DataFrame:
         each step of the baseline, median over the repeats). Repeats without a
         baseline are left out.
     """
-    known = [record for record in records if change_of(record.settings)]
-    if all(change_of(record.settings) == BASELINE for record in known):
-        return pd.DataFrame(
-            columns=["device", "width", "change", "epoch_seconds", "ratio", "low", "high",
-                     "saved_us"]
-        )  # fmt: skip
-    frame = to_frame(known, "").assign(change=[str(change_of(record.settings)) for record in known])
-    frame["epoch_seconds"] = frame["steady_seconds"] / frame["epochs"]
+    changed = [(record, name) for record in records if (name := change_of(record.settings))]
+    if {name for _, name in changed} <= {BASELINE}:
+        changed = []
+    frame = _epochs([record for record, _ in changed])
+    frame["change"] = [name for _, name in changed]
     # Within one repeat, minutes apart: over hours a machine's own speed drifts by more.
     turn = ["device", "width", "repeat"]
     base = frame[frame["change"] == BASELINE].groupby(turn)["epoch_seconds"].median()
@@ -108,12 +105,7 @@ def ablation_table(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def noise_factors(trials: pd.DataFrame) -> dict[tuple[str, int], float]:
-    """How much repeats of the published protocol differ by themselves.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        The study's trials of one machine, one row a trial.
+    """How much one machine's repeats of the published protocol differ by themselves.
 
     Returns
     -------
@@ -138,10 +130,15 @@ def batch_map(records: Sequence[Record]) -> pd.DataFrame:
         One row for each device, width and batch size: ``parameters`` and
         ``epoch_seconds`` (median over repeats of the epoch after the first).
     """
-    known = [record for record in records if on_map(record.settings)]
-    if len({record.settings.batch_size for record in known}) < 2:
-        known = []
-    frame = to_frame(known, "")
-    frame["epoch_seconds"] = frame["steady_seconds"] / frame["epochs"]
+    mapped = [record for record in records if on_map(record.settings)]
+    if len({record.settings.batch_size for record in mapped}) < 2:
+        mapped = []
+    frame = _epochs(mapped)
     keys = ["device", "width", "parameters", "batch_size"]
     return frame.groupby(keys)["epoch_seconds"].median().reset_index()
+
+
+def _epochs(records: Sequence[Record]) -> pd.DataFrame:
+    """Records as a frame with ``epoch_seconds``, those of an epoch after the first."""
+    frame = to_frame(records, "")
+    return frame.assign(epoch_seconds=frame["steady_seconds"] / frame["epochs"])

@@ -16,8 +16,6 @@ def crossovers(trials: pd.DataFrame, pairs: list[tuple[str, str]] | None = None)
 
     Parameters
     ----------
-    trials : DataFrame
-        One row a trial.
     pairs : list of (CPU machine, GPU machine), optional
         Comparisons across machines, besides each machine with itself.
 

@@ -136,7 +136,7 @@ def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
     """Status, bracket, estimate and limits from medians (widths,) and band."""
     winners = band.winners()
     told = winners[winners != 0]
-    turns = told[np.flatnonzero(np.diff(told, prepend=0))] if len(told) else told
+    turns = told[np.diff(told, prepend=0) != 0]
     low, high = _limits(band, winners)
     most = int(band.repeats.max())
     found = Crossover("unresolved", low=low, high=high, interval_kind=kind_of(most), repeats=most,
@@ -175,28 +175,18 @@ def _crossed(
     last, first = np.flatnonzero(winners < 0).max(), np.flatnonzero(winners > 0).min()
     low, high = float(parameters[last]), float(parameters[first])
     crossings = np.array([_zero(sizes[at : at + 2], ratio[at : at + 2]) for at in rising])
-    at = int(rising[np.argmin(np.abs(np.log(crossings**2 / (low * high))))])
-    ends, two = sizes[at : at + 2], ratio[at : at + 2]
-    estimate = _zero(ends, two)
-    found = replace(
-        found,
-        status="crossed",
-        bracket_low=float(ends[0]),
-        bracket_high=float(ends[1]),
-        estimate=estimate,
-        interpolation=interpolation_error(np.log(ends), two),
-    )
+    middle = np.argmin(np.abs(np.log(crossings**2 / (low * high))))
+    pair, estimate = slice(rising[middle], rising[middle] + 2), float(crossings[middle])
+    before, after = map(float, sizes[pair])
+    error = interpolation_error(np.log(sizes[pair]), ratio[pair])
+    found = replace(found, status="crossed", bracket_low=before, bracket_high=after,
+                    estimate=estimate, interpolation=error)  # fmt: skip
     if found.repeats < 2:
         return found
     repeats = int(min(band.repeats[last], band.repeats[first]))
     # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
-    return replace(
-        found,
-        low=min(low, estimate),
-        high=max(high, estimate),
-        repeats=repeats,
-        interval_kind=kind_of(repeats),
-    )
+    return replace(found, low=min(low, estimate), high=max(high, estimate), repeats=repeats,
+                   interval_kind=kind_of(repeats))  # fmt: skip
 
 
 def _zero(ends: Floats, ratio: Floats) -> float:

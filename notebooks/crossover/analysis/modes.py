@@ -48,8 +48,6 @@ def two_speeds(trials: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame
 
     Parameters
     ----------
-    trials : DataFrame
-        One row a trial.
     column : str
         Of the seconds.
     by : list of str

@@ -28,11 +28,6 @@ def accuracy_parity(trials: pd.DataFrame) -> pd.DataFrame:
     Bonferroni's it gives no power away, and like it allows for widths that
     share their test images, and so are not independent.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        One row a trial.
-
     Returns
     -------
     DataFrame

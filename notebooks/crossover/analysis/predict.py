@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -82,8 +82,6 @@ def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor 
 
     Parameters
     ----------
-    trials : DataFrame
-        One row a trial.
     timing : 'cold' or 'steady', optional
         Steady where it is known: a cold time mixes what a training costs once with
         its epochs, and trials of few epochs with those of many.
@@ -98,13 +96,9 @@ def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor 
     whole = _fit(trials, timing)
     if whole is None or len(whole.batch_sizes) == 1:
         return whole
-    single = {
-        size: known
-        for size, rows in groups(trials, "batch_size")
-        if rows.dropna(subset=[f"{timing}_seconds"])["parameters"].nunique() >= MANY_SIZES
-        and (known := _fit(rows, timing))
-    }
-    return replace(whole, alone=single)
+    single = {size: _fit(rows, timing) for size, rows in groups(trials, "batch_size")}
+    alone = {size: one for size, one in single.items() if one and one.freedom + 1 >= MANY_SIZES}
+    return replace(whole, alone=alone)
 
 
 def _fit(trials: pd.DataFrame, timing: str) -> Predictor | None:
@@ -166,39 +160,35 @@ def prediction(
         share of what a training of as many epochs costs once, on both devices.
     """
     steps = steps_per_epoch(batch_size)
-    row: dict[str, object] = {"parameters": parameters, "batch_size": batch_size}
-    bounds: dict[str, tuple[float, float]] = {}
-    both = [known for known in (cpu, gpu) if known is not None]
-    cold = [known.epochs for known in both if known.timing == "cold"]
-    for device, known in (("cpu", cpu), ("gpu", gpu)):
-        seconds, low, high, start = np.full(4, np.nan)
-        if known is not None:
-            seconds, low, high = np.array(known.step_seconds(parameters, batch_size)) * steps
-            start = known.start(parameters)
-            if cold and known.timing == "steady":  # The other's start is in its epochs.
-                seconds, low, high = np.array([seconds, low, high]) + start / cold[0]
-            bounds[device] = (low, high)
-        row |= {f"{device}_seconds": seconds, f"{device}_low": low, f"{device}_high": high}
-        row[f"{device}_start"] = np.nan if cold else start
+    fitted = {device: one for device, one in (("cpu", cpu), ("gpu", gpu)) if one is not None}
+    cold = [one.epochs for one in fitted.values() if one.timing == "cold"]
+    row: dict[str, Any] = {"parameters": parameters, "batch_size": batch_size}
+    for device in ("cpu", "gpu"):
+        seconds, start = np.full(3, np.nan), np.nan
+        if one := fitted.get(device):
+            seconds = np.array(one.step_seconds(parameters, batch_size)) * steps
+            start = one.start(parameters)
+            if cold and one.timing == "steady":  # The other's start is in its epochs.
+                seconds += start / cold[0]
+        names = [f"{device}_{name}" for name in ("seconds", "low", "high", "start")]
+        row |= dict(zip(names, (*seconds, np.nan if cold else start), strict=True))
     row["timing"] = "cold" if cold else "steady"
-    row["verdict"] = _verdict(bounds)
-    row["measured"] = all(known.measured(parameters, batch_size) for known in both)
+    row["verdict"] = _verdict(row) if len(fitted) == 2 else "one device"
+    row["measured"] = all(one.measured(parameters, batch_size) for one in fitted.values())
     return row
 
 
-def _verdict(bounds: dict[str, tuple[float, float]]) -> str:
-    if len(bounds) < 2:
-        return "one device"
-    if bounds["cpu"][1] < bounds["gpu"][0]:
+def _verdict(row: dict[str, Any]) -> str:
+    if row["cpu_high"] < row["gpu_low"]:
         return "CPU"
-    return "GPU" if bounds["gpu"][1] < bounds["cpu"][0] else "too close to call"
+    return "GPU" if row["gpu_high"] < row["cpu_low"] else "too close to call"
 
 
 def prediction_table(
     cpu: Predictor | None, gpu: Predictor | None, parameters: Iterable[int]
 ) -> pd.DataFrame:
     """One `prediction` a row for each size and each batch size that was measured."""
-    known = [predictor for predictor in (cpu, gpu) if predictor is not None]
-    sizes = sorted(set.intersection(*[set(p.batch_sizes) for p in known])) if known else []
+    timed = [set(predictor.batch_sizes) for predictor in (cpu, gpu) if predictor is not None]
+    sizes = sorted(set.intersection(*timed)) if timed else []
     rows = [prediction(cpu, gpu, count, size) for count in parameters for size in sizes]
     return pd.DataFrame(rows)

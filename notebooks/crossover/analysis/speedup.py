@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 COMPARISON = ["machine", "backend", "protocol", "width"]
-DEVICES = ["cpu", "gpu"]
 
 
 def speedups(summary: pd.DataFrame) -> pd.DataFrame:
@@ -26,11 +25,10 @@ def speedups(summary: pd.DataFrame) -> pd.DataFrame:
     """
     rows = summary.set_index([*COMPARISON, "device"])
     table = summary.groupby(COMPARISON)[["parameters"]].first()
+    for name in ["cold_seconds", "steady_seconds", "accuracy"]:
+        table[[f"cpu_{name}", f"gpu_{name}"]] = (
+            rows[name].unstack("device").reindex(columns=["cpu", "gpu"])
+        )
     for timing in ["cold", "steady"]:
-        name = f"{timing}_seconds"
-        times = rows[name].unstack("device").reindex(columns=DEVICES)
-        table[f"cpu_{name}"], table[f"gpu_{name}"] = times["cpu"], times["gpu"]
-        table[f"{timing}_speedup"] = times["cpu"] / times["gpu"]
-    accuracy = rows["accuracy"].unstack("device").reindex(columns=DEVICES)
-    table["cpu_accuracy"], table["gpu_accuracy"] = accuracy["cpu"], accuracy["gpu"]
+        table[f"{timing}_speedup"] = table[f"cpu_{timing}_seconds"] / table[f"gpu_{timing}_seconds"]
     return table.reset_index()

@@ -20,11 +20,6 @@ SPREAD_LIMIT, STEAL_LIMIT, FOREIGN_LIMIT, QUOTA_LIMIT = 0.10, 0.02, 0.10, 0.01
 def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     """Reduce repeats to medians with intervals, one row a cell.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        One row a trial.
-
     Returns
     -------
     DataFrame

@@ -87,11 +87,6 @@ def fit_time_model(medians: pd.Series[float]) -> TimeModel:
 def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the medians of every curve, its steady times where there are any.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        One row a trial.
-
     Returns
     -------
     DataFrame

@@ -116,17 +116,17 @@ class WidthLimits(Frozen):
         """A step's products as ways to do arithmetic, the framework's and BLAS's."""
         what = f"the products of a step at width {self.width}"
         seconds = self.products_seconds(precision)
-        found = [Peak(way=what, precision=precision, flops=self.product_flops, seconds=[seconds])]
+        ways = [Peak(way=what, precision=precision, flops=self.product_flops, seconds=[seconds])]
         if self.products_blas:
             way = f"{what}, NumPy's BLAS"
-            found.append(Peak(way=way, flops=self.product_flops, seconds=self.products_blas))
-        return found
+            ways.append(Peak(way=way, flops=self.product_flops, seconds=self.products_blas))
+        return ways
 
     @property
     def blas_flops_per_second(self) -> float | None:
         """The rate that NumPy's BLAS reaches with the same products; None on a GPU."""
-        known = self.products_blas
-        return self.product_flops / statistics.median(known) if known else None
+        seconds = self.products_blas
+        return self.product_flops / statistics.median(seconds) if seconds else None
 
 
 class Limits(Frozen):
@@ -188,35 +188,31 @@ class Limits(Frozen):
 
         The products of a step count too; None where no peak was looked for.
         """
-        wanted = [found for found in self.peaks if found.precision == precision]
-        known = wanted or [found for found in self.peaks if found.precision == "float32"]
-        if not known:
+        wanted = [way for way in self.peaks if way.precision == precision]
+        ways = wanted or [way for way in self.peaks if way.precision == "float32"]
+        if not ways:
             return None
-        known += [way for found in self.widths for way in found.ways(known[0].precision)]
-        return max(known, key=lambda found: found.flops_per_second)
+        ways += [way for parts in self.widths for way in parts.ways(ways[0].precision)]
+        return max(ways, key=lambda way: way.flops_per_second)
 
     def at(self, width: int) -> WidthLimits | None:
         """The measured parts at one width, or None."""
-        return next((found for found in self.widths if found.width == width), None)
+        return next((parts for parts in self.widths if parts.width == width), None)
 
 
 def limits_table(limits: Limits) -> pd.DataFrame:
     """One row a width: microseconds a step of products and optimizer, and the rate."""
-    rows = [
-        {
-            "width": found.width,
-            "matrix products, µs": round(found.products_seconds() * 1e6, 1),
-            "optimizer, µs": round(statistics.median(found.optimizer) * 1e6, 1),
-            "GFLOP/s": round(found.flops_per_second() / 1e9, 2),
+    rows = {}
+    for parts in limits.widths:
+        rows[parts.width] = {
+            "matrix products, µs": round(parts.products_seconds() * 1e6, 1),
+            "optimizer, µs": round(statistics.median(parts.optimizer) * 1e6, 1),
+            "GFLOP/s": round(parts.flops_per_second() / 1e9, 2),
         }
-        | (
-            {"GFLOP/s, TF32": round(found.flops_per_second("tf32") / 1e9, 2)}
-            if found.tf32_loop
-            else {}
-        )
-        for found in limits.widths
-    ]
-    return pd.DataFrame(rows).set_index("width").sort_index()
+        if parts.tf32_loop:
+            tf32 = parts.flops_per_second("tf32")
+            rows[parts.width]["GFLOP/s, TF32"] = round(tf32 / 1e9, 2)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("width").sort_index()
 
 
 def limits_name(backend: Backend, device: Device, batch_size: int, threads: int | None) -> str:
