@@ -46,10 +46,10 @@ def measured_steps(trials: pd.DataFrame, limits: Sequence[Limits]) -> Iterator[M
     """The steps of one machine's trials at the widths whose limits were measured there."""
     by_device: dict[tuple[str, str], Limits] = {(one.backend, one.device): one for one in limits}
     for (backend, _, device, width), cell in groups(trials, STEP):
-        known, seconds = by_device.get((backend, device)), step_seconds(cell).median()
-        parts = known.at(width) if known else None
-        if known and parts and pd.notna(seconds):
-            yield MeasuredStep(seconds, cell.iloc[0], known, parts)
+        measured, seconds = by_device.get((backend, device)), step_seconds(cell).median()
+        parts = measured.at(width) if measured else None
+        if measured and parts and pd.notna(seconds):
+            yield MeasuredStep(seconds, cell.iloc[0], measured, parts)
 
 
 def step_breakdown(
@@ -116,15 +116,15 @@ def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFram
     steps = step_seconds(trials).groupby([trials[key] for key in STEP]).median() * 1e6
     rows = [
         {
-            "device": known.device,
+            "device": measured.device,
             "width": parts.width,
-            "step_us": steps.get((known.backend, "published", known.device, parts.width)),
+            "step_us": steps.get((measured.backend, "published", measured.device, parts.width)),
             "profiled_us": parts.profile.step_seconds * 1e6,
             **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
         }
-        for known in limits
+        for measured in limits
         # A record holds its widths in the order of their measurement.
-        for parts in sorted(known.widths, key=lambda parts: parts.width)
+        for parts in sorted(measured.widths, key=lambda parts: parts.width)
         if parts.profile
     ]
     table = pd.DataFrame(rows, columns=["device", "width", "step_us", "profiled_us", *KINDS])

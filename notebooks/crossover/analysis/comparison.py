@@ -57,10 +57,10 @@ def _compare(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Iterator[dict[str, object]
                 timed(frame[(frame[keys] == [backend, protocol]).all(axis=1)], f"{timing}_seconds")
                 for frame in (cpu, gpu)
             ]
-            found = find_crossover(*curves)
+            result = find_crossover(*curves)
             named = {"backend": backend, "protocol": protocol, "timing": timing}
-            told = {"level": found.level, "spread": found.spread(), "sentence": found.describe()}
-            yield {**named, **asdict(found), **told}
+            words = {"spread": result.spread(), "sentence": result.describe()}
+            yield {**named, **asdict(result), "level": result.level, **words}
 
 
 def timed(trials: pd.DataFrame, column: str) -> pd.DataFrame:

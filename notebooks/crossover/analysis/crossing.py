@@ -135,23 +135,23 @@ def _log_repeats(frame: pd.DataFrame, sizes: Floats) -> pd.DataFrame:
 def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
     """Status, bracket, estimate and limits from medians (widths,) and band."""
     winners = band.winners()
-    told = winners[winners != 0]
-    turns = told[np.diff(told, prepend=0) != 0]
+    decided = winners[winners != 0]
+    turns = decided[np.diff(decided, prepend=0) != 0]
     low, high = _limits(band, winners)
     most = int(band.repeats.max())
-    found = Crossover("unresolved", low=low, high=high, interval_kind=kind_of(most), repeats=most,
+    result = Crossover("unresolved", low=low, high=high, interval_kind=kind_of(most), repeats=most,
                       alone=band.alone, crossings=max(len(turns) - 1, 0))  # fmt: skip
     if most < 2:
-        found = replace(found, low=np.nan, high=np.nan)
+        result = replace(result, low=np.nan, high=np.nan)
     rising = np.flatnonzero((ratio[:-1] < 0) & (ratio[1:] >= 0))
     if list(turns) == [-1, 1] and len(rising):
-        return _crossed(found, sizes, ratio, rising, band)
+        return _crossed(result, sizes, ratio, rising, band)
     if winners.all() and len(turns) == 1:
         fewest = int(band.repeats.min())
-        sure = replace(found, low=np.nan, high=np.nan, repeats=fewest,
+        sure = replace(result, low=np.nan, high=np.nan, repeats=fewest,
                        interval_kind=kind_of(fewest), reason=_everywhere(band))  # fmt: skip
         return replace(sure, status="gpu always faster" if turns[0] > 0 else "cpu always faster")
-    return replace(found, reason=_reason(turns, winners, (low, high)))
+    return replace(result, reason=_reason(turns, winners, (low, high)))
 
 
 def _everywhere(band: Band) -> str:
@@ -163,7 +163,7 @@ def _everywhere(band: Band) -> str:
 
 
 def _crossed(
-    found: Crossover, sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: Band
+    result: Crossover, sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: Band
 ) -> Crossover:
     """The crossover with its limits: the CPU's last sure win, and the GPU's first.
 
@@ -179,13 +179,13 @@ def _crossed(
     pair, estimate = slice(rising[middle], rising[middle] + 2), float(crossings[middle])
     before, after = map(float, sizes[pair])
     error = interpolation_error(np.log(sizes[pair]), ratio[pair])
-    found = replace(found, status="crossed", bracket_low=before, bracket_high=after,
+    result = replace(result, status="crossed", bracket_low=before, bracket_high=after,
                     estimate=estimate, interpolation=error)  # fmt: skip
-    if found.repeats < 2:
-        return found
+    if result.repeats < 2:
+        return result
     repeats = int(min(band.repeats[last], band.repeats[first]))
     # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
-    return replace(found, low=min(low, estimate), high=max(high, estimate), repeats=repeats,
+    return replace(result, low=min(low, estimate), high=max(high, estimate), repeats=repeats,
                    interval_kind=kind_of(repeats))  # fmt: skip
 
 
@@ -244,8 +244,8 @@ def _reason(
         for at, winner in ((0, winners[0]), (-1, winners[-1]))
         if winner
     )
-    told = faster or f"the {names[int(turns[0])]} is faster at some sizes between"
-    return f"from {low} to {high} the devices cannot be told apart; {told}"
+    finding = faster or f"the {names[int(turns[0])]} is faster at some sizes between"
+    return f"from {low} to {high} the devices cannot be told apart; {finding}"
 
 
 def rounded(parameters: float) -> str:

@@ -67,15 +67,15 @@ def _with_quotas(records: list[Record]) -> list[Record]:
         if record.environment is not None:
             *cpu, quota = processor(record.machine)
             usual.setdefault(tuple(cpu), Counter()).update([quota])
-    found = []
+    completed = []
     for record in records:
-        known = usual.get(processor(record.machine)[:2])
-        if record.environment is None and known:
-            [(quota, _)] = known.most_common(1)
+        quotas = usual.get(processor(record.machine)[:2])
+        if record.environment is None and quotas:
+            [(quota, _)] = quotas.most_common(1)
             machine = record.machine.model_copy(update={"cpu_quota": quota})
             record = record.model_copy(update={"machine": machine})
-        found.append(record)
-    return found
+        completed.append(record)
+    return completed
 
 
 def read_places(source: Path) -> dict[str, Loaded]:

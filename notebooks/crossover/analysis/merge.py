@@ -89,9 +89,9 @@ class Merged:
         if "gpu" in self.devices:
             return self.own
         with_gpu = self.trials[self.trials["device"] == "gpu"]["machine"].unique()
-        known = [name for name in map(str, with_gpu) if self.comparable(name)]
-        recorded = [name for name in known if name != published.MACHINE]
-        return (recorded or known or [self.own])[0]
+        alike = [name for name in map(str, with_gpu) if self.comparable(name)]
+        recorded = [name for name in alike if name != published.MACHINE]
+        return (recorded or alike or [self.own])[0]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

@@ -37,10 +37,10 @@ def modes_of(seconds: Floats) -> Modes | None:
     inner = np.arange(FEWEST, len(ordered) - FEWEST + 1)
     at = inner[np.argmax(ordered[inner] / ordered[inner - 1])]
     fast, slow = ordered[:at], ordered[at:]
-    found = Modes(float(np.median(fast)), float(np.median(slow)), len(fast), len(slow))
+    modes = Modes(float(np.median(fast)), float(np.median(slow)), len(fast), len(slow))
     widest = np.log(max(fast[-1] / fast[0], slow[-1] / slow[0]))
     tight = widest <= TIGHT * np.log(slow[0] / fast[-1])
-    return found if tight and found.slow > APART * found.fast else None
+    return modes if tight and modes.slow > APART * modes.fast else None
 
 
 def two_speeds(trials: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
@@ -63,9 +63,9 @@ def two_speeds(trials: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame
         cells.transform("count") >= 2 * FEWEST
     )
     rows = {
-        key: found
+        key: modes
         for key, cell in groups(trials[wide], by)
-        if (found := modes_of(cell[column].to_numpy(dtype=np.float64)))
+        if (modes := modes_of(cell[column].to_numpy(dtype=np.float64)))
     }
     index = pd.MultiIndex.from_tuples(list(rows), names=by) if rows else None
     return pd.DataFrame(list(rows.values()), index=index, columns=list(Modes._fields))

@@ -70,7 +70,7 @@ def _difference(cpu: Floats, gpu: Floats) -> tuple[float, float, float, str, flo
 
 def _holm(p_values: pd.Series[float]) -> pd.Series[float]:
     """Holm-adjusted p values of one family; missing ones stay missing and do not count."""
-    known = p_values.dropna().sort_values()
-    factors = np.arange(len(known), 0, -1)
-    adjusted = (known * factors).cummax().clip(upper=1)
+    ordered = p_values.dropna().sort_values()
+    factors = np.arange(len(ordered), 0, -1)
+    adjusted = (ordered * factors).cummax().clip(upper=1)
     return adjusted.reindex(p_values.index)

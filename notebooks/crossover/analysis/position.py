@@ -41,8 +41,8 @@ def position_effects(trials: pd.DataFrame) -> pd.DataFrame:
             middle = np.median(slopes)
             # The widths' means, taken out, held this share of the slopes' variance.
             limits = (np.array(median_limits(slopes)) - middle) / np.sqrt(1 - 1 / repeats)
-            found = [middle, *(middle + limits)]
-            rows.append((*key, *np.expm1(found), kind_name(repeats)))
+            effect = [middle, *(middle + limits)]
+            rows.append((*key, *np.expm1(effect), kind_name(repeats)))
     return pd.DataFrame(rows, columns=[*CURVE, "effect", "low", "high", "interval"])
 
 

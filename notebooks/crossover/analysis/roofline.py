@@ -40,14 +40,14 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
         kind, done in ``peak_way``.
     """
     rows = []
-    for seconds, trial, known, parts in measured_steps(trials, limits):
+    for seconds, trial, measured, parts in measured_steps(trials, limits):
         width, batch_size = int(trial["width"]), int(trial["batch_size"])
         flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
         evaluated = evaluation_flops(width, int(trial["evaluated"]))
         rate = (flops + evaluated / int(trial["steps"])) / seconds
         precision = trial["precision"]
-        ceiling, peak = parts.flops_per_second(precision), known.peak(precision)
-        reached = min(ceiling, flops / moved * known.memory_bytes_per_second)
+        ceiling, peak = parts.flops_per_second(precision), measured.peak(precision)
+        reached = min(ceiling, flops / moved * measured.memory_bytes_per_second)
         rows.append(
             {
                 "protocol": trial["protocol"],
@@ -57,7 +57,7 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
                 "flops_per_second": rate,
                 "bytes_per_second": moved / seconds,
                 "ceiling_flops": ceiling,
-                "ceiling_bytes": known.memory_bytes_per_second,
+                "ceiling_bytes": measured.memory_bytes_per_second,
                 "share": rate / reached,
                 "blas_flops": parts.blas_flops_per_second,
                 "peak_flops": peak.flops_per_second if peak else None,

@@ -70,10 +70,10 @@ def refuse_mixed_settings(trials: pd.DataFrame) -> None:
 
 def _median_intervals(trials: pd.DataFrame, name: str, summary: pd.DataFrame) -> Floats:
     """Median, low and high of one measure, shape (cells, 3), in summary's order."""
-    known = trials.loc[trials[name].notna(), [*CELL, name]].sort_values([*CELL, name])
-    counts = known.groupby(CELL).size().reindex(summary.index, fill_value=0).to_numpy()
+    measured = trials.loc[trials[name].notna(), [*CELL, name]].sort_values([*CELL, name])
+    counts = measured.groupby(CELL).size().reindex(summary.index, fill_value=0).to_numpy()
     starts = np.cumsum(counts) - counts
-    flat = known[name].to_numpy(dtype=np.float64)
+    flat = measured[name].to_numpy(dtype=np.float64)
     result = np.full((len(summary), 3), np.nan)
     for count in np.unique(counts[counts > 0]):
         rows = np.flatnonzero(counts == count)

@@ -141,8 +141,8 @@ def unlike(limits: Limits, records: Sequence[Record]) -> str:
             if record.device == limits.device == "gpu":
                 measured["gpu_model"] = limits.machine.gpu_model
                 trained["gpu_model"] = record.machine.gpu_model
-            if found := _difference(measured, trained):
-                return found
+            if difference := _difference(measured, trained):
+                return difference
     return ""
 
 
@@ -172,20 +172,20 @@ def _device_facts(record: Record) -> dict[str, Any]:
     return {} if record.environment is None else {"threads": record.software.threads}
 
 
-def _agree(known: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Add the facts to those that are known, or say which of them is another."""
-    if found := _difference(known, facts):
+def _agree(first: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Add the facts to the first ones, or say which of them is another."""
+    if difference := _difference(first, facts):
         raise MixedTrialsError(
-            f"trials with different {found} cannot share a curve: report them as two machines or "
-            "two studies."
+            f"trials with different {difference} cannot share a curve: report them as two machines "
+            "or two studies."
         )
 
 
-def _difference(known: dict[str, Any], facts: dict[str, Any]) -> str:
-    """Add the facts to those that are known; the first that is another, with both values."""
+def _difference(first: dict[str, Any], facts: dict[str, Any]) -> str:
+    """Add the facts to the first ones; that which is another, with both values."""
     for field, value in facts.items():
-        if known.setdefault(field, value) != value:
-            return f"{field} ({known[field]!r} and {value!r})"
+        if first.setdefault(field, value) != value:
+            return f"{field} ({first[field]!r} and {value!r})"
     return ""
 
 

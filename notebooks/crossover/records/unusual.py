@@ -27,34 +27,34 @@ LONGEST_LINE = 400
 
 def held_down(machine: Machine, conditions: Conditions) -> list[str]:
     """What holds the CPU's clocks down: battery, a mode that saves power, a lower limit."""
-    found = ["on battery"] if conditions.on_battery else []
+    reasons = ["on battery"] if conditions.on_battery else []
     if conditions.platform_profile in SAVING_PROFILES:
-        found.append(f"power profile {conditions.platform_profile}")
+        reasons.append(f"power profile {conditions.platform_profile}")
     if machine.cpu_driver in SELF_GOVERNED:
         if conditions.cpu_preference in SAVING:
-            found.append(f"energy preference {conditions.cpu_preference}")
+            reasons.append(f"energy preference {conditions.cpu_preference}")
     elif conditions.cpu_governor == "powersave":
-        found.append("governor powersave")
+        reasons.append("governor powersave")
     limit, highest = conditions.cpu_mhz_limit, machine.cpu_mhz_max
     if limit and highest and limit < CAPPED * highest:
-        found.append(f"clock limited to {limit / 1e3:.1f} of {highest / 1e3:.1f} GHz")
-    return found
+        reasons.append(f"clock limited to {limit / 1e3:.1f} of {highest / 1e3:.1f} GHz")
+    return reasons
 
 
 def cores_held_back(machine: Machine, pinned: bool = False) -> list[str]:
     """What a container or an affinity, unless it was asked for, keeps of the machine."""
-    found, visible = [], machine.visible_cores or 0
+    reasons, visible = [], machine.visible_cores or 0
     if machine.cpu_quota:
-        found.append(f"a CPU quota grants {machine.cpu_quota:.3g} of {counted(visible, 'core')}")
+        reasons.append(f"a CPU quota grants {machine.cpu_quota:.3g} of {counted(visible, 'core')}")
     if not pinned and 0 < visible < (machine.logical_cores or 0):
         seen = "core is" if visible == 1 else "cores are"
-        found.append(f"{visible} of {machine.logical_cores} {seen} visible")
+        reasons.append(f"{visible} of {machine.logical_cores} {seen} visible")
     if machine.memory_limit_bytes and machine.memory_bytes:
         granted, present = (
             f"{size / 2**30:.3g}" for size in (machine.memory_limit_bytes, machine.memory_bytes)
         )
-        found.append(f"a limit grants {granted} of {present} GiB of memory")
-    return found
+        reasons.append(f"a limit grants {granted} of {present} GiB of memory")
+    return reasons
 
 
 def environment_text(environment: Mapping[str, str]) -> str:
@@ -67,19 +67,19 @@ def unusual_of(records: Sequence[Record]) -> list[str]:
     if not records:
         return []
     # Trials of earlier versions tell less.
-    last = next((each for each in reversed(records) if each.environment is not None), records[-1])
-    found = cores_held_back(last.machine, pinned=last.settings.threads is not None)
+    last = next((one for one in reversed(records) if one.environment is not None), records[-1])
+    reasons = cores_held_back(last.machine, pinned=last.settings.threads is not None)
     trials = counted(len(records), "trial")
-    cut = sum((each.conditions.cpu_throttled_fraction or 0) > 0 for each in records)
+    cut = sum((record.conditions.cpu_throttled_fraction or 0) > 0 for record in records)
     if cut:
-        found.append(f"the quota held {cut} of {trials} back")
-    slowed = Counter(text for each in records for text in held_down(each.machine, each.conditions))
-    found += [f"{text} in {count} of {trials}" for text, count in slowed.items()]
+        reasons.append(f"the quota held {cut} of {trials} back")
+    slowed = Counter(text for one in records for text in held_down(one.machine, one.conditions))
+    reasons += [f"{text} in {count} of {trials}" for text, count in slowed.items()]
     if last.machine.cpu_boost is False:
-        found.append("the CPU's boost was off")
+        reasons.append("the CPU's boost was off")
     if last.environment:
-        found.append(f"the environment set {environment_text(last.environment)}")
-    return found
+        reasons.append(f"the environment set {environment_text(last.environment)}")
+    return reasons
 
 
 def announcement(
