@@ -50,9 +50,7 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
         reached = min(ceiling, flops / moved * measured.memory_bytes_per_second)
         rows.append(
             {
-                "protocol": trial["protocol"],
-                "device": trial["device"],
-                "width": width,
+                **trial[["protocol", "device", "width"]],
                 "intensity": flops / moved,
                 "flops_per_second": rate,
                 "bytes_per_second": moved / seconds,

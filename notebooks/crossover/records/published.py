@@ -23,6 +23,12 @@ LARGE, LARGE_SPEEDUP = 2_913_290, 5.0
 # "Small" and "fine" are not defined in the source: under 100,000 parameters, and
 # at most twice the GPU's time.
 SMALL, FINE = 100_000, 2.0
+CLAIMS = [
+    ("The CPU is faster for small models", "up to 134,794 parameters"),
+    ("The GPU is 5 times faster for large models", "at about 3 million parameters (5.83)"),
+    ("Copying to the device slows the GPU at small sizes", "stated, not measured"),
+    ("A small model is fine on a CPU", "stated"),
+]
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -116,26 +122,15 @@ def check_claims(
     if len(speedups[["machine", "backend", "protocol"]].drop_duplicates()) > 1:
         raise ValueError("claims are tested on one machine, backend and protocol at a time")
     both = speedups.dropna(subset=["cold_speedup"]).sort_values("parameters")
-    rows = [
-        (
-            "The CPU is faster for small models",
-            "up to 134,794 parameters",
-            *_cpu_wins(both, str(crossover["sentence"])),
-        ),
-        (
-            "The GPU is 5 times faster for large models",
-            "at about 3 million parameters (5.83)",
-            *_gpu_wins(both),
-        ),
-        (
-            "Copying to the device slows the GPU at small sizes",
-            "stated, not measured",
-            *_copying(copy_seconds, overhead_seconds),
-        ),
-        ("A small model is fine on a CPU", "stated", *_fine(both)),
+    verdicts = [
+        _cpu_wins(both, str(crossover["sentence"])),
+        _gpu_wins(both),
+        _copying(copy_seconds, overhead_seconds),
+        _fine(both),
     ]
-    table = pd.DataFrame(rows, columns=["claim", "published", "holds", "evidence"])
-    return table.astype({"holds": object})
+    table = pd.DataFrame(CLAIMS, columns=["claim", "published"])
+    table["holds"] = pd.Series([holds for holds, _ in verdicts], dtype=object)
+    return table.assign(evidence=[evidence for _, evidence in verdicts])
 
 
 def _cpu_wins(both: pd.DataFrame, sentence: str) -> tuple[bool | None, str]:
