@@ -19,7 +19,7 @@ from crossover.records.limits import Limits
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Settings
-from crossover.records.storage import set_aside_before, trial_folders
+from crossover.records.storage import Loaded, set_aside_before, trial_folders
 from crossover.words import counted
 
 
@@ -127,36 +127,42 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
         for name, trials in by_machine(loaded.records, partition).items()
     }
     here = study_machine(machines, settings)
-    groups = [group for name in machines for group in groups_of(name, machines[name], study)]
-    # This machine's first, then what is least unlike the study.
-    groups.sort(key=lambda group: (group.label(study) != here, group.backend != study.backend,
-                                   group.threads != study.threads))  # fmt: skip
+    groups = _groups(machines, study, here)
     records = groups[0].records if groups and groups[0].label(study) == here else []
     check_comparable(records)
     own = here if records else published.MACHINE
     groups, mixed = _alike(groups, study)
+    backends = _backends(groups, study)
     foreign, foreign_problems, apart = _references(references, source, study)
     frames = [to_frame(group.records, group.label(study)) for group in [*groups, *foreign]]
-    backends = _backends(groups, study)
-    labels = [group.label(study) for group in groups]
-    problems = [problem for loaded in places.values() for problem in loaded.problems]
-    aside = [problem for folder in trial_folders(source) for problem in set_aside_before(folder)]
     return Merged(
         trials=pd.concat([*frames, published.load_published(PUBLISHED)], ignore_index=True),
         own=own,
-        variants=[label for label in labels if label not in {own, *backends.values()}],
+        variants=[label for group in groups
+                  if (label := group.label(study)) not in {own, *backends.values()}],
         backends=backends,
         records=records,
-        recorded=[record for record in machines.get(here, []) if _runs_as(record, study)],
-        problems=[*problems, *aside, *mixed, *foreign_problems],
+        recorded=[record for record in machines.get(here, []) if record.settings.backend ==
+                  study.backend and record.settings.threads == study.threads],
+        problems=[*_problems(source, places), *mixed, *foreign_problems],
         left_out=_unseen(machines, groups),
         apart=apart,
-    )
+    )  # fmt: skip
 
 
-def _runs_as(record: Record, study: Settings) -> bool:
-    """Whether a trial, an ablation's too, has the study's backend and threads."""
-    return (record.settings.backend, record.settings.threads) == (study.backend, study.threads)
+def _groups(machines: dict[str, list[Record]], study: Settings, here: str) -> list[Group]:
+    """The groups of all machines: this one's first, then what is least unlike the study."""
+    groups = [group for name in machines for group in groups_of(name, machines[name], study)]
+    return sorted(groups, key=lambda group: (
+        group.label(study) != here, group.backend != study.backend, group.threads != study.threads
+    ))  # fmt: skip
+
+
+def _problems(source: Path, places: dict[str, Loaded]) -> list[Problem]:
+    """What is no valid trial among a study's files, and what was set aside before."""
+    problems = [problem for loaded in places.values() for problem in loaded.problems]
+    aside = [problem for folder in trial_folders(source) for problem in set_aside_before(folder)]
+    return problems + aside
 
 
 def _backends(groups: list[Group], study: Settings) -> dict[Backend, str]:
