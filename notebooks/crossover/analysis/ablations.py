@@ -73,13 +73,11 @@ def ablation_table(records: Sequence[Record]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each device, width and change: ``epoch_seconds`` (median
-        over repeats of the steady epoch), ``ratio`` (epoch of the published
-        protocol / this one, of the same repeat; median over the repeats: above
-        1 the change helps), ``low`` and ``high`` (the smallest and largest of
-        these ratios) and ``saved_us`` (microseconds that the change saves in
-        each step of the baseline, median over the repeats). Repeats without a
-        baseline are left out.
+        One row for each device, width and change: ``epoch_seconds`` (median over repeats of the
+        steady epoch), ``ratio`` (epoch of the published protocol / this one, of the same repeat;
+        median over the repeats: above 1 the change helps), ``low`` and ``high`` (the smallest and
+        largest of these ratios) and ``saved_us`` (microseconds that the change saves in each step
+        of the baseline, median over the repeats). Repeats without a baseline are left out.
     """
     changed = [(record, name) for record in records if (name := change_of(record.settings))]
     if {name for _, name in changed} <= {BASELINE}:

@@ -1,9 +1,8 @@
 """The band around the CPU/GPU log ratio, and where it tells the devices apart.
 
-A repeat trains all widths on both devices, one sweep after the other: what
-slows a machine down for minutes or hours is in both, or in a whole sweep. So
-the unit is the repeat, not the trial. At each size the band is the wider of
-two intervals of the median by order statistics:
+A repeat trains all widths on both devices, one sweep after the other: what slows a machine down for
+minutes or hours is in both, or in a whole sweep. So the unit is the repeat, not the trial. At each
+size the band is the wider of two intervals of the median by order statistics:
 
 - that of the repeats' own curves of their log ratio, straight between widths,
   which holds where whole sweeps are slow together;
@@ -11,9 +10,8 @@ two intervals of the median by order statistics:
   independent ones are (Zou & Donner 2008), which holds where trainings are
   slow one by one, so that the curves' median and the medians' curve differ.
 
-It needs no law of the noise, but independent repeats. How often it holds on
-simulated machines, and where it does not, stands in ``data/reference/coverage.csv``
-(``benchmarks/coverage.py``).
+It needs no law of the noise, but independent repeats. How often it holds on simulated machines, and
+where it does not, stands in ``data/reference/coverage.csv`` (``benchmarks/coverage.py``).
 
 Repeats of two machines are paired by their number, too. Which belongs to
 which is then arbitrary, and the band somewhat wider than it could be.
@@ -59,13 +57,11 @@ def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:
     Parameters
     ----------
     cpu, gpu : DataFrame
-        Log seconds of the same sizes on both devices: ``parameters`` in
-        ascending order are the index, repeats the columns; NaN where there is
-        no trial. Between two widths those repeats count that have both of
-        them on both devices; where these are fewer than two, the band has a
-        gap. Where it would be all gap, the medians of all trials stand for a
-        single repeat. A device that was timed once stands against each
-        repeat of the other.
+        Log seconds of the same sizes on both devices: ``parameters`` in ascending order are the
+        index, repeats the columns; NaN where there is no trial. Between two widths those repeats
+        count that have both of them on both devices; where these are fewer than two, the band has a
+        gap. Where it would be all gap, the medians of all trials stand for a single repeat. A
+        device that was timed once stands against each repeat of the other.
 
     Returns
     -------

@@ -69,14 +69,12 @@ def step_breakdown(
     Returns
     -------
     DataFrame
-        One row for each protocol, device and width: ``step_us`` (median
-        microseconds of a steady step, validation included) and one column a
-        part of ``PARTS``. A part that was not measured is NaN. *Not
-        attributed* is the rest; it is negative where parts overlap in time,
-        as copies and arithmetic do. A difference between two ablations that is
-        below zero is noise: it stands in its column, and nothing is attributed
-        to it. ``dispatch`` is what running a whole epoch an execution saves
-        (see `crossover.report.why.dispatch_meaning`).
+        One row for each protocol, device and width: ``step_us`` (median microseconds of a steady
+        step, validation included) and one column a part of ``PARTS``. A part that was not measured
+        is NaN. *Not attributed* is the rest; it is negative where parts overlap in time, as copies
+        and arithmetic do. A difference between two ablations that is below zero is noise: it stands
+        in its column, and nothing is attributed to it. ``dispatch`` is what running a whole epoch
+        an execution saves (see `crossover.report.why.dispatch_meaning`).
     """
     saved = ablation_table(recorded).set_index(["device", "width", "change"])["saved_us"]
     rows = []

@@ -22,10 +22,9 @@ def crossovers(trials: pd.DataFrame, pairs: list[tuple[str, str]] | None = None)
     Returns
     -------
     DataFrame
-        One row for each comparison and timing: ``cpu_machine``,
-        ``gpu_machine``, ``backend``, ``protocol``, ``timing``, the fields of
-        `crossover.analysis.crossing.Crossover`, the ``level`` of its interval, and in words
-        its ``spread`` and the whole ``sentence``.
+        One row for each comparison and timing: ``cpu_machine``, ``gpu_machine``, ``backend``,
+        ``protocol``, ``timing``, the fields of `crossover.analysis.crossing.Crossover`, the
+        ``level`` of its interval, and in words its ``spread`` and the whole ``sentence``.
 
     Raises
     ------

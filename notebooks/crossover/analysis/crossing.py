@@ -25,14 +25,12 @@ MOST_OFF = 0.5
 class Crossover:
     """Where CPU and GPU times are equal; parameters, NaN where there is no number.
 
-    ``bracket_low`` and ``bracket_high`` are the last width (in parameters) at
-    which the CPU wins and the first at which the GPU wins. ``low`` and ``high``
-    are the limits of ``interval_kind`` ('interval', 'range' or 'none') over
-    ``repeats``, of the device ``alone`` where the other was timed once; one that
-    equals the first or last measured size means 'or beyond'. ``interpolation``
-    is how far, as a share of it, the estimate may be off because lines between
-    widths are straight (`interpolation_error`). ``reason`` explains a
-    status without crossover.
+    ``bracket_low`` and ``bracket_high`` are the last width (in parameters) at which the CPU wins
+    and the first at which the GPU wins. ``low`` and ``high`` are the limits of ``interval_kind``
+    ('interval', 'range' or 'none') over ``repeats``, of the device ``alone`` where the other was
+    timed once; one that equals the first or last measured size means 'or beyond'. ``interpolation``
+    is how far, as a share of it, the estimate may be off because lines between widths are straight
+    (`interpolation_error`). ``reason`` explains a status without crossover.
     """
 
     status: Status
@@ -197,12 +195,11 @@ def _zero(ends: Floats, ratio: Floats) -> float:
 def interpolation_error(ends: Floats, ratio: Floats) -> float:
     """How far straight lines between two widths may misplace a crossover, as a share of it.
 
-    Where a time is overhead plus work, the slope of its logarithm over log
-    parameters is a logistic function, whose own slope is at most 1/4. A line
-    over a step of h misses such a curve by at most 1/4 · s · (h - s) / 2 at s
-    (the remainder of linear interpolation), and so the ratio of two of them.
-    The true crossover lies where the line is no farther than that from zero.
-    ``ends`` are log parameters, and ``ratio`` the log ratio there, (2,) each.
+    Where a time is overhead plus work, the slope of its logarithm over log parameters is a logistic
+    function, whose own slope is at most 1/4. A line over a step of h misses such a curve by at most
+    1/4 · s · (h - s) / 2 at s (the remainder of linear interpolation), and so the ratio of two of
+    them. The true crossover lies where the line is no farther than that from zero. ``ends`` are log
+    parameters, and ``ratio`` the log ratio there, (2,) each.
     """
     at = np.linspace(ends[0], ends[1], 20 * POINTS + 1)
     line = np.interp(at, ends, ratio)

@@ -41,11 +41,10 @@ def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
     Returns
     -------
     list of dict
-        One for each machine, protocol, device and timing: the names,
-        ``parameters`` (ascending), and of the same length
-        ``seconds`` (medians), ``low``, ``high`` (None for a single repeat) and
-        ``interval`` (as in the summary); ``model`` is what `_training_model`
-        says of a whole training, or None.
+        One for each machine, protocol, device and timing: the names, ``parameters`` (ascending),
+        and of the same length ``seconds`` (medians), ``low``, ``high`` (None for a single repeat)
+        and ``interval`` (as in the summary); ``model`` is what `_training_model` says of a whole
+        training, or None.
     """
     curves = []
     measured = summary[summary["machine"].isin(trials["machine"].unique())]
@@ -101,10 +100,9 @@ def _extrapolate(model: dict[str, Any], parameters: float) -> tuple[float, float
 def predict(curve: Curve, parameters: float) -> Prediction:
     """Seconds that a model of this many parameters trains for.
 
-    Between measured sizes the medians and their limits are interpolated
-    linearly in the logarithms of parameters and seconds, so that the devices
-    change places exactly at the crossover's estimate. Beyond them stands what
-    `Predictor` says, with its 95 % interval: an extrapolation.
+    Between measured sizes the medians and their limits are interpolated linearly in the logarithms
+    of parameters and seconds, so that the devices change places exactly at the crossover's
+    estimate. Beyond them stands what `Predictor` says, with its 95 % interval: an extrapolation.
     """
     sizes = curve["parameters"]
     if sizes[0] <= parameters <= sizes[-1]:

@@ -11,9 +11,8 @@ from crossover.analysis.crossing import Crossover, find_crossover
 def joules_of(trials: pd.DataFrame) -> pd.DataFrame:
     """Trials with ``joules``: what the CPU, and on the GPU the card too, used during the fit.
 
-    The joules are NaN where a part is unknown: a card's energy alone is not
-    that of a training, whose CPU never sleeps. A fit that ended before its
-    counter ticked is unknown too.
+    The joules are NaN where a part is unknown: a card's energy alone is not that of a training,
+    whose CPU never sleeps. A fit that ended before its counter ticked is unknown too.
     """
     card = trials["card_joules"].where(trials["device"] == "gpu", 0.0)
     joules = trials["cpu_joules"] + card

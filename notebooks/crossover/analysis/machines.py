@@ -42,9 +42,8 @@ def own_settings(
 def by_machine(records: list[Record], partition: str = "") -> dict[str, list[Record]]:
     """Tell one folder's trials apart by the machines that they ran on, by `machine_label`.
 
-    A GPU's trials belong to the CPU that they were made with; where several
-    models of GPU go with one model of CPU, each is a machine, and the CPU's
-    trials stand with the GPU that has most.
+    A GPU's trials belong to the CPU that they were made with; where several models of GPU go with
+    one model of CPU, each is a machine, and the CPU's trials stand with the GPU that has most.
     """
     gpus: dict[tuple[object, ...], Counter[str]] = {}
     records = _with_quotas(records)

@@ -27,14 +27,12 @@ from crossover.words import counted
 class Merged:
     """All trials in one frame, and the records and problems behind them.
 
-    ``own`` names this machine in the frame (the published one while this
-    machine has no trial), ``variants`` the study's other curves: its other
-    machines, and other numbers of threads; ``backends`` the names under which
-    its backends stand, the study's own first. ``records`` are the study's
-    trials, ``recorded`` all of this machine's with the study's backend and
-    threads, ablations included; ``left_out`` counts those that
-    nothing in the report shows, and ``apart`` names references that were not
-    compared with.
+    ``own`` names this machine in the frame (the published one while this machine has no trial),
+    ``variants`` the study's other curves: its other machines, and other numbers of threads;
+    ``backends`` the names under which its backends stand, the study's own first. ``records`` are
+    the study's trials, ``recorded`` all of this machine's with the study's backend and threads,
+    ablations included; ``left_out`` counts those that nothing in the report shows, and ``apart``
+    names references that were not compared with.
     """
 
     trials: pd.DataFrame
@@ -200,8 +198,7 @@ def _references(
 ) -> tuple[list[Group], list[Problem], list[Problem]]:
     """The trials like the study's of each reference but the source itself, in groups.
 
-    Then what is no valid trial or may share no curve, and the references that
-    hold no such group.
+    Then what is no valid trial or may share no curve, and the references that hold no such group.
     """
     usable = reference_paths(folder)
     unusable = sorted(set(folder.glob("*.jsonl")) - set(usable))

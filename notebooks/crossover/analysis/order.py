@@ -1,10 +1,9 @@
 """Intervals of a median from order statistics: they hold whatever the times are distributed like.
 
-The k-th smallest and the k-th largest of n independent values enclose their
-median unless fewer than k of them lie on one side of it, so that the level is
-a sum of binomial probabilities (Thompson 1936), exact for every continuous
-distribution: skewed ones, and those of a machine with two speeds. Values that
-depend on each other, as those of a machine that drifts, have a lower one.
+The k-th smallest and the k-th largest of n independent values enclose their median unless fewer
+than k of them lie on one side of it, so that the level is a sum of binomial probabilities (Thompson
+1936), exact for every continuous distribution: skewed ones, and those of a machine with two speeds.
+Values that depend on each other, as those of a machine that drifts, have a lower one.
 """
 
 from __future__ import annotations

@@ -15,10 +15,9 @@ FEWEST_WIDTHS = 3
 def position_effects(trials: pd.DataFrame) -> pd.DataFrame:
     """How much longer the last training of a sweep takes (cold) than the first, all else equal.
 
-    Width and repeat each have a factor of their own, which is taken out of log
-    times and positions alike (a two-way layout); what is left gives each repeat a slope, and
-    the slopes, as sweeps are independent, an interval of their median by
-    order statistics.
+    Width and repeat each have a factor of their own, which is taken out of log times and positions
+    alike (a two-way layout); what is left gives each repeat a slope, and the slopes, as sweeps are
+    independent, an interval of their median by order statistics.
 
     Returns
     -------

@@ -31,17 +31,15 @@ ONE_BATCH_SIZE: tuple[Term, ...] = ("overhead", "work", "root")
 class Predictor:
     """Seconds of a step = overhead + images + arithmetic at a rate that grows with its size.
 
-    Arithmetic is work / rate + a part that grows with the root of the work (6 ·
-    parameters · batch): small products run at lower rates. The term in the images
-    alone (feeding them) is fitted only where trials of several batch sizes
-    are recorded. ``error`` is the standard deviation of the log ratios of times that
-    were left out of the fit, a width at a time, to what it then predicts, with
-    ``freedom`` degrees of freedom; ``timing`` tells which times were
-    fitted, and ``starts`` the seconds that a training of each size costs once,
-    NaN where only cold times are known. ``alone`` are fits of single batch
-    sizes, which answer for these where they were timed at many sizes: what
-    is known of the other batch sizes makes them no surer. ``epochs`` are those of the longest
-    training.
+    Arithmetic is work / rate + a part that grows with the root of the work (6 · parameters ·
+    batch): small products run at lower rates. The term in the images alone (feeding them) is fitted
+    only where trials of several batch sizes are recorded. ``error`` is the standard deviation of
+    the log ratios of times that were left out of the fit, a width at a time, to what it then
+    predicts, with ``freedom`` degrees of freedom; ``timing`` tells which times were fitted, and
+    ``starts`` the seconds that a training of each size costs once, NaN where only cold times are
+    known. ``alone`` are fits of single batch sizes, which answer for these where they were timed at
+    many sizes: what is known of the other batch sizes makes them no surer. ``epochs`` are those of
+    the longest training.
     """
 
     steps: StepModel
@@ -151,13 +149,12 @@ def prediction(
     Returns
     -------
     dict
-        ``{cpu,gpu}_seconds`` of an epoch of MNIST, with
-        ``_low`` and ``_high`` (95 % prediction interval), ``verdict`` ('CPU',
-        'GPU', 'too close to call' where the intervals overlap, or 'one
-        device'), ``measured`` (inside the measured sizes) and
-        ``{cpu,gpu}_start`` (seconds once a training, NaN where unknown). Where a
-        device has only cold times, ``timing`` is 'cold': each epoch holds its
-        share of what a training of as many epochs costs once, on both devices.
+        ``{cpu,gpu}_seconds`` of an epoch of MNIST, with ``_low`` and ``_high`` (95 % prediction
+        interval), ``verdict`` ('CPU', 'GPU', 'too close to call' where the intervals overlap, or
+        'one device'), ``measured`` (inside the measured sizes) and ``{cpu,gpu}_start`` (seconds
+        once a training, NaN where unknown). Where a device has only cold times, ``timing`` is
+        'cold': each epoch holds its share of what a training of as many epochs costs once, on both
+        devices.
     """
     steps = steps_per_epoch(batch_size)
     fitted = {device: one for device, one in (("cpu", cpu), ("gpu", gpu)) if one is not None}

@@ -19,9 +19,8 @@ def speedups(summary: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row for each machine, backend, protocol and width: ``parameters``,
-        ``{cpu,gpu}_{cold,steady}_seconds`` (median seconds),
-        ``{cold,steady}_speedup`` (CPU time / GPU time) and
-        ``{cpu,gpu}_accuracy`` (median fraction).
+        ``{cpu,gpu}_{cold,steady}_seconds`` (median seconds), ``{cold,steady}_speedup`` (CPU time /
+        GPU time) and ``{cpu,gpu}_accuracy`` (median fraction).
     """
     rows = summary.set_index([*COMPARISON, "device"])
     table = summary.groupby(COMPARISON)[["parameters"]].first()

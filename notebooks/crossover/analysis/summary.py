@@ -23,15 +23,14 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each machine, backend, protocol, device and width:
-        ``parameters``, ``repeats``, the median of ``cold_seconds``,
-        ``steady_seconds`` (seconds) and ``accuracy`` (fraction), each with
-        ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2
-        to 4, NaN for 1), ``interval`` (their name and level: '93.8 % interval', 'range' or
-        'single'), ``two_speeds`` (both, where the repeats fall into two groups; see
-        `crossover.analysis.modes`), ``noisy``, ``noise`` (reasons), ``outliers``
-        (trials outside 1.5 interquartile ranges) and
-        ``learning`` (how the training failed; empty where it did not).
+        One row for each machine, backend, protocol, device and width: ``parameters``, ``repeats``,
+        the median of ``cold_seconds``, ``steady_seconds`` (seconds) and ``accuracy`` (fraction),
+        each with ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2 to 4,
+        NaN for 1), ``interval`` (their name and level: '93.8 % interval', 'range' or 'single'),
+        ``two_speeds`` (both, where the repeats fall into two groups; see
+        `crossover.analysis.modes`), ``noisy``, ``noise`` (reasons), ``outliers`` (trials outside
+        1.5 interquartile ranges) and ``learning`` (how the training failed; empty where it did
+        not).
 
     Raises
     ------

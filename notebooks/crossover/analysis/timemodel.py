@@ -26,10 +26,9 @@ from crossover.records.frame import groups
 class TimeModel:
     """Seconds per step = overhead + 6 · parameters · batch / rate.
 
-    ``overhead_seconds`` and ``flops_per_second`` (infinite if the times do not
-    grow) come with the limits that Student's t gives the fit, as if a straight line
-    were exact; ``relative_error`` is the residuals'
-    standard deviation as a share of the time.
+    ``overhead_seconds`` and ``flops_per_second`` (infinite if the times do not grow) come with the
+    limits that Student's t gives the fit, as if a straight line were exact; ``relative_error`` is
+    the residuals' standard deviation as a share of the time.
     """
 
     batch_size: int

@@ -30,13 +30,11 @@ class MixedTrialsError(ValueError):
 def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     """One row a trial, under the machine's name; see ``COLUMNS`` and ``NUMBERS``.
 
-    ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the
-    images held out that are evaluated after them; ``cpu_joules`` and
-    ``card_joules`` are what the CPU and the GPU's card used during the fit;
-    ``start_seconds`` are those that the fit costs once, and ``position`` is the trial's
-    place in its sweep, from 1;
-    ``clocks_held_down`` says what slowed the CPU's clocks, '' where nothing is known to have;
-    seconds, accuracy, shares and joules are NaN where unknown.
+    ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the images held out that are
+    evaluated after them; ``cpu_joules`` and ``card_joules`` are what the CPU and the GPU's card
+    used during the fit; ``start_seconds`` are those that the fit costs once, and ``position`` is
+    the trial's place in its sweep, from 1; ``clocks_held_down`` says what slowed the CPU's clocks,
+    '' where nothing is known to have; seconds, accuracy, shares and joules are NaN where unknown.
     """
     names = {"machine": [machine] * len(records)}
     facts = {name: [read(record) for record in records] for name, read in COLUMNS.items()}

@@ -76,15 +76,13 @@ class Peak(Frozen):
 class WidthLimits(Frozen):
     """Seconds of the parts of one training step at one width.
 
-    ``products_loop`` are the step's matrix products (forward, and both of the
-    backward pass) inside one compiled loop, in the fastest of the ways tried,
-    ``products_call`` the same with one call of the framework a step, as the
-    published protocol multiplies; ``optimizer`` is Adam's arithmetic on all
-    parameters inside one compiled loop; ``profile`` is a published step under
-    the framework's profiler, where that works. All products are of float32;
-    ``tf32_loop`` and ``tf32_call`` are the same with TF32 allowed, None where the
-    device has none. ``products_blas`` are the same through NumPy's BLAS, on a CPU.
-    ``seconds`` is what measuring all this took.
+    ``products_loop`` are the step's matrix products (forward, and both of the backward pass) inside
+    one compiled loop, in the fastest of the ways tried, ``products_call`` the same with one call of
+    the framework a step, as the published protocol multiplies; ``optimizer`` is Adam's arithmetic
+    on all parameters inside one compiled loop; ``profile`` is a published step under the
+    framework's profiler, where that works. All products are of float32; ``tf32_loop`` and
+    ``tf32_call`` are the same with TF32 allowed, None where the device has none. ``products_blas``
+    are the same through NumPy's BLAS, on a CPU. ``seconds`` is what measuring all this took.
     """
 
     width: Width
@@ -132,11 +130,10 @@ class WidthLimits(Frozen):
 class Limits(Frozen):
     """What one device can do, measured beside the study; seconds are raw samples.
 
-    ``dispatch`` is one call of a compiled function that does nothing, result
-    awaited; ``launch`` the same in a row, awaited once. ``batch_copy`` moves one
-    batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one block
-    of ``large_bytes``; ``memory`` reads and writes such a block on the device.
-    ``peaks`` are the ways tried to do as much arithmetic as the device can.
+    ``dispatch`` is one call of a compiled function that does nothing, result awaited; ``launch``
+    the same in a row, awaited once. ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to
+    the device, ``large_copy`` one block of ``large_bytes``; ``memory`` reads and writes such a
+    block on the device. ``peaks`` are the ways tried to do as much arithmetic as the device can.
     ``common_seconds`` is what measuring these took.
     """
 
