@@ -140,12 +140,16 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
                   if (label := group.label(study)) not in {own, *backends.values()}],
         backends=backends,
         records=records,
-        recorded=[record for record in machines.get(here, []) if record.settings.backend ==
-                  study.backend and record.settings.threads == study.threads],
+        recorded=[record for record in machines.get(here, [])
+                  if _runs(record.settings) == _runs(study)],
         problems=[*_problems(source, places), *mixed, *foreign_problems],
         left_out=_unseen(machines, groups),
         apart=apart,
     )  # fmt: skip
+
+
+def _runs(settings: Settings) -> tuple[Backend, int | None]:
+    return settings.backend, settings.threads
 
 
 def _groups(machines: dict[str, list[Record]], study: Settings, here: str) -> list[Group]:
