@@ -47,5 +47,7 @@ def test_arrows_run_one_way(path):
 
 @pytest.mark.parametrize("part", ["analysis", "report", "records"])
 def test_no_framework_is_imported_to_look_at_results(part):
-    found = {name.split(".")[0] for path in (PACKAGE / part).glob("*.py") for name in imports(path)}
+    found = {
+        name.split(".")[0] for path in (PACKAGE / part).rglob("*.py") for name in imports(path)
+    }
     assert found & FRAMEWORKS == set()

@@ -22,9 +22,11 @@ from crossover.records.record import Conditions, PhaseJoules
 from crossover.records.reference import write_reference
 from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import read_records, write_record
-from crossover.report import energy, narrative
-from crossover.report.backends import crossing_lines, measured, side_by_side
-from crossover.report.narrative import tuning_gain
+from crossover.report.columns import written
+from crossover.report.sections import energy
+from crossover.report.sections.backends import columns_of, crossing_lines, measured, side_by_side
+from crossover.report.sections.method import problems_sentence
+from crossover.report.sections.tuned import tuning_gain
 from crossover.study.study import study_from
 
 
@@ -76,7 +78,8 @@ def test_each_backend_has_its_own_crossover(two_backends):
 
 
 def test_the_table_names_the_fastest_of_each_cell(two_backends):
-    table = side_by_side(two_backends, summary.summarise(two_backends.trials))
+    times = side_by_side(two_backends, summary.summarise(two_backends.trials), "cold")
+    table = written(times, columns_of(two_backends))
     cpu = table[table["device"] == "CPU"].set_index("parameters")
     assert cpu.loc["6,514", ["TensorFlow", "JAX", "fastest"]].tolist() == ["20.00", "5.00", "JAX"]
     assert len(table) == 6
@@ -216,7 +219,7 @@ def test_a_gpu_s_joules_include_its_host_s(tmp_path):
     share = np.log(1.5) / np.log(2)
     assert found.estimate == pytest.approx(3230 * (6514 / 3230) ** share)
     assert "the GPU needs less energy from about" in energy.energy_sentences(trials)
-    assert energy.joules_table(trials)["together J"].tolist() == [
+    assert written(energy.median_joules(trials), energy.COLUMNS)["together J"].tolist() == [
         "100.0",
         "200.0",
         "150.0",
@@ -233,7 +236,7 @@ def test_a_fit_shorter_than_its_counter_s_tick_is_unknown(tmp_path):
 def test_energy_that_is_unknown_is_said_to_be(tmp_path):
     half = merged_with(tmp_path / "half", [energetic(4, "gpu", None, 100.0)])
     assert "the energy crossover is unknown" in energy.energy_sentences(half)
-    assert energy.joules_table(half)["together J"].tolist() == ["missing"]
+    assert written(energy.median_joules(half), energy.COLUMNS)["together J"].tolist() == ["missing"]
     none = merged_with(tmp_path / "none", [make_record()])
     assert energy.energy_sentences(none).startswith("No energy was recorded")
 
@@ -437,7 +440,7 @@ def test_references_that_are_not_compared_with_are_named(tmp_path):
     (references / "empty.jsonl").write_text("")
     write_record(tmp_path / "trials", make_record())
     study = merge(tmp_path / "trials", own_settings("tensorflow", 10, 128, None), references)
-    lines = narrative.problems_sentence(study).splitlines()
+    lines = problems_sentence(study).splitlines()
     assert [line.replace("&#46;", ".") for line in lines] == [
         "- not compared with: empty.jsonl: it holds no trial",
         "- not compared with: other.jsonl: 1 trial with other settings",
@@ -449,6 +452,6 @@ def test_the_list_of_problems_is_never_cut_in_silence(tmp_path, count):
     for number in range(count):
         (tmp_path / f"{number}.json").write_text("{")
     study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
-    lines = narrative.problems_sentence(study).splitlines()
+    lines = problems_sentence(study).splitlines()
     assert len(lines) == min(count, 51)
     assert (lines[-1] == f"- set aside: and {count - 50} more.") == (count > 50)

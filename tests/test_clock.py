@@ -35,7 +35,7 @@ def test_a_clock_that_was_set_back_deletes_nothing(project, ahead):
 
 def test_a_report_is_made_anew_only_where_something_changed(project):
     assert report(project, *ONE)[0] == 0
-    code = project / "notebooks/crossover/report/narrative.py"
+    code = project / "notebooks/crossover/report/sections/answer.py"
     (trial,) = project.glob("data/runs/*/trials/*.json")
     for change in (
         None,

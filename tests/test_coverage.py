@@ -8,7 +8,7 @@ import pytest
 
 from crossover.analysis.order import median_ranks
 from crossover.paths import COVERAGE, PROJECT, STATUSES
-from crossover.report.narrative import BEYOND, SMOOTH, coverage_sentence, status_sentence
+from crossover.report.sections.method import BEYOND, SMOOTH, coverage_sentence, status_sentence
 
 spec = importlib.util.spec_from_file_location("coverage_of", PROJECT / "benchmarks" / "coverage.py")
 coverage = importlib.util.module_from_spec(spec)

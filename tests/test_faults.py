@@ -24,7 +24,8 @@ from crossover.paths import NOTEBOOKS, PROJECT
 from crossover.records.frame import to_frame
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, record_name, write_record
-from crossover.report.tables import trials_table
+from crossover.report.columns import written
+from crossover.report.sections.spread import COLUMNS
 from crossover.study.processes import MARK
 from crossover.training.lock import LockError, timing_lock
 
@@ -457,11 +458,11 @@ def test_a_training_that_fails_is_a_result_with_a_flag(tmp_path):
     # Ten times the gradient: the loss overflows, or every unit dies and one digit is the answer.
     assert record.test_accuracy < 0.12
     summary = summarise(to_frame([record], "here"))
-    (flags,) = trials_table(summary, "here")["flags"]
+    (flags,) = written(summary, COLUMNS)["flags"]
     assert "learned nothing" in flags
     assert ("loss not finite" in flags) == (record.test_loss is None)
     lost = record.model_copy(update={"test_loss": None})
-    (flags,) = trials_table(summarise(to_frame([lost], "here")), "here")["flags"]
+    (flags,) = written(summarise(to_frame([lost], "here")), COLUMNS)["flags"]
     assert flags.startswith("⚑ loss not finite; learned nothing")
 
 

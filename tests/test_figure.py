@@ -10,13 +10,9 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from scipy.optimize import minimize
 
+from crossover.report.axes import parameter_axis, plain
 from crossover.report.endlabels import EndLabel, end_labels, spread_apart
-from crossover.report.figure import (
-    new_figure,
-    parameter_axis,
-    plain,
-    publish,
-)
+from crossover.report.figure import new_figure, publish
 
 matplotlib.use("agg")
 bars = st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 0.2)), min_size=2, max_size=6)

@@ -81,7 +81,7 @@ def test_a_kernel_killed_after_the_second_of_six_trials(project):
 
 PLACES = {
     "in the limits": (WITH_LIMITS, "notebooks/crossover/training/microbenchmark.py"),
-    "in the summary": (ONE, "notebooks/crossover/report/narrative.py"),
+    "in the summary": (ONE, "notebooks/crossover/report/sections/answer.py"),
     "while rendering": (ONE, "notebooks/template/index.html.j2"),
 }
 

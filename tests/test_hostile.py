@@ -20,10 +20,11 @@ from crossover.records.record import Code, Machine, Record, Software
 from crossover.records.reference import MAX_PROBLEMS, read_reference, write_reference
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import write_record
-from crossover.report import plots
-from crossover.report.narrative import literal, problems_sentence
+from crossover.report.figure import clean, new_figure
 from crossover.report.render import render
-from crossover.report.tables import write_csv
+from crossover.report.results import write_csv
+from crossover.report.sections.method import problems_sentence
+from crossover.report.text import literal
 
 TEXTS = {
     "script": "<script>alert(1)</script>",
@@ -110,9 +111,9 @@ def test_no_delimiter_of_a_formula_stands_beside_its_content(name):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_each_text_can_label_a_figure(name, tmp_path):
-    figure, axis = plots.new_figure()
-    axis.plot([1, 2], [1, 2], label=plots.clean(TEXTS[name]))
-    axis.set_title(plots.clean(TEXTS[name]))
+    figure, axis = new_figure()
+    axis.plot([1, 2], [1, 2], label=clean(TEXTS[name]))
+    axis.set_title(clean(TEXTS[name]))
     axis.legend()
     # A missing glyph, or a label wider than the figure, is a warning.
     with pytest.warns() if name in ("other scripts", "long") else nullcontext():

@@ -7,8 +7,8 @@ from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
 from crossover.paths import PUBLISHED
 from crossover.records import published
-from crossover.report import tables
 from crossover.report.htmltable import Strong, table_html
+from crossover.report.sections.table import beside_published
 
 
 def parsed(*arguments):
@@ -36,7 +36,7 @@ def test_groups_span_their_columns():
 
 def test_the_published_winner_is_bold_and_named():
     curves = speedups(summarise(published.load_published(PUBLISHED)))
-    page = parsed(tables.beside_published(curves, published.MACHINE, published.MACHINE), "t")
+    page = parsed(beside_published(curves, published.MACHINE, published.MACHINE), "t")
     rows = {r.td.get_text(): r for r in page.tbody.find_all("tr")}
     assert next(iter(rows)) == "3,230"
     assert len(rows) == 9
@@ -50,7 +50,7 @@ def test_what_was_not_measured_is_missing():
     trials = published.load_published(PUBLISHED)
     own = trials[trials["device"] == "cpu"].assign(machine="desk")
     both = speedups(summarise(pd.concat([trials, own], ignore_index=True)))
-    table = tables.beside_published(both, "desk", "desk")
+    table = beside_published(both, "desk", "desk")
     assert set(table["desk"]["GPU s"]) == {"missing"}
     assert set(table["desk"]["faster"]) == {"missing"}
     assert "missing" not in set(table["published study, 2018"]["GPU s"])

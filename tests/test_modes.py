@@ -10,7 +10,9 @@ from crossover.analysis.merge import merge
 from crossover.analysis.modes import modes_of
 from crossover.analysis.summary import summarise
 from crossover.records.storage import write_record
-from crossover.report import narrative, plots
+from crossover.report.figure import new_figure
+from crossover.report.sections.chart import crossover_plot
+from crossover.report.sections.spread import two_speeds_sentence
 
 
 @pytest.mark.parametrize(
@@ -54,12 +56,12 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
     assert own.loc[64, "two_speeds"].startswith("cold 13.2 s (3 repeats) and 27.1 s (2); steady ")
     assert "two speeds" in own.loc[64, "noise"]
     assert own.loc[128, "two_speeds"] == ""
-    sentence = narrative.two_speeds_sentence(study, cells)
+    sentence = two_speeds_sentence(study, cells)
     assert sentence.startswith("**1 cell with two speeds:**")
     assert "- published, CPU, width 64: cold 13.2 s (3 repeats) and 27.1 s (2)" in sentence
-    figure, axis = plots.new_figure()
+    figure, axis = new_figure()
     drawn = cells[cells["machine"] == study.own]
-    alt = plots.crossover_plot(axis, study.of(study.own), drawn)
+    alt = crossover_plot(axis, study.of(study.own), drawn)
     assert "Two speeds at 59,210: cold 13.2 s (3 repeats) and 27.1 s (2)" in alt
     ticks = [line for line in axis.lines if line.get_marker() == "_"]
     assert sorted(float(line.get_ydata()[0]) for line in ticks) == pytest.approx([13.2, 27.1])
@@ -69,4 +71,4 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
 def test_one_speed_needs_no_word(tmp_path):
     write_record(tmp_path, make_record())
     study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
-    assert narrative.two_speeds_sentence(study, summarise(study.trials)) == ""
+    assert two_speeds_sentence(study, summarise(study.trials)) == ""

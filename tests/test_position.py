@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from crossover.analysis.position import position_effects
-from crossover.report.narrative import position_sentence
+from crossover.report.sections.spread import position_sentence
 from crossover.training.plan import balanced_order
 
 WIDTHS = [4, 8, 16, 32, 64, 128, 256, 512, 1024]

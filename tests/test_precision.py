@@ -14,7 +14,7 @@ from crossover.hardware.device import ONE_AND_A_BIT, precision_of
 from crossover.records.frame import MixedTrialsError, check_comparable
 from crossover.records.parameters import ParameterError, parse_parameters
 from crossover.records.settings import Settings, protocol_settings
-from crossover.report.hardware import machine_table
+from crossover.report.sections.machine import machine_table
 
 
 def rounded(values, bits):

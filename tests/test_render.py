@@ -10,8 +10,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from crossover.analysis.interpolate import MIME
-from crossover.report.narrative import literal
 from crossover.report.render import RenderError, _refuse_requests, render
+from crossover.report.text import literal
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJ"

@@ -14,7 +14,7 @@ from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.analysis.summary import summarise
 from crossover.paths import FIGURES, PROJECT, REFERENCES
-from crossover.report import narrative
+from crossover.report.sections.answer import answer
 
 NAME = re.search(r"^SAMPLE \?= (\S+)$", (PROJECT / "Makefile").read_text(), re.M)[1]
 SOURCE = REFERENCES / f"{NAME}.jsonl"
@@ -75,8 +75,8 @@ def test_the_medians_are_those_of_the_raw_lines(merged):
 
 
 def test_the_reports_answer_is_the_computed_one(merged, report):
-    answer = narrative.answer(merged, crossovers(merged.trials, merged.pairs))
-    plain = bs4.BeautifulSoup(answer, "html.parser").get_text()
+    computed = answer(merged, crossovers(merged.trials, merged.pairs))
+    plain = bs4.BeautifulSoup(computed, "html.parser").get_text()
     assert numbers(report.blockquote.get_text()) == pytest.approx(numbers(plain), rel=1e-6)
 
 

@@ -19,7 +19,7 @@ from crossover.records.unusual import (
     held_down,
     unusual_of,
 )
-from crossover.report.hardware import clocks_text, cores_text, cpu_name
+from crossover.report.sections.machine import clocks_text, cores_text, cpu_name
 
 LAPTOP = {
     "scaling_driver": "intel_pstate", "scaling_governor": "powersave",

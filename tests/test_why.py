@@ -14,19 +14,18 @@ from crossover.records.limits import KINDS, Peak, StepProfile
 from crossover.records.published import load_published
 from crossover.records.record import Conditions
 from crossover.records.settings import protocol_settings
-from crossover.report.plots import new_figure
-from crossover.report.tables import roofline_table
-from crossover.report.why import (
-    ablation_caution,
-    ablation_sentences,
+from crossover.report.columns import written
+from crossover.report.figure import new_figure
+from crossover.report.sections import roofline as roofline_section
+from crossover.report.sections.ablations import ablation_caution, ablation_sentences
+from crossover.report.sections.breakdown import (
+    breakdown_plot,
     breakdown_sentences,
-    guess_sentences,
-    limits_caution,
+    profile_plot,
     profile_sentences,
-    published_guess,
-    roofline_sentences,
 )
-from crossover.report.why_plots import breakdown_plot, profile_plot, roofline_plot
+from crossover.report.sections.guess import guess_sentences, limits_caution, published_guess
+from crossover.report.sections.roofline import roofline_plot, roofline_sentences
 from test_limits import make_limits
 
 STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s
@@ -115,12 +114,10 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     text = roofline_sentences(table)
     assert f"seen to do is {flops / 5e-7 / 1e9:,.3g} GFLOP/s (a loop). Of that" in text
     assert "products alone 25%, NumPy's BLAS with the same products 12%, the best tra" in text
-    shown = roofline_table(table).iloc[0]
+    shown = written(table, roofline_section.COLUMNS).iloc[0]
     assert shown["BLAS GFLOP/s"] == f"{flops / 4e-6 / 1e9:,.3g}"
-    assert (
-        roofline_table(roofline(trials, [make_limits()]))["BLAS GFLOP/s"].tolist()
-        == ["missing"] * 2
-    )
+    unknown = written(roofline(trials, [make_limits()]), roofline_section.COLUMNS)
+    assert unknown["BLAS GFLOP/s"].tolist() == ["missing"] * 2
     _, axis = new_figure()
     roofline_plot(axis, table)
     drawn = [text.get_text() for text in axis.texts]

@@ -9,36 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from crossover.analysis.machines import own_settings
-from crossover.analysis.merge import Merged, merge, with_batch_sizes
-from crossover.analysis.predict import Predictor, fit_predictor, prediction
+from crossover.analysis.merge import Merged, merge
+from crossover.analysis.predict import prediction
 from crossover.files import StorageError
 from crossover.paths import RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
 from crossover.records.frame import MixedTrialsError
 from crossover.records.settings import Settings
-from crossover.report.narrative import finite
+from crossover.report.sections.own_model import devices_of
+from crossover.report.text import finite
 from crossover.words import counted
 
 MOST = 10**12
 WIDEST = 100.0  # An interval's ends, as a ratio, beyond which it says nothing.
-
-
-def devices_of(study: Merged, protocol: str) -> tuple[Predictor | None, Predictor | None]:
-    """What predicts the CPU's and the GPU's times (None: too few sizes were measured)."""
-    pools = []
-    for device, machine in (("cpu", study.own), ("gpu", study.gpu_machine)):
-        pool = with_batch_sizes(study, machine)
-        pools.append(pool[(pool["device"] == device) & (pool["protocol"] == protocol)])
-    return fit_predictor(pools[0]), fit_predictor(pools[1])
-
-
-def sources(study: Merged, cpu: Predictor | None, gpu: Predictor | None) -> str:
-    """Whose times predictions come from, and what is in them."""
-    named = (("CPU", study.own, cpu), ("GPU", study.gpu_machine, gpu))
-    told = "; ".join(f"{device} of {name}" for device, name, of in named if of)
-    cold = any(of.timing == "cold" for of in (cpu, gpu) if of)
-    share = "; each epoch with its share of what a training costs once" if cold else ""
-    return f"{told}{share}"
 
 
 def last_settings(path: Path) -> list[Settings]:

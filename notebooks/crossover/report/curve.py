@@ -1,45 +1,42 @@
-"""One measured curve on an axis: its look, its medians, every repeat, its ends in words."""
+"""Measured curves on an axis: their names, medians, every repeat, and their ends in words."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.modes import two_speeds
 from crossover.records import published
-from crossover.report.endlabels import EndLabel
-from crossover.report.figure import COLOURS, MARKERS
-
-DASHES: dict[str, Any] = {"published": "-", "tuned": (0, (5, 1.5))}
-EARLIER: Any = (0, (1, 1.2))
-# Single trainings stand beside their median: the CPU's left of it, the GPU's right.
-SHIFTS = {"o": -0.13, "s": 0.13}
-
-
-class Look(NamedTuple):
-    """How a curve is told apart: by colour, marker and dashes alike."""
-
-    colour: str
-    marker: str
-    dashes: Any = "-"
+from crossover.report.axes import parameter_axis
+from crossover.report.endlabels import EndLabel, end_labels
+from crossover.report.looks import EARLIER, Look, look_of
 
 
 def name_curves(frame: pd.DataFrame, own: str) -> pd.DataFrame:
     """Add ``curve``: device and protocol, and the year where it is the published machine's."""
-    year = frame["machine"].map(lambda name: "2018 " if name == published.MACHINE != own else "")
-    protocol = frame["protocol"].where(year == "", "")
-    name = year + frame["device"].str.upper() + (", " + protocol).where(protocol != "", "")
-    return frame.assign(curve=name)
+    earlier = (frame["machine"] == published.MACHINE) & (own != published.MACHINE)
+    device = frame["device"].str.upper()
+    return frame.assign(
+        curve=(device + ", " + frame["protocol"]).mask(earlier, f"{EARLIER} " + device)
+    )
 
 
-def look_of(row: pd.Series[Any]) -> Look:
-    """The look of the curve that a named row belongs to; the published machine's is dotted."""
-    dashes = EARLIER if str(row["curve"]).startswith("2018") else DASHES[row["protocol"]]
-    return Look(COLOURS[row["device"]], MARKERS[row["device"]], dashes)
+def curves_plot(
+    ax: Axes, trials: pd.DataFrame, summary: pd.DataFrame, column: str, label: str
+) -> str:
+    """Draw one column against parameters, one line for each ``curve`` of both frames."""
+    parameter_axis(ax, summary["parameters"])
+    labels, told = [], []
+    for name, curve in measured_points(summary, column, "curve"):
+        dots = trials[trials["curve"] == name]
+        labels.append(draw_curve(ax, name, dots, curve, column, look_of(curve.iloc[0])))
+        told.append(ends(name, curve, column))
+    ax.set_ylabel(label)
+    end_labels(ax, labels)
+    return f"{label[0].upper()}{label[1:]} against parameters. " + " ".join(told)
 
 
 def measured_points(
@@ -62,25 +59,28 @@ def draw_curve(
     trials, curve : DataFrame
         The curve's trials, and its cells in order of size.
     """
-    colour, marker, dashes = look
-    sizes = curve["parameters"]
+    colour, sizes = look.colour, curve["parameters"]
+    repeats = trials.dropna(subset=[column])
     if column != "accuracy":  # Six bands on one another would hide the curves.
         low, high = (curve[f"{column}_{end}"].fillna(curve[column]) for end in ("low", "high"))
         ax.fill_between(sizes, low, high, color=colour, alpha=0.15, lw=0)
-    ax.plot(sizes, curve[column], color=colour, ls=dashes, zorder=2)
+    ax.plot(sizes, curve[column], color=colour, ls=look.dashes, zorder=2)
     for noisy, points in curve.groupby("noisy"):
         face = "white" if noisy else colour
-        ax.plot(points["parameters"], points[column], marker, c=colour, mfc=face, zorder=3)
-    beside = math.exp(SHIFTS[marker] * (1 if dashes == "-" else 1.7))
-    repeats = trials.dropna(subset=[column])
-    ax.plot(repeats["parameters"] * beside, repeats[column], ".", c=colour, ms=5, alpha=0.6, mew=0)
+        ax.plot(points["parameters"], points[column], look.marker, c=colour, mfc=face, zorder=3)
+    places = repeats["parameters"] * math.exp(look.beside)
+    ax.plot(places, repeats[column], ".", c=colour, ms=5, alpha=0.6, mew=0)
     if column != "accuracy":
-        modes = two_speeds(repeats, column, ["parameters"])
-        at = modes.index.get_level_values(0)
-        ax.vlines(at, modes["fast"], modes["slow"], color=colour, lw=1, zorder=2)
-        for speed in ("fast", "slow") if len(modes) else ():
-            ax.plot(at, modes[speed], "_", c=colour, ms=13, mew=1.8, zorder=3)
+        _two_speeds(ax, repeats, column, colour)
     return EndLabel(sizes.iloc[-1], curve[column].iloc[-1], name, colour)
+
+
+def _two_speeds(ax: Axes, repeats: pd.DataFrame, column: str, colour: str) -> None:
+    modes = two_speeds(repeats, column, ["parameters"])
+    at = modes.index.get_level_values(0)
+    ax.vlines(at, modes["fast"], modes["slow"], color=colour, lw=1, zorder=2)
+    for speed in ("fast", "slow") if len(modes) else ():
+        ax.plot(at, modes[speed], "_", c=colour, ms=13, mew=1.8, zorder=3)
 
 
 def ends(name: str, curve: pd.DataFrame, column: str, unit: str = "") -> str:

@@ -1,48 +1,24 @@
-"""What all figures share: style, colours, plain-number axes, and publication."""
+"""A figure from its style to its files: drawn, shown with its alt text, and saved."""
 
 from __future__ import annotations
 
 import io
-import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 from IPython.display import display
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter, NullLocator
 
 from crossover.files import write_bytes, write_text
 from crossover.records.frame import shortened
+from crossover.report.axes import SizeLocator
 
 STYLE = Path(__file__).with_name("crossover.mplstyle")
-# Okabe and Ito's colours for colour-blind readers; markers and dashes tell them apart in grey.
-COLOURS = {"cpu": "#0072B2", "gpu": "#D55E00"}
-MARKERS = {"cpu": "o", "gpu": "s"}
-NAMES = {"cpu": "CPU", "gpu": "GPU"}
-# Four curves of one machine: a device's colour, a marker of its own.
-CURVES = {
-    ("cpu", "published"): ("#0072B2", "o"),
-    ("cpu", "tuned"): ("#0072B2", "^"),
-    ("gpu", "published"): ("#D55E00", "s"),
-    ("gpu", "tuned"): ("#D55E00", "D"),
-}
-INK, SOFT = "#1b1f24", "#57606a"
-# Two labelled sizes stand at least this far apart.
-TICK_POINTS = 30
 NARROW_INCHES, NARROW_LETTERS = (4.3, 3.9), 50
-
-
-def plain(value: float, _: object = None) -> str:
-    """A number for an axis: 0.5, 20, 3,230, 135k, 2.91M."""
-    if value >= 1e6:
-        return f"{value / 1e6:.3g}M"
-    if value >= 1e4:
-        return f"{value / 1e3:.3g}k"
-    return f"{value:,.4g}"
 
 
 def clean(text: str) -> str:
@@ -53,53 +29,16 @@ def clean(text: str) -> str:
     return shortened(text).lstrip("_")
 
 
-def new_figure() -> tuple[Figure, Axes]:
-    """One figure with one axis, in the project's style."""
+def new_figure(**axes: Any) -> tuple[Figure, Any]:
+    """One figure in the project's style, with its axis or `axes` as pyplot lays them out."""
     plt.style.use(STYLE)
-    return plt.subplots()
+    return plt.subplots(**axes)
 
 
-class SizeLocator(Locator):
-    """Ticks at the measured sizes, as many as have room on the axis as it is drawn."""
-
-    def __init__(self, ax: Axes, sizes: Sequence[int]) -> None:
-        self.ax, self.sizes = ax, sizes
-
-    def tick_values(self, vmin: float, vmax: float) -> list[float]:
-        """The first size, and each one far enough from the tick before it."""
-        width = self.ax.get_window_extent().width / self.ax.figure.dpi * 72
-        gap = TICK_POINTS / width * math.log(vmax / vmin)
-        shown: list[float] = []
-        for size in self.sizes:
-            if not shown or math.log(size / shown[-1]) >= gap:
-                shown.append(float(size))
-        return shown
-
-    def __call__(self) -> list[float]:
-        """Ticks within the axis's own limits."""
-        return self.tick_values(*self.ax.get_xlim())
-
-
-def parameter_axis(ax: Axes, parameters: Iterable[int]) -> None:
-    """A logarithmic axis of parameters, with a tick at each measured size that has room."""
-    sizes = sorted(set(parameters))
-    if not sizes:
-        return
-    ax.set_xscale("log")
-    ax.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
-    ax.xaxis.set_major_locator(SizeLocator(ax, sizes))
-    ax.xaxis.set_major_formatter(FuncFormatter(plain))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.tick_params(axis="x", labelsize=9.5)
-    ax.set_xlabel("trainable parameters")
-
-
-def log_axis(ax: Axes) -> None:
-    """A logarithmic axis of seconds or ratios, labelled in plain numbers."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.yaxis.set_major_formatter(FuncFormatter(plain))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+def show(folder: Path, name: str, draw: Callable[..., str], *content: object, **axes: Any) -> None:
+    """Draw ``content`` on new axes and publish the figure; ``draw`` returns the alt text."""
+    figure, drawn = new_figure(**axes)
+    publish(figure, folder, name, draw(drawn, *content))
 
 
 def publish(figure: Figure, folder: Path, name: str, alt: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from html import escape
 from itertools import groupby
 
 import pandas as pd
 from IPython.display import display
 
-MISSING = "missing"
+from crossover.report.columns import Column, written
+from crossover.report.text import MISSING
+
 # JupyterLab knows none of the report's classes; the report drops these styles.
 LEFT = ' style="text-align:left"'
 
@@ -20,18 +22,22 @@ class Strong(str):
     __slots__ = ()
 
 
-def show_table(
+def show(
     frame: pd.DataFrame,
     caption: str,
-    text: tuple[str, ...] = (),
+    columns: Sequence[Column] = (),
     data: dict[str, object] | None = None,
 ) -> None:
-    """Show a frame as `table_html` writes it; ``data`` holds outputs of further media types."""
-    shown = {"text/html": table_html(frame, caption, text), "text/plain": caption}
-    display({**shown, **(data or {})}, raw=True)
+    """Show a frame as its columns say, or one of texts as it is.
+
+    ``data`` holds outputs of further media types.
+    """
+    text = {column.title for column in columns if column.text}
+    html = table_html(written(frame, columns) if columns else frame, caption, text)
+    display({"text/html": html, "text/plain": caption, **(data or {})}, raw=True)
 
 
-def table_html(frame: pd.DataFrame, caption: str, text: tuple[str, ...] = ()) -> str:
+def table_html(frame: pd.DataFrame, caption: str, text: Collection[str] = ()) -> str:
     """A frame as an HTML table, every cell escaped.
 
     Parameters
@@ -40,12 +46,16 @@ def table_html(frame: pd.DataFrame, caption: str, text: tuple[str, ...] = ()) ->
         Cells as they shall read. Columns are names, or (group, name) pairs:
         neighbours of one group stand under one spanning heading.
     caption : str
-    text : tuple of str
+    text : collection of str
         Names of columns set to the left and wrapped; the rest are numbers.
     """
     columns = [name if isinstance(name, tuple) else ("", str(name)) for name in frame.columns]
     prose = " prose" if 2 * len(text) > len(columns) else ""
-    rows = "".join(_row(cells, columns, text) for cells in frame.itertuples(index=False))
+    names = [name for _, name in columns]
+    rows = "".join(
+        f"<tr>{''.join(map(_cell, cells, names, [name in text for name in names]))}</tr>"
+        for cells in frame.itertuples(index=False)
+    )
     return (
         # MathJax, which JupyterLab runs over tables, leaves this class alone.
         f'<table class="data mathjax_ignore{prose}"><caption>{escape(caption)}</caption>'
@@ -53,7 +63,7 @@ def table_html(frame: pd.DataFrame, caption: str, text: tuple[str, ...] = ()) ->
     )
 
 
-def _headings(columns: Sequence[tuple[str, str]], text: tuple[str, ...]) -> Iterator[str]:
+def _headings(columns: Sequence[tuple[str, str]], text: Collection[str]) -> Iterator[str]:
     """One row of headings, and one above it where columns are grouped."""
     groups = [(group, len(list(same))) for group, same in groupby(c[0] for c in columns)]
     if any(group for group, _ in groups):
@@ -70,17 +80,9 @@ def _headings(columns: Sequence[tuple[str, str]], text: tuple[str, ...]) -> Iter
     yield "</tr>"
 
 
-def _row(
-    cells: tuple[object, ...], columns: Sequence[tuple[str, str]], text: tuple[str, ...]
-) -> str:
-    parts = []
-    for (_, name), cell in zip(columns, cells, strict=True):
-        kinds = ["text"] if name in text else []
-        kinds += ["missing"] if cell == MISSING else []
-        kind = f' class="{" ".join(kinds)}"' if kinds else ""
-        shown = escape(str(cell))
-        shown = f"<strong>{shown}</strong>" if isinstance(cell, Strong) else shown
-        style = LEFT if name in text else ""
-        label = escape(name)
-        parts.append(f'<td{kind} data-label="{label}"{style}>{shown}</td>')
-    return f"<tr>{''.join(parts)}</tr>"
+def _cell(cell: object, name: str, text: bool) -> str:
+    kinds = " ".join(["text"] * text + ["missing"] * (cell == MISSING))
+    kind, style = f' class="{kinds}"' if kinds else "", LEFT if text else ""
+    shown = escape(str(cell))
+    shown = f"<strong>{shown}</strong>" if isinstance(cell, Strong) else shown
+    return f'<td{kind} data-label="{escape(name)}"{style}>{shown}</td>'

@@ -16,37 +16,10 @@ from traitlets.config import Config
 from crossover.files import StorageError, write_text
 from crossover.paths import NOTEBOOKS
 
-TAGS = set(
-    [
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "p",
-        "blockquote",
-        "strong",
-        "em",
-        "a",
-        "code",
-        "pre",
-        "ul",
-        "ol",
-        "li",
-        "hr",
-        "br",
-        "sup",
-        "sub",
-        "span",
-        "div",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-    ]
-)
+TAGS = {
+    "h1", "h2", "h3", "h4", "p", "blockquote", "strong", "em", "a", "code", "pre", "ul", "ol", "li",
+    "hr", "br", "sup", "sub", "span", "div", "table", "caption", "thead", "tbody", "tr", "th", "td",
+}  # fmt: skip
 ATTRIBUTES = {
     "*": ["id", "class"],
     "a": ["href"],

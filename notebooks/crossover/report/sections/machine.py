@@ -1,4 +1,4 @@
-"""Hardware and software in words: the table beside the published study's, and its parts."""
+"""Hardware, software and data set, beside the published study's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from crossover.problem import TEST_IMAGES, TRAIN_IMAGES
 from crossover.records.record import Machine, Record, Software
 from crossover.records.unusual import environment_text
-from crossover.report.figure import NAMES
-from crossover.report.htmltable import MISSING
+from crossover.report import htmltable
+from crossover.report.columns import words
+from crossover.report.results import Results
+from crossover.report.text import MISSING
+from crossover.training.mnist import DIGESTS
 from crossover.words import counted
 
 PUBLISHED_HARDWARE = {
@@ -24,6 +28,22 @@ PUBLISHED_HARDWARE = {
     "CUDA": "CUDA 9.0, cuDNN 7.3",
     "matrix products": "float32",
 }
+
+
+def show(results: Results) -> None:
+    """Show both tables."""
+    machine, data = machine_table(results.study.records), data_table()
+    htmltable.show(machine, "Hardware and software", words(*machine))
+    htmltable.show(data, "MNIST, verified at every read", words(*data))
+
+
+def data_table() -> pd.DataFrame:
+    """The data set: its parts and the digest that each read verifies."""
+    train, test = f"{TRAIN_IMAGES:,}", f"{TEST_IMAGES:,}"
+    sizes = {"x_train": f"{train} × 28 × 28", "y_train": train}
+    sizes |= {"x_test": f"{test} × 28 × 28", "y_test": test}
+    rows = [(name, sizes[name], digest) for name, digest in DIGESTS.items()]
+    return pd.DataFrame(rows, columns=["array", "shape", "SHA-256 of the published file"])
 
 
 def machine_table(records: list[Record]) -> pd.DataFrame:
@@ -41,7 +61,7 @@ def machine_table(records: list[Record]) -> pd.DataFrame:
 def _facts(records: list[Record]) -> dict[str, str]:
     """What the last trial tells, and of the GPU the last trial on one."""
     record = records[-1]
-    on_gpu = next((each for each in reversed(records) if each.device == "gpu"), None)
+    on_gpu = next((trial for trial in reversed(records) if trial.device == "gpu"), None)
     machine, software = record.machine, record.software
     memory, limit = (
         size and f"{size / 2**30:.3g} GiB"
@@ -67,15 +87,15 @@ def _precisions(records: list[Record]) -> str:
     """What matrix products were rounded to; by protocol and device where that differs."""
     # A CPU has no TF32, so that records which don't tell are known too.
     unknown = {"cpu": "float32", "gpu": "unknown"}
-    found = {
-        f"{record.settings.protocol}, {NAMES[record.device]}": (
+    precisions = {
+        f"{record.settings.protocol}, {record.device.upper()}": (
             (record.precision or unknown[record.device]).replace("tf32", "TF32")
         )
         for record in records
     }
-    if len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    return "; ".join(f"{curve}: {precision}" for curve, precision in sorted(found.items()))
+    if len(set(precisions.values())) == 1:
+        return next(iter(precisions.values()))
+    return "; ".join(f"{curve}: {precision}" for curve, precision in sorted(precisions.items()))
 
 
 def cpu_name(machine: Machine) -> str:
@@ -113,7 +133,7 @@ def clocks_text(records: Sequence[Record]) -> str:
     machine = records[-1].machine
     if not machine.cpu_mhz_max:
         return "unknown"
-    after = [mhz for each in records if (mhz := each.conditions.cpu_mhz_after) is not None]
+    after = [mhz for trial in records if (mhz := trial.conditions.cpu_mhz_after) is not None]
     seen = f"; {statistics.median(after) / 1e3:.1f} GHz at the ends of the fits" if after else ""
     low = f"{(machine.cpu_mhz_min or 0) / 1e3:.1f} to " if machine.cpu_mhz_min else ""
     boost = {None: "", True: ", boost on", False: ", boost off"}[machine.cpu_boost]

@@ -1,0 +1,52 @@
+"""How curves are told apart in all figures: by colour, marker and dashes alike."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+INK, SOFT, MARK = "#1b1f24", "#57606a", "#333333"
+# Okabe and Ito's colours for colour-blind readers; markers and dashes tell them apart in grey.
+BLUE, VERMILION = "#0072B2", "#D55E00"
+DASHED: Any = (0, (5, 1.5))
+DOTTED: Any = (0, (1, 1.2))
+EARLIER = "2018"
+
+
+class Look(NamedTuple):
+    """The look of one curve.
+
+    ``alone`` is its marker where no dashes tell it apart. Single trainings stand beside their
+    median, ``beside`` in the logarithm of parameters.
+    """
+
+    colour: str
+    marker: str
+    dashes: Any = "-"
+    alone: str = ""
+    beside: float = 0.0
+
+
+# By device, and protocol or the published machine's year; a device alone looks as published.
+LOOKS = {
+    ("cpu", "published"): Look(BLUE, "o", "-", "o", -0.13),
+    ("cpu", "tuned"): Look(BLUE, "o", DASHED, "^", -0.221),
+    ("cpu", EARLIER): Look(BLUE, "o", DOTTED, "", -0.221),
+    ("gpu", "published"): Look(VERMILION, "s", "-", "s", 0.13),
+    ("gpu", "tuned"): Look(VERMILION, "s", DASHED, "D", 0.221),
+    ("gpu", EARLIER): Look(VERMILION, "s", DOTTED, "", 0.221),
+}
+# In turn; neither device's colour, for these curves are ratios of both.
+RATIO_LOOKS = [
+    Look(INK, "D", DOTTED),
+    Look("#00704f", "^"),
+    Look("#7b3294", "v", DASHED),
+    Look("#8c6d00", "P", (0, (3, 1, 1, 1))),
+]
+
+
+def look_of(row: pd.Series[Any]) -> Look:
+    """The look of the curve of a row that `crossover.report.curve.name_curves` has named."""
+    protocol = EARLIER if str(row["curve"]).startswith(EARLIER) else row["protocol"]
+    return LOOKS[row["device"], protocol]

@@ -1,0 +1,106 @@
+"""What all sections of the report read, worked out once from the recorded trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import Merged, merge
+from crossover.analysis.parity import accuracy_parity
+from crossover.analysis.speedup import speedups
+from crossover.analysis.summary import summarise
+from crossover.analysis.timemodel import fit_all
+from crossover.files import write_text
+from crossover.records.jsontext import Problem
+from crossover.records.limits import Limits, read_limits
+from crossover.records.parameters import SummaryParameters
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The study, and the frames that several sections share.
+
+    ``cells`` is what `summarise` returns, ``ratios`` what `speedups`, ``crossings`` what
+    `crossovers`, ``parity`` what `accuracy_parity` and ``models`` what `fit_all` returns, all of
+    all machines. ``limits`` are those of the study's machine and software, and ``problems`` the
+    limits that were set aside.
+    """
+
+    asked: SummaryParameters
+    study: Merged
+    cells: pd.DataFrame
+    ratios: pd.DataFrame
+    crossings: pd.DataFrame
+    parity: pd.DataFrame
+    models: pd.DataFrame
+    limits: list[Limits]
+    problems: list[Problem]
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return Path(self.asked.figure_folder)
+
+    @property
+    def tables(self) -> Path:
+        """The folder of ``summary.csv`` and ``crossover.csv``."""
+        return Path(self.asked.table_folder)
+
+    @property
+    def own_trials(self) -> pd.DataFrame:
+        """The trials of this machine."""
+        return self.study.of(self.study.own)
+
+    @property
+    def own_cells(self) -> pd.DataFrame:
+        """The cells of this machine."""
+        return self.cells[self.cells["machine"] == self.study.own]
+
+
+def read_results(asked: SummaryParameters) -> Results:
+    """Read the trials and limits that a report was asked for.
+
+    Raises
+    ------
+    MixedTrialsError
+        If the trials of the machine that the report speaks of differ in software.
+    """
+    settings = own_settings(asked.backend, asked.epochs, asked.batch_size, asked.threads)
+    study = merge(Path(asked.records), settings)
+    cells = summarise(study.trials)
+    measured, unread = read_limits(Path(asked.limits))
+    limits, of_others = study.limits_of(measured)
+    return Results(
+        asked=asked,
+        study=study,
+        cells=cells,
+        ratios=speedups(cells),
+        crossings=crossovers(study.trials, study.pairs),
+        parity=accuracy_parity(study.trials),
+        models=fit_all(study.trials),
+        limits=limits,
+        problems=[*unread, *of_others],
+    )
+
+
+def crossing_row(
+    crossings: pd.DataFrame, cpu: str, gpu: str, protocol: str = "published"
+) -> pd.Series[Any] | None:
+    """The comparison of two machines' cold times in a protocol, or None."""
+    names = {"cpu_machine": cpu, "gpu_machine": gpu, "protocol": protocol, "timing": "cold"}
+    rows = crossings[(crossings[list(names)] == list(names.values())).all(axis=1)]
+    return rows.iloc[0] if len(rows) else None
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table for other programs; no text in it is a spreadsheet's formula."""
+    strings = frame.select_dtypes(include=["object", "string"])
+    safe = strings.map(lambda value: f"'{value}" if str(value).startswith(FORMULA) else value)
+    write_text(path, frame.assign(**safe).to_csv(index=False))

@@ -1,0 +1,140 @@
+"""What each single change of the published protocol buys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from crossover.analysis.ablations import BASELINE, ablation_table, noise_factors
+from crossover.records.frame import groups
+from crossover.records.settings import Backend
+from crossover.report import figure, htmltable, text
+from crossover.report.columns import DEVICE, WIDTH, Column, Row, words
+from crossover.report.looks import LOOKS, MARK, Look
+from crossover.report.results import Results
+
+
+def show(results: Results) -> None:
+    """Show a figure for each device, or how to train the ablations."""
+    changes = ablation_table(results.study.recorded)
+    noise = noise_factors(results.own_trials)
+    text.show(ablation_sentences(changes))
+    text.show(ablation_caution(changes, noise))
+    if changes.empty:
+        return
+    text.show(dispatch_meaning(results.asked.backend))
+    for device, rows in groups(changes, "device"):
+        name, content = f"ablations-{device}", (rows, device, noise)
+        panels = PANELS | {"ncols": rows["width"].nunique()}
+        figure.show(results.figures, name, ablation_plot, *content, **panels)
+    htmltable.show(changes, "Seconds of an epoch after the first, one change at a time", COLUMNS)
+
+
+def _times_as_fast(row: Row) -> str:
+    """The ratio and, where repeats differ, the smallest and largest."""
+    ratio, low, high = row["ratio"], row["low"], row["high"]
+    return f"{ratio:.2f}" if low == high else f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+
+
+PANELS = {"figsize": (7.6, 4.2), "sharey": True, "squeeze": False}
+COLUMNS = [
+    DEVICE, WIDTH, *words("change"),
+    Column("epoch s", "epoch_seconds", ".2f"),
+    Column("times as fast", _times_as_fast),
+    Column("saved µs a step", "saved_us", ",.0f"),
+]  # fmt: skip
+
+
+def ablation_plot(
+    axes: npt.NDArray[Any], table: pd.DataFrame, device: str, noise: dict[tuple[str, int], float]
+) -> str:
+    """Draw how many times as fast each change makes an epoch, one panel a width.
+
+    Parameters
+    ----------
+    axes : array of Axes, shape (1, widths)
+    table : DataFrame
+        The device's rows of what `crossover.analysis.ablations.ablation_table` returns.
+    noise : dict
+        What `crossover.analysis.ablations.noise_factors` returns, drawn as a band.
+    """
+    rows, name, (panels,) = table[table["change"] != BASELINE], device.upper(), axes
+    changes = list(dict.fromkeys(rows["change"]))
+    told = []
+    for axis, (width, part) in zip(panels, groups(rows, "width"), strict=True):
+        factor = noise.get((device, width), 1.0)
+        axis.axvspan(1 / factor, factor, color="#777777", alpha=0.18, lw=0)
+        _panel(axis, part, LOOKS[device, "published"], list(map(changes.index, part["change"])))
+        axis.set_title(f"width {width}")
+        best = part.sort_values("ratio").iloc[-1]
+        told.append(f"width {width}: most from {best['change']}, {best['ratio']:.2f} times")
+    panels[0].set_yticks(range(len(changes)), changes)
+    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(changes) - 0.5, -0.7)
+    panels[0].figure.supxlabel(f"{name}: times as fast as the published protocol", fontsize=11)
+    effect = f"How many times as fast each single change makes an epoch on the {name}."
+    return f"{effect} {'; '.join(told)}."
+
+
+def _panel(axis: Axes, part: pd.DataFrame, look: Look, places: list[int]) -> None:
+    """Draw the changes at one width, each at its place from the top."""
+    ratios = part["ratio"]
+    spread = np.clip([ratios - part["low"], part["high"] - ratios], 0, None)
+    axis.axvline(1, color=MARK, lw=1.2, ls="--")
+    axis.hlines(places, 1, ratios, color=look.colour, lw=4, alpha=0.35)
+    axis.errorbar(ratios, places, xerr=spread, fmt=look.marker, color=look.colour,
+                  ecolor="#555555", elinewidth=1)  # fmt: skip
+    for ratio, place in zip(ratios, places, strict=True):
+        axis.annotate(f"{ratio:.2f}×", (ratio, place), (0, 7), textcoords="offset points",
+                      ha="center", fontsize=8)  # fmt: skip
+    axis.margins(x=0.18)
+
+
+def ablation_sentences(table: pd.DataFrame) -> str:
+    """Which single change helps most on each device, small model and large."""
+    lines = []
+    for device, rows in groups(table[table["change"] != BASELINE], "device"):
+        told = []
+        for width, part in groups(rows, "width"):
+            ranked = part.sort_values("ratio")
+            best, worst = ranked.iloc[-1], ranked.iloc[0]
+            told.append(
+                f"at width {width} *{best['change']}* buys most ({best['ratio']:.2f} times as "
+                f"fast) and *{worst['change']}* least ({worst['ratio']:.2f})"
+            )
+        lines.append(f"- {device.upper()}: {'; '.join(told)}.")
+    return "\n".join(lines) or (
+        "The ablations are not trained yet: `make explain` trains them, one change at a time."
+    )
+
+
+def dispatch_meaning(backend: Backend) -> str:
+    """What steps an execution measure on a backend, in Keras's implementation of it."""
+    return {
+        "tensorflow": "With several *steps an execution* TensorFlow runs them in one call of its "
+        "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
+        "part *dispatch*.",
+        "jax": "Several *steps an execution* are a loop in Python on JAX: every step is still a "
+        "call. What an epoch an execution saves is Keras's bookkeeping between the steps, and the "
+        "part *dispatch* holds no more than that.",
+        "torch": "On torch Keras runs one step an execution, so that the part *dispatch* is not "
+        "measured.",
+    }[backend]
+
+
+def ablation_caution(table: pd.DataFrame, noise: dict[tuple[str, int], float]) -> str:
+    """What differences mean nothing; empty where every change was repeated or nothing is known."""
+    once = (table["low"] == table["high"]).all()
+    cells = zip(table["device"], table["width"], strict=True)
+    factors = [noise[cell] for cell in cells if cell in noise]
+    if not once or not factors:
+        return ""
+    return (
+        f"Each change was trained once, while repeats of the published protocol itself differ by a "
+        f"factor of up to {max(factors):.2f} at these widths on this machine (the grey bands). "
+        "Differences inside a band say nothing: `make explain REPEATS=5` narrows them."
+    )

@@ -1,0 +1,79 @@
+"""Accuracy: whether both devices learn the same."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from crossover.records import published
+from crossover.report import figure, text
+from crossover.report.curve import curves_plot, name_curves
+from crossover.report.results import Results
+
+TICKS = [0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
+
+
+def show(results: Results) -> None:
+    """Show whether the devices differ, and this machine's curves beside the published ones."""
+    study = results.study
+    text.show(parity_sentence(results.parity, study.own))
+    machines = [study.own, *([published.MACHINE] if study.comparable(published.MACHINE) else [])]
+    trials, cells = (
+        name_curves(frame[frame["machine"].isin(machines)], study.own)
+        for frame in (study.trials, results.cells)
+    )
+    figure.show(results.figures, "accuracy", accuracy_plot, trials, cells)
+
+
+def parity_sentence(parity: pd.DataFrame, machine: str) -> str:
+    """Whether both devices learn the same on one machine."""
+    rows = parity[(parity["machine"] == machine) & (parity["method"] != "missing")]
+    if rows.empty:
+        return "Only one device was measured here, so there is no accuracy to compare."
+    worst = rows.iloc[int(rows["difference"].abs().to_numpy().argmax())]
+    largest = (
+        f"The largest difference in test accuracy between the devices is "
+        f"{worst['difference'] * 100:+.2f} points (GPU − CPU) at width {worst['width']} "
+        f"(95 % interval {worst['low'] * 100:+.2f} to {worst['high'] * 100:+.2f})."
+    )
+    differing = rows[rows["differs"]]["width"].tolist()
+    if not differing:
+        return f"{largest} No width differs by more than chance."
+    caution = (
+        " These are single trainings: the interval knows nothing of how much repeats differ."
+        if (rows["method"] == "binomial").any()
+        else ""
+    )
+    widths = ", ".join(map(str, differing))
+    return f"**Warning: the devices differ at width {widths}.** {largest}{caution}"
+
+
+def parity_warning(parity: pd.DataFrame, machine: str) -> str:
+    """The warning for the top of the report; empty where both devices learn the same."""
+    rows = parity[parity["machine"] == machine]
+    if not rows["differs"].any() or machine == published.MACHINE:
+        return ""
+    return f"> {parity_sentence(parity, machine)}"
+
+
+def accuracy_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """Draw test accuracy on an axis that spreads out the values near 100 % (logit)."""
+    ax.set_yscale("logit")
+    ax.yaxis.set_major_locator(FixedLocator(TICKS))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+    ax.yaxis.set_minor_locator(NullLocator())
+    alt = curves_plot(ax, trials, cells, "accuracy", "test accuracy")
+    return f"{_finding(cells)} {alt}"
+
+
+def _finding(cells: pd.DataFrame) -> str:
+    """How far the curves lie apart at the largest model."""
+    measured = cells.dropna(subset=["accuracy"])
+    largest = measured[measured["parameters"] == measured["parameters"].max()]["accuracy"]
+    if len(largest) < 2:
+        return ""
+    return (
+        f"At the largest model the {len(largest)} curves lie between {largest.min():.2%} and "
+        f"{largest.max():.2%}."
+    )

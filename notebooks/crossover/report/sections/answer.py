@@ -1,0 +1,102 @@
+"""The answer: one computed sentence, what stands against it, and what it rests on."""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+
+from crossover.analysis.merge import Merged
+from crossover.records.parameters import SummaryParameters
+from crossover.records.unusual import unusual_of
+from crossover.report import text
+from crossover.report.results import Results, crossing_row
+from crossover.report.sections.accuracy import parity_warning
+from crossover.report.sections.machine import cpu_name
+from crossover.report.text import SENTENCE, literal
+from crossover.words import counted
+
+LISTED = 12
+
+
+def show(results: Results) -> None:
+    """Show the answer, and warnings where there are any."""
+    if results.asked.quick:
+        text.show("*A quick look: few widths, one epoch; no basis for a decision.*")
+    text.show(answer(results.study, results.crossings))
+    text.show(parity_warning(results.parity, results.study.own))
+    text.show(missing_sentence(results.study, results.asked))
+
+
+def show_byline(results: Results) -> None:
+    """Show what was measured, where a trial is recorded."""
+    text.show(byline(results.study))
+
+
+def answer(study: Merged, crossings: pd.DataFrame) -> str:
+    """The answer at the top of the report, as Markdown."""
+    if not study.records:
+        return (
+            "> **No trial of this machine is recorded yet.** Run `make report` to train; below "
+            "stands the published study alone."
+        )
+    published = _sentence(study, crossings, "published")
+    if {"cpu", "gpu"} <= set(study.devices):
+        tuned = _sentence(study, crossings, "tuned")
+        return f"> **{published}**" + (f"\n>\n> Tuned on both devices: {tuned}" if tuned else "")
+    if "gpu" in study.devices:
+        return (
+            "> **Only the GPU was measured on this machine; there is nothing to compare it with.**"
+        )
+    if study.gpu_machine == study.own:
+        return (
+            "> **No GPU was measured on this machine, so its crossover is unknown,** and no "
+            "reference was made with the same settings."
+        )
+    return (
+        f"> **No GPU was measured on this machine, so its own crossover is unknown.** Against the "
+        f"GPU of {literal(study.gpu_machine)}, this machine's CPU "
+        f"({literal(study.own)}) compares as follows: {published}"
+    )
+
+
+def _sentence(study: Merged, crossings: pd.DataFrame, protocol: str) -> str:
+    """What the comparison with the study's GPU says; empty where there is none."""
+    row = crossing_row(crossings, study.own, study.gpu_machine, protocol)
+    return "" if row is None else literal(str(row["sentence"]), SENTENCE)
+
+
+def missing_sentence(study: Merged, asked: SummaryParameters) -> str:
+    """Which of the trials that were asked for this machine lacks; empty if none."""
+    curves = {(record.settings.protocol, record.device) for record in study.records}
+    protocols = asked.protocols or sorted({protocol for protocol, _ in curves})
+    devices = asked.devices or sorted({device for _, device in curves})
+    done = {(r.settings.protocol, r.device, r.repeat, r.width) for r in study.records}
+    lacking = []
+    for key in itertools.product(protocols, devices, range(1, asked.repeats + 1)):
+        absent = [str(width) for width in asked.widths if (*key, width) not in done]
+        if absent:
+            protocol, device, repeat = key
+            lacking.append(f"{protocol} {device.upper()}, repeat {repeat}: {', '.join(absent)}")
+    more = f"; and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
+    listed = "; ".join(lacking[:LISTED]) + more
+    return f"**Unfinished study.** Widths without a trial: {listed}." if lacking else ""
+
+
+def byline(study: Merged) -> str:
+    """What was measured, on what and when, and what is unusual about it; empty without trials."""
+    if not study.records:
+        return ""
+    last = study.records[-1]
+    days = [f"{record.started:%Y-%m-%d}" for record in study.records]
+    first, final = min(days), max(days)
+    when = first if first == final else f"{first} to {final}"
+    software, cores = last.software, last.machine.visible_cores or 0
+    line = (
+        f"{counted(len(study.records), 'trial')} of {when} on {cpu_name(last.machine)}, "
+        f"{counted(cores, 'core')}, {counted(software.threads or 0, 'thread')}, "
+        f"{last.settings.backend} {software.backend}."
+    )
+    unusual = "; ".join(unusual_of(study.records))
+    told = f" **Unusual:** {literal(unusual, SENTENCE)}." if unusual else ""
+    return f"{literal(line, SENTENCE)}{told}"

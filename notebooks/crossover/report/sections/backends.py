@@ -1,0 +1,83 @@
+"""Backends side by side: this machine's same trainings, each backend a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
+
+from crossover.analysis.merge import Merged
+from crossover.report import htmltable, text
+from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column, Row
+from crossover.report.results import Results
+from crossover.report.text import MISSING, finite
+
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+CELL = ["protocol", "device", "parameters"]
+
+
+def show(results: Results) -> None:
+    """Show which backends were measured and, from two on, their times and crossovers."""
+    study = results.study
+    text.show(measured(study))
+    if len(study.backends) > 1:
+        for timing in ("cold", "steady"):
+            times = side_by_side(study, results.cells, timing)
+            htmltable.show(times, f"Seconds, {timing}", columns_of(study))
+        text.show(crossing_lines(study, results.crossings))
+
+
+def columns_of(study: Merged) -> list[Column]:
+    """One column a backend, and the fastest of them."""
+    names = [NAMES[backend] for backend in study.backends]
+    seconds = (Column(name, form=".2f") for name in names)
+    fastest = Column("fastest", partial(_fastest, names), text=True)
+    return [PROTOCOL, DEVICE, PARAMETERS, *seconds, fastest]
+
+
+def _fastest(names: Sequence[str], row: Row) -> str:
+    """The backend of the least seconds, where at least two were measured."""
+    seconds = {name: row[name] for name in names if finite(row[name])}
+    return min(seconds, key=lambda name: seconds[name]) if len(seconds) > 1 else MISSING
+
+
+def side_by_side(study: Merged, cells: pd.DataFrame, timing: str) -> pd.DataFrame:
+    """Median seconds of each protocol, device and size, one column a backend.
+
+    Parameters
+    ----------
+    study : Merged
+    cells : DataFrame
+        What `crossover.analysis.summary.summarise` returns.
+    timing : 'cold' or 'steady'
+    """
+    names = {machine: NAMES[backend] for backend, machine in study.backends.items()}
+    rows = cells[cells["machine"].isin(list(names))]
+    rows = rows.assign(backend=rows["machine"].map(names))
+    times = rows.pivot(index=CELL, columns="backend", values=f"{timing}_seconds")
+    return times.reindex(columns=list(names.values())).reset_index()
+
+
+def crossing_lines(study: Merged, crossings: pd.DataFrame) -> str:
+    """Each backend's own crossovers on this machine, as a Markdown list; empty without any."""
+    lines = []
+    for backend, machine in study.backends.items():
+        own = (crossings[["cpu_machine", "gpu_machine"]] == machine).all(axis=1)
+        for _, row in crossings[own & (crossings["status"] != "missing device")].iterrows():
+            what = f"{NAMES[backend]}, {row['protocol']}, {row['timing']}"
+            lines.append(f"- {what}: {row['sentence']}")
+    return "\n".join(lines)
+
+
+def measured(study: Merged) -> str:
+    """Which backends were measured here, and how to add one."""
+    here = [NAMES[backend] for backend in study.backends]
+    lacking = [backend for backend in NAMES if backend not in study.backends]
+    more = f" `make report BACKEND={lacking[0]}` adds {NAMES[lacking[0]]}." if lacking else ""
+    if len(here) < 2:
+        return f"Only {here[0] if here else 'no backend'} was measured on this machine.{more}"
+    return (
+        f"The same trainings with {', '.join(here[:-1])} and {here[-1]}, each on its own: their "
+        f"times are never mixed, and each has its own crossover.{more}"
+    )

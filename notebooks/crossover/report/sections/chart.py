@@ -1,0 +1,93 @@
+"""The answer's picture: training time against parameters of both devices, and where they cross."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from crossover.analysis.crossing import rounded
+from crossover.report import figure
+from crossover.report.axes import log_axis, parameter_axis
+from crossover.report.curve import draw_curve, ends, measured_points
+from crossover.report.endlabels import end_labels
+from crossover.report.figure import clean
+from crossover.report.looks import INK, LOOKS, SOFT
+from crossover.report.results import Results, crossing_row
+
+SECONDS = "cold_seconds"
+
+
+def show(results: Results) -> None:
+    """Draw this machine's CPU and the GPU that it is compared with."""
+    study, cells = results.study, results.cells[results.cells["protocol"] == "published"]
+    cpu = (cells["machine"] == study.own) & (cells["device"] == "cpu")
+    gpu = (cells["machine"] == study.gpu_machine) & (cells["device"] == "gpu")
+    drawn = cells[cpu | gpu]
+    trials = study.trials.merge(drawn[["machine", "protocol", "device", "width"]])
+    crossing = crossing_row(results.crossings, study.own, study.gpu_machine)
+    figure.show(results.figures, "crossover", crossover_plot, trials, drawn, crossing)
+
+
+def crossover_plot(
+    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, crossing: pd.Series[Any] | None = None
+) -> str:
+    """Draw cold seconds against parameters for each device, and where they cross.
+
+    Parameters
+    ----------
+    trials, cells : DataFrame
+        At most one CPU curve and one GPU curve, which may be of two machines.
+    crossing : Series, optional
+        A row of `crossover.analysis.comparison.crossovers`.
+    """
+    parameter_axis(ax, cells["parameters"])
+    log_axis(ax)
+    labels, told = [], []
+    for device, curve in measured_points(cells, SECONDS, "device"):
+        dots, name = trials[trials["device"] == device], device.upper()
+        labels.append(draw_curve(ax, name, dots, curve, SECONDS, LOOKS[device, "published"]))
+        told.append(ends(name, curve, SECONDS, "s"))
+    ax.set_ylabel("training time, cold (seconds)")
+    _name_machines(ax, cells)
+    if crossing is not None and crossing["status"] == "crossed":
+        _crossing_rule(ax, crossing)
+    end_labels(ax, labels)
+    finding = "" if crossing is None else f"{crossing['sentence']} "
+    return f"{finding}Training time against parameters on logarithmic axes. {' '.join(told)}"
+
+
+def _name_machines(ax: Axes, cells: pd.DataFrame) -> None:
+    """Name the machine behind each curve above the axis; once where both are of one."""
+    owners = cells.groupby("device")["machine"].first().map(clean)
+    if owners.nunique() > 1:
+        lines = [f"{str(device).upper()} of {machine}" for device, machine in owners.items()]
+    else:
+        lines = list(owners[:1])
+    ax.set_title("\n".join(lines))
+
+
+def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
+    """Mark the crossover with its interval, and say which device wins on either side."""
+    estimate, low, high = (float(crossing[name]) for name in ("estimate", "low", "high"))
+    bounded = np.isfinite(low) and np.isfinite(high)
+    if bounded:
+        ax.axvspan(low, high, color=SOFT, alpha=0.18, lw=0)
+    ax.axvline(estimate, color=INK, lw=1.2, ls="--")
+    share = float(ax.transAxes.inverted().transform(ax.transData.transform((estimate, 1)))[0])
+    side = "left" if share < 0.3 else "right" if share > 0.7 else "center"
+    above: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    note = f"crossover at about {rounded(estimate)} parameters\n({crossing['spread']})"
+    ax.annotate(note, (estimate, 1), (0, 3), ha=side, va="bottom", fontsize=10, **above)
+    ax.set_title(ax.get_title(loc="left"), pad=36)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top * (top / bottom) ** 0.1)
+    if side == "center":
+        edges = (low, high) if bounded else (estimate, estimate)
+        sides = zip(
+            edges, ("← CPU faster", "GPU faster →"), (-5, 5), ("right", "left"), strict=True
+        )
+        for x, name, to, place in sides:
+            ax.annotate(name, (x, 1), (to, -5), ha=place, va="top", c=SOFT, fontsize=10, **above)

@@ -1,0 +1,28 @@
+"""The published claims, tested on the published table and on this machine's trials."""
+
+from __future__ import annotations
+
+from crossover.records import published
+from crossover.report import htmltable
+from crossover.report.columns import Column, Row, words
+from crossover.report.htmltable import Strong
+from crossover.report.results import Results, crossing_row
+
+VERDICTS = {True: Strong("✓ holds"), False: Strong("✗ does not hold")}
+
+
+def show(results: Results) -> None:
+    """Show the claims' verdicts on each machine that has both devices in one protocol."""
+    ratios = results.ratios[results.ratios["protocol"] == "published"]
+    for machine in dict.fromkeys([published.MACHINE, results.study.own]):
+        crossing = crossing_row(results.crossings, machine, machine)
+        if crossing is not None:
+            claims = published.check_claims(ratios[ratios["machine"] == machine], crossing)
+            htmltable.show(claims, f"Claims on {machine}", COLUMNS)
+
+
+def _verdict(row: Row) -> str:
+    return VERDICTS.get(row["holds"], "cannot be tested")
+
+
+COLUMNS = [*words("claim", "published"), Column("verdict", _verdict, text=True), *words("evidence")]

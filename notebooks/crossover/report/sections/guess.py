@@ -1,0 +1,89 @@
+"""The published guess, that copying costs small models their advantage, put to numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from crossover.analysis.breakdown import step_breakdown
+from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
+from crossover.problem import BATCH_SIZE, batch_bytes
+from crossover.records import published
+from crossover.records.frame import groups
+from crossover.records.limits import Limits
+from crossover.records.unusual import held_down
+from crossover.report import text
+from crossover.report.results import Results
+
+
+def show(results: Results) -> None:
+    """Show what the guess means here and for the published GPU."""
+    limits = results.limits
+    parts = step_breakdown(results.own_trials, results.study.recorded, limits)
+    text.show(limits_caution(limits))
+    text.show(guess_sentences(parts, limits))
+    text.show(published_guess(results.models, limits))
+
+
+def limits_caution(limits: Sequence[Limits]) -> str:
+    """What disturbed the measuring of each device's limits; empty where nothing is known of."""
+    disturbances = [(measured.device, ", ".join(_disturbances(measured))) for measured in limits]
+    return "\n\n".join(
+        f"⚑ While the limits of the {device.upper()} were measured: {what}. They are rough."
+        for device, what in disturbances
+        if what
+    )
+
+
+def _disturbances(limits: Limits) -> Iterator[str]:
+    conditions = limits.conditions
+    shares = (
+        ("the CPU quota held them back in", conditions.cpu_throttled_fraction, QUOTA_LIMIT),
+        ("the hypervisor took", conditions.steal_fraction, STEAL_LIMIT),
+        ("other programs took", conditions.foreign_fraction, FOREIGN_LIMIT),
+    )
+    for what, share, most in shares:
+        if share is not None and share > most:
+            yield f"{what} {share:.1%} of the {'periods' if 'quota' in what else 'capacity'}"
+    yield from held_down(limits.machine, conditions)
+    if conditions.gpu_throttled:
+        yield "the GPU lowered its clock"
+
+
+def guess_sentences(breakdown: pd.DataFrame, limits: Sequence[Limits]) -> str:
+    """Test the published guess, that copying costs small models their advantage, on each device."""
+    limits_of = {measured.device: measured for measured in limits}
+    lines = []
+    for device, rows in groups(breakdown[breakdown["protocol"] == "published"], "device"):
+        small = rows.sort_values("width").iloc[0]
+        share = small["batch copy"] / small["step_us"]
+        verdict = "does not explain" if share < 0.5 else "explains most of"
+        where = "to the GPU" if device == "gpu" else "within the host's memory"
+        lines.append(
+            f"- **{device.upper()}:** copying one batch of {limits_of[device].batch_bytes:,} bytes "
+            f"{where} takes {small['batch copy']:,.0f} µs, {share:.1%} of a step at width "
+            f"{small['width']} ({small['step_us']:,.0f} µs); the matrix products take "
+            f"{small['matrix products']:,.0f} µs. Copying {verdict} the step's time."
+        )
+    return "\n".join(lines) or "- No limits were measured here: run `make report`."
+
+
+def published_guess(models: pd.DataFrame, limits: Sequence[Limits]) -> str:
+    """What the guess would imply for the published GPU, from its own times."""
+    key = (models["machine"] == published.MACHINE) & (models["device"] == "gpu")
+    overhead = float(models[key]["overhead_seconds"].iloc[0])
+    batch = batch_bytes(BATCH_SIZE)
+    here = (
+        f" (a block of {limits[0].large_bytes / 2**20:.0f} MiB is copied at "
+        f"{limits[0].copy_bytes_per_second / 1e9:.1f} GB/s on this machine's "
+        f"{limits[0].device.upper()})"
+        if limits
+        else ""
+    )
+    return (
+        f"The published GPU's steps cost {overhead * 1e6:,.0f} µs whatever the model's size, each "
+        f"with its share of what a training costs once. Were "
+        f"that the copying of a batch of {batch:,} bytes, it would have run at "
+        f"{batch / overhead / 1e6:,.0f} MB/s{here}."
+    )

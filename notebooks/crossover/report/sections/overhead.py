@@ -1,0 +1,133 @@
+"""Overhead and work: the line through a curve's step times, and a training's phases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from crossover.analysis.summary import CURVE
+from crossover.analysis.timemodel import TimeModel
+from crossover.records.record import Record
+from crossover.report import figure, htmltable, text
+from crossover.report.axes import log_axis, parameter_axis
+from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row, words
+from crossover.report.looks import LOOKS
+from crossover.report.results import Results
+from crossover.report.text import MISSING, finite, three_digits
+
+CELL = ["protocol", "device", "width"]
+
+
+def show(results: Results) -> None:
+    """Show the lines through this machine's curves, and those of all machines in a table."""
+    fitted = results.models[results.models["overhead_seconds"].notna()]
+    own = fitted[fitted["machine"] == results.study.own]
+    text.show(model_sentences(own))
+    if len(own):
+        trials = results.study.trials
+        figure.show(results.figures, "model", model_plot, results.cells, own, trials)
+    caption = "Time model of each curve; in brackets Student's t limits, as if a line were exact"
+    htmltable.show(fitted, caption, COLUMNS)
+
+
+def _once(row: Row) -> str:
+    low, high = row["start_low"], row["start_high"]
+    return f"{low:.2g} to {high:.2g}" if finite(low) else MISSING
+
+
+OVERHEAD = ("overhead_seconds", "overhead_low", "overhead_high")
+COLUMNS = [
+    *words("machine"), PROTOCOL, DEVICE, Column("times", "timing"),
+    Column("overhead µs a step", OVERHEAD, ",.0f", 1e6),
+    Column("GFLOP/s", ("flops_per_second", "flops_low", "flops_high"), ",.1f", 1e-9),
+    Column("relative error", "relative_error", ".0%"),
+    Column("once a training s", _once),
+]  # fmt: skip
+
+
+def model_sentences(models: pd.DataFrame) -> str:
+    """What the time model says of each curve, as a Markdown list."""
+    lines = [
+        f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): a step costs "
+        f"{row['overhead_seconds'] * 1e6:,.0f} µs whatever the model's size, and the rest runs "
+        f"at {three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the measured "
+        f"medians by {row['relative_error']:.0%}. {_start(row)}"
+        for _, row in models.iterrows()
+    ]
+    return "\n".join(lines) or "- Too few sizes were measured for a time model."
+
+
+def _start(row: pd.Series[Any]) -> str:
+    """What a training costs once, in words."""
+    if not finite(row["start_low"]):
+        return "What a training costs once is part of these times."
+    return (
+        f"What a training costs once (tracing, compiling: its first epoch's excess), "
+        f"{row['start_low']:.2g} to {row['start_high']:.2g} s, is no part of it."
+    )
+
+
+def model_plot(ax: Axes, cells: pd.DataFrame, models: pd.DataFrame, trials: pd.DataFrame) -> str:
+    """Draw the medians of each curve with the time model through them.
+
+    Parameters
+    ----------
+    cells, trials : DataFrame
+        Cells and trials of all machines.
+    models : DataFrame
+        Rows of `crossover.analysis.timemodel.fit_all`, those to draw, by their own timing.
+    """
+    steps_total = (trials["epochs"] * trials["steps"]).groupby([trials[k] for k in CURVE]).first()
+    told = []
+    for _, model in models.iterrows():
+        look = LOOKS[model["device"], model["protocol"]]
+        curve = cells[(cells[CURVE] == model[CURVE]).all(axis=1)].sort_values("parameters")
+        sizes = curve["parameters"]
+        step_us = curve[f"{model['timing']}_seconds"] / steps_total[tuple(model[CURVE])] * 1e6
+        name = f"{model['device'].upper()}, {model['protocol']}, {model['timing']}"
+        ax.plot(sizes, step_us, look.alone, color=look.colour, label=name)
+        line = TimeModel(**{field: model[field] for field in TimeModel.__dataclass_fields__})
+        x = np.geomspace(sizes.min(), sizes.max(), 100)
+        ax.plot(x, line.predict(x) * 1e6, color=look.colour, lw=1.2)
+        told.append(f"{name}: off by {model['relative_error']:.0%}")
+    log_axis(ax)
+    parameter_axis(ax, cells["parameters"])
+    ax.set_ylabel("microseconds a step")
+    ax.legend()
+    return f"Time of a step: measured (points) and modelled (lines). {'; '.join(told)}."
+
+
+def show_phases(results: Results) -> None:
+    """Show this machine's median phases, where it has a trial."""
+    if results.study.records:
+        phases = median_phases(results.study.records)
+        seconds = [Column(phase, form=".3f") for phase in phases.columns.drop(CELL)]
+        caption = "Phases on this machine, seconds"
+        htmltable.show(phases, caption, [PROTOCOL, DEVICE, WIDTH, *seconds])
+    else:
+        text.show("No phases were measured here yet.")
+
+
+def median_phases(records: Sequence[Record]) -> pd.DataFrame:
+    """Median seconds of each phase, by protocol, device and width."""
+    rows = [
+        {
+            "protocol": record.settings.protocol,
+            "device": record.device,
+            "width": record.width,
+            "runtime start": record.phases.runtime_start,
+            "data": record.phases.data,
+            "warm-up": record.phases.warm_up,
+            "build": record.phases.build,
+            "first epoch": record.phases.epochs[0],
+            "later epoch": pd.Series(record.phases.epochs[1:], dtype=float).median(),
+            "fit": record.phases.fit,
+            "evaluate": record.phases.evaluate,
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).groupby(CELL).median().reset_index()

@@ -1,0 +1,98 @@
+"""Speed-up: CPU time over GPU time, and every comparison's crossover."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from crossover.records import published
+from crossover.report import figure, htmltable
+from crossover.report.axes import log_axis, parameter_axis
+from crossover.report.columns import Column, Row, words
+from crossover.report.curve import ends
+from crossover.report.endlabels import EndLabel, end_labels
+from crossover.report.figure import clean
+from crossover.report.looks import INK, RATIO_LOOKS, SOFT
+from crossover.report.results import Results
+
+RATIO = "cold_speedup"
+
+
+def show(results: Results) -> None:
+    """Draw the ratios of every protocol of this machine beside the published ones."""
+    ratios, study = results.ratios, results.study
+    curves = {published.MACHINE: ratios[ratios["machine"] == published.MACHINE]}
+    own = ratios[ratios["machine"] == study.own] if study.records else ratios[:0]
+    for protocol, rows in own.groupby("protocol"):
+        if rows[RATIO].notna().any():
+            curves[f"this machine, {protocol}"] = rows
+    figure.show(results.figures, "speedup", speedup_plot, curves)
+
+
+def show_crossovers(results: Results) -> None:
+    """Show every comparison of which both devices were measured."""
+    compared = results.crossings[results.crossings["status"] != "missing device"]
+    htmltable.show(compared, "Crossovers", COLUMNS)
+
+
+def _gpu(row: Row) -> str:
+    same = row["cpu_machine"] == row["gpu_machine"]
+    return "the same machine" if same else str(row["gpu_machine"])
+
+
+def _status(status: str) -> str:
+    return status.replace("gpu", "GPU").replace("cpu", "CPU")
+
+
+COLUMNS = [
+    Column("CPU of", "cpu_machine", text=True),
+    Column("GPU of", _gpu, text=True),
+    *words("protocol", "timing"),
+    Column("status", form=_status, text=True),
+    Column("result", "sentence", text=True),
+]
+
+
+def speedup_plot(ax: Axes, curves: dict[str, pd.DataFrame]) -> str:
+    """Draw CPU time / GPU time against parameters, with the line where both are equal.
+
+    Parameters
+    ----------
+    curves : dict of DataFrame
+        By label, rows of `crossover.analysis.speedup.speedups`.
+    """
+    parameter_axis(ax, pd.concat([curve["parameters"] for curve in curves.values()]))
+    log_axis(ax)
+    labels, told = [], []
+    for (label, rows), look in zip(curves.items(), RATIO_LOOKS, strict=False):
+        name, curve = clean(label), rows.dropna(subset=[RATIO]).sort_values("parameters")
+        ax.plot(curve["parameters"], curve[RATIO], c=look.colour, marker=look.marker,
+                ls=look.dashes)  # fmt: skip
+        size, ratio = curve[["parameters", RATIO]].iloc[-1]
+        labels.append(EndLabel(size, ratio, f"{ratio:.3g}×, {name}", look.colour))
+        told.append(_finding(name, curve))
+    ax.set_ylabel("speed-up: CPU time / GPU time")
+    _equal_line(ax)
+    end_labels(ax, labels)
+    return "Speed-up of the GPU over the CPU against parameters. " + " ".join(told)
+
+
+def _equal_line(ax: Axes) -> None:
+    """The line where both devices are equally fast, named on either side."""
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(min(bottom, 0.6), max(top, 1.6))
+    ax.axhline(1, color=INK, lw=1.2, ls="--", zorder=1)
+    left: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    for name, to, place in (("GPU faster ↑", 4, "bottom"), ("CPU faster ↓", -4, "top")):
+        ax.annotate(name, (0.995, 1), (0, to), ha="right", va=place, color=SOFT, fontsize=10,
+                    **left)  # fmt: skip
+
+
+def _finding(name: str, curve: pd.DataFrame) -> str:
+    """Where the GPU wins on a curve, and by how much at its ends."""
+    wins = curve.loc[curve[RATIO] > 1, "parameters"]
+    sizes = f"{len(wins)} of {len(curve)} sizes"
+    since = f"{sizes}, the smallest of {wins.iloc[0]:,} parameters" if len(wins) else sizes
+    return f"On {name}, the GPU is faster at {since}. {ends('Ratio', curve, RATIO)}"

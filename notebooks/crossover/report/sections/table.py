@@ -1,0 +1,101 @@
+"""The table: this machine's seconds and accuracy, in the published table's shape beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+
+from crossover.analysis.merge import Merged
+from crossover.records import published
+from crossover.report import htmltable, text
+from crossover.report.columns import Column, Row, written
+from crossover.report.htmltable import Strong
+from crossover.report.results import Results
+from crossover.report.text import MISSING, faster, number
+from crossover.words import counted
+
+
+def show(results: Results) -> None:
+    """Show both tables side by side, and how the CPUs compare."""
+    study = results.study
+    length = counted(results.asked.epochs, "epoch")
+    caption = f"Seconds of a training (cold, {length}) and test accuracy, published protocol"
+    htmltable.show(beside_published(results.ratios, study.own, study.gpu_machine), caption)
+    text.show(against_published(study, results.cells))
+
+
+def beside_published(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
+    """The table of two machines' devices, with the published study's columns to its right.
+
+    Parameters
+    ----------
+    ratios : DataFrame
+        What `crossover.analysis.speedup.speedups` returns.
+    cpu, gpu : str
+        The machines that the devices' columns are taken from.
+    """
+    heading = cpu if cpu == gpu else f"CPU of {cpu}, GPU of {gpu}"
+    machines = {heading: (cpu, gpu), "published study, 2018": (published.MACHINE,) * 2}
+    if cpu == published.MACHINE:
+        del machines[heading]
+    columns = list(_columns())
+    parts = {
+        name: written(_both_devices(ratios, *pair), columns) for name, pair in machines.items()
+    }
+    beside = pd.concat(parts, axis=1).sort_index().fillna(MISSING)
+    beside.insert(0, ("", "parameters"), [f"{size:,}" for size in beside.index])
+    return beside
+
+
+def _both_devices(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
+    """Seconds and accuracy of a CPU and a GPU by parameters; NaN where not measured."""
+    rows = ratios[ratios["protocol"] == "published"].set_index("parameters")
+    return pd.DataFrame(
+        {
+            f"{device}_{name}": rows.loc[rows["machine"] == machine, f"{device}_{name}"]
+            for device, machine in (("cpu", cpu), ("gpu", gpu))
+            for name in ("cold_seconds", "accuracy")
+        }
+    )
+
+
+def _columns() -> Iterator[Column]:
+    for device in ("cpu", "gpu"):
+        name = device.upper()
+        yield Column(f"{name} s", partial(_seconds, device))
+        yield Column(f"{name} accuracy", f"{device}_accuracy", ".4f")
+    yield Column("faster", _verdict)
+
+
+def _verdict(row: Row) -> str:
+    verdict = faster(row["cpu_cold_seconds"], row["gpu_cold_seconds"])
+    return verdict if verdict == MISSING else Strong(verdict)
+
+
+def _seconds(device: str, row: Row) -> str:
+    """A device's seconds; the faster device's are strong."""
+    shown = number(row[f"{device}_cold_seconds"], ".2f")
+    return Strong(shown) if device.upper() in _verdict(row) else shown
+
+
+def against_published(study: Merged, cells: pd.DataFrame) -> str:
+    """How this machine's CPU compares with the published one, width by width."""
+    if not study.comparable(published.MACHINE):
+        return (
+            "The published study used other settings or another backend: its seconds do not "
+            "compare with these."
+        )
+    key = (cells["protocol"] == "published") & (cells["device"] == "cpu")
+    times = cells[key].set_index(["machine", "width"])["cold_seconds"]
+    if study.own not in times.index or study.own == published.MACHINE:
+        return "This machine's CPU was not measured in the published protocol."
+    ratio = (times[published.MACHINE] / times[study.own]).dropna()
+    if ratio.empty:
+        return "No width was measured both here and in the published study."
+    low, high = ratio.idxmin(), ratio.idxmax()
+    return (
+        f"For the same training, the published Core i5 750 took between {ratio[low]:.2g} (width "
+        f"{low}) and {ratio[high]:.2g} times (width {high}) as long as this machine's CPU."
+    )

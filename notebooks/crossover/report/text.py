@@ -1,0 +1,57 @@
+"""Words and numbers of the page: what was not measured, and strangers' texts that stay texts."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from IPython.display import Markdown, display
+
+from crossover.words import printable
+
+MISSING = "missing"
+SENTENCE = 600  # Letters of a computed sentence at most, the names in it among them.
+MARKUP = re.compile(r"[^\w\s.,;%/]|_")
+# The figures' markers, so that a winner is told by symbol, weight and words.
+SYMBOLS = {"CPU": "●", "GPU": "■"}
+
+
+def show(markdown: str) -> None:
+    """Show a Markdown text, where there is one."""
+    if markdown:
+        display(Markdown(markdown))
+
+
+def literal(text: str, length: int = 200) -> str:
+    """A stranger's text for Markdown: printable, bounded, and nothing but text."""
+    return MARKUP.sub(_reference, printable(text, length))
+
+
+def _reference(character: re.Match[str]) -> str:
+    """A character by its number; in a span of its own where MathJax could take it for a formula."""
+    number = f"&#{ord(character[0])};"
+    return f"<span>{number}</span>" if character[0] in "$\\" else number
+
+
+def finite(value: object) -> bool:
+    """Whether a cell holds a number."""
+    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
+
+
+def number(value: object, form: str) -> str:
+    """A number as text, or the word that says it was not measured."""
+    return format(value, form) if finite(value) else MISSING
+
+
+def three_digits(value: float) -> str:
+    """A number with three significant digits and no exponent: 25.5, 1,720."""
+    return f"{float(f'{value:.3g}'):,g}"
+
+
+def faster(cpu_seconds: object, gpu_seconds: object) -> str:
+    """Which device is faster and by how much, in words; MISSING where one time is."""
+    if not finite(cpu_seconds) or not finite(gpu_seconds):
+        return MISSING
+    ratio = float(str(cpu_seconds)) / float(str(gpu_seconds))
+    winner, factor = ("GPU", ratio) if ratio > 1 else ("CPU", 1 / ratio)
+    return f"{SYMBOLS[winner]} {winner} {factor:.2f}×"

@@ -1,0 +1,149 @@
+"""The sections: every repeat is drawn, alt texts state the finding, and a cell is one call."""
+
+import importlib
+import re
+
+import matplotlib
+import nbformat
+import pandas as pd
+import pytest
+
+from conftest import CROSSING_WIDTHS, crossing_seconds, make_record, write_crossing_study
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.speedup import speedups
+from crossover.analysis.summary import summarise
+from crossover.paths import NOTEBOOKS, PUBLISHED
+from crossover.problem import parameter_count
+from crossover.records import published
+from crossover.records.frame import to_frame
+from crossover.records.parameters import SummaryParameters
+from crossover.records.settings import protocol_settings
+from crossover.records.storage import read_records, write_record
+from crossover.report.curve import name_curves
+from crossover.report.figure import new_figure
+from crossover.report.looks import look_of
+from crossover.report.results import read_results
+from crossover.report.sections.accuracy import accuracy_plot
+from crossover.report.sections.chart import crossover_plot
+from crossover.report.sections.speedup import speedup_plot
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    write_crossing_study(folder)
+    return to_frame(read_records(folder).records, "desk $1$")
+
+
+def published_protocol(trials):
+    return trials[trials["protocol"] == "published"]
+
+
+def drawn(ax, marker):
+    lines = [line for line in ax.lines if line.get_marker() == marker]
+    return sum(len(line.get_xdata()) for line in lines)
+
+
+def test_every_repeat_and_every_median_is_drawn(trials):
+    shown = published_protocol(trials)
+    _, ax = new_figure()
+    crossover_plot(ax, shown, summarise(shown), crossovers(shown).iloc[0])
+    assert drawn(ax, ".") == len(shown) == 5 * 2 * len(CROSSING_WIDTHS)
+    assert drawn(ax, "o") == drawn(ax, "s") == len(CROSSING_WIDTHS)
+
+
+def test_a_noisy_cell_is_hollow(trials):
+    shown = published_protocol(trials).assign(steal_fraction=0.0)
+    shown.loc[shown["width"] == 4, "steal_fraction"] = 0.5
+    _, ax = new_figure()
+    crossover_plot(ax, shown, summarise(shown))
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
+    assert [list(line.get_xdata()) for line in hollow] == [[parameter_count(4)]] * 2
+
+
+def test_the_crossover_is_marked_with_its_interval(trials):
+    shown = published_protocol(trials)
+    crossing = crossovers(shown).iloc[0]
+    _, ax = new_figure()
+    alt = crossover_plot(ax, shown, summarise(shown), crossing)
+    (rule,) = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert rule.get_xdata()[0] == crossing["estimate"]
+    (note,) = [text.get_text() for text in ax.texts if "crossover at" in text.get_text()]
+    low, high = (f"{float(f'{crossing[end]:.4g}'):,.0f}" for end in ("low", "high"))
+    assert f"(93.8 % interval {low} to {high})" in note
+    assert alt.startswith(crossing["sentence"])
+    largest = parameter_count(512)
+    assert f"CPU: 5.13 s at 3,230 parameters, {crossing_seconds('cpu', largest):.3g} s" in alt
+
+
+def test_the_published_speedup_is_told_in_words():
+    table = speedups(summarise(published.load_published(PUBLISHED)))
+    _, ax = new_figure()
+    alt = speedup_plot(ax, {"2018": table})
+    assert "faster at 3 of 9 sizes, the smallest of 335,114 parameters" in alt
+    assert "5.83 at 2,913,290." in alt
+
+
+def test_all_curves_are_told_apart_in_grey(trials):
+    both = pd.concat([trials, published.load_published(PUBLISHED)], ignore_index=True)
+    named = name_curves(summarise(both), "desk $1$")
+    looks = {row["curve"]: look_of(row) for _, row in named.iterrows()}
+    assert sorted(looks) == ["2018 CPU", "2018 GPU", "CPU, published", "CPU, tuned",
+                             "GPU, published", "GPU, tuned"]  # fmt: skip
+    assert len({(look.marker, str(look.dashes)) for look in looks.values()}) == 6
+
+
+def test_the_accuracy_alt_states_the_spread_at_the_largest_model():
+    trials = published.load_published(PUBLISHED)
+    named = name_curves(summarise(trials), "desk")
+    _, ax = new_figure()
+    alt = accuracy_plot(ax, name_curves(trials, "desk"), named)
+    assert alt.startswith("At the largest model the 2 curves lie between 98.07% and 98.10%.")
+
+
+def code_cells():
+    notebook = nbformat.read(NOTEBOOKS / "summary.ipynb", as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_a_cell_of_the_notebook_is_a_call_of_a_section():
+    """No logic stands in a cell, where no test reaches it; only the tables are written there."""
+    cells = code_cells()
+    first = [cell.id for cell in cells].index("answer")
+    shown = [line for cell in cells[first:] for line in cell.source.splitlines()]
+    calls = [re.fullmatch(r"(\w+)\.(show\w*)\(results\)", line) for line in shown]
+    assert [line for line, call in zip(shown, calls, strict=True) if not call] == [
+        'write_csv(results.cells, results.tables / "summary.csv")',
+        'write_csv(results.crossings, results.tables / "crossover.csv")',
+    ]
+
+
+def test_every_section_is_shown_once():
+    source = "\n".join(cell.source for cell in code_cells())
+    for path in (NOTEBOOKS / "crossover" / "report" / "sections").glob("[a-z]*.py"):
+        for name in re.findall(r"^def (show\w*)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            assert source.count(f"{path.stem}.{name}(results)") == 1, (path.stem, name)
+
+
+@pytest.fixture(scope="module")
+def tuned_alone(tmp_path_factory):
+    """Results of a study of the tuned protocol, on both devices."""
+    folder = tmp_path_factory.mktemp("tuned")
+    settings = protocol_settings("tuned")
+    for width in (4, 8, 16):
+        for device, fit in (("cpu", 10.0 + width), ("gpu", 20.0)):
+            write_record(
+                folder, make_record(width=width, device=device, fit=fit, settings=settings)
+            )
+    given = {"records": str(folder), "limits": str(folder / "none"), "protocols": ["tuned"]}
+    folders = {"figure_folder": str(folder / "out"), "table_folder": str(folder / "out")}
+    return read_results(SummaryParameters(**given, **folders, devices=[], widths=[4, 8, 16]))
+
+
+@pytest.mark.parametrize("path", [cell.source for cell in code_cells() if ".show" in cell.source])
+def test_a_study_of_one_protocol_is_shown_in_every_section(path, tuned_alone, capsys):
+    module, name = re.match(r"(\w+)\.(show\w*)", path).groups()
+    getattr(importlib.import_module(f"crossover.report.sections.{module}"), name)(tuned_alone)
+    assert "nan" not in capsys.readouterr().out.split()
