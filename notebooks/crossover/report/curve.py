@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -25,42 +24,39 @@ def name_curves(frame: pd.DataFrame, own: str) -> pd.DataFrame:
 
 
 def curves_plot(
-    ax: Axes, trials: pd.DataFrame, summary: pd.DataFrame, column: str, label: str
+    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, column: str, label: str
 ) -> str:
     """Draw one column against parameters, one line for each ``curve`` of both frames."""
-    parameter_axis(ax, summary["parameters"])
-    labels, told = [], []
-    for name, curve in measured_points(summary, column, "curve"):
-        dots = trials[trials["curve"] == name]
-        labels.append(draw_curve(ax, name, dots, curve, column, look_of(curve.iloc[0])))
-        told.append(ends(name, curve, column))
+    parameter_axis(ax, cells["parameters"])
+    labels, told = draw_curves(ax, trials, cells, column)
     ax.set_ylabel(label)
     end_labels(ax, labels)
-    return f"{label[0].upper()}{label[1:]} against parameters. " + " ".join(told)
+    return f"{label[0].upper()}{label[1:]} against parameters. {told}"
 
 
-def measured_points(
-    summary: pd.DataFrame, column: str, by: str
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The measured cells of each curve, in order of size."""
-    for name, curve in summary.dropna(subset=[column]).groupby(by, sort=False):
-        yield str(name), curve.sort_values("parameters")
+def draw_curves(
+    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, column: str, unit: str = ""
+) -> tuple[list[EndLabel], str]:
+    """Draw each ``curve`` of both frames; return names for its end, and its ends in words.
 
-
-def draw_curve(
-    ax: Axes, name: str, trials: pd.DataFrame, curve: pd.DataFrame, column: str, look: Look
-) -> EndLabel:
-    """Draw medians with their interval, and every repeat; noisy cells are hollow.
-
-    Where the repeats have two speeds, a bar joins a cross-line at each of them.
-
-    Parameters
-    ----------
-    trials, curve : DataFrame
-        The curve's trials, and its cells in order of size.
+    Medians stand with their interval and every repeat, noisy cells are hollow, and where the
+    repeats have two speeds, a bar joins a cross-line at each of them.
     """
+    labels, told = [], []
+    for name, rows in cells.dropna(subset=[column]).groupby("curve", sort=False):
+        curve, look = rows.sort_values("parameters"), look_of(rows.iloc[0])
+        repeats = trials[trials["curve"] == name].dropna(subset=[column])
+        _draw_curve(ax, repeats, curve, column, look)
+        size, value = curve[["parameters", column]].iloc[-1]
+        labels.append(EndLabel(size, value, str(name), look.colour))
+        told.append(ends(str(name), curve, column, unit))
+    return labels, " ".join(told)
+
+
+def _draw_curve(
+    ax: Axes, repeats: pd.DataFrame, curve: pd.DataFrame, column: str, look: Look
+) -> None:
     colour, sizes = look.colour, curve["parameters"]
-    repeats = trials.dropna(subset=[column])
     if column != "accuracy":  # Six bands on one another would hide the curves.
         low, high = (curve[f"{column}_{end}"].fillna(curve[column]) for end in ("low", "high"))
         ax.fill_between(sizes, low, high, color=colour, alpha=0.15, lw=0)
@@ -72,7 +68,6 @@ def draw_curve(
     ax.plot(places, repeats[column], ".", c=colour, ms=5, alpha=0.6, mew=0)
     if column != "accuracy":
         _two_speeds(ax, repeats, column, colour)
-    return EndLabel(sizes.iloc[-1], curve[column].iloc[-1], name, colour)
 
 
 def _two_speeds(ax: Axes, repeats: pd.DataFrame, column: str, colour: str) -> None:

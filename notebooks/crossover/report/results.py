@@ -25,12 +25,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class Results:
-    """The study, and the frames that several sections share.
+    """The study, and the frames of all machines that several sections share.
 
     ``cells`` is what `summarise` returns, ``ratios`` what `speedups`, ``crossings`` what
-    `crossovers`, ``parity`` what `accuracy_parity` and ``models`` what `fit_all` returns, all of
-    all machines. ``limits`` are those of the study's machine and software, and ``problems`` the
-    limits that were set aside.
+    `crossovers`, ``parity`` what `accuracy_parity`, and ``models`` what `fit_all`. ``limits`` are
+    of the study's machine and software; ``problems`` names the limits that were set aside.
     """
 
     asked: SummaryParameters

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-
 import pandas as pd
 
 from crossover.analysis.merge import Merged
 from crossover.report import htmltable, text
-from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column, Row
+from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column
 from crossover.report.results import Results
-from crossover.report.text import MISSING, finite
 
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 CELL = ["protocol", "device", "parameters"]
@@ -28,35 +24,21 @@ def show(results: Results) -> None:
         text.show(crossing_lines(study, results.crossings))
 
 
-def columns_of(study: Merged) -> list[Column]:
-    """One column a backend, and the fastest of them."""
-    names = [NAMES[backend] for backend in study.backends]
-    seconds = (Column(name, form=".2f") for name in names)
-    fastest = Column("fastest", partial(_fastest, names), text=True)
-    return [PROTOCOL, DEVICE, PARAMETERS, *seconds, fastest]
-
-
-def _fastest(names: Sequence[str], row: Row) -> str:
-    """The backend of the least seconds, where at least two were measured."""
-    seconds = {name: row[name] for name in names if finite(row[name])}
-    return min(seconds, key=lambda name: seconds[name]) if len(seconds) > 1 else MISSING
-
-
 def side_by_side(study: Merged, cells: pd.DataFrame, timing: str) -> pd.DataFrame:
-    """Median seconds of each protocol, device and size, one column a backend.
-
-    Parameters
-    ----------
-    study : Merged
-    cells : DataFrame
-        What `crossover.analysis.summary.summarise` returns.
-    timing : 'cold' or 'steady'
-    """
+    """Median seconds of each protocol, device and size, one column a backend, and the fastest."""
     names = {machine: NAMES[backend] for backend, machine in study.backends.items()}
     rows = cells[cells["machine"].isin(list(names))]
     rows = rows.assign(backend=rows["machine"].map(names))
     times = rows.pivot(index=CELL, columns="backend", values=f"{timing}_seconds")
-    return times.reindex(columns=list(names.values())).reset_index()
+    times = times.reindex(columns=list(names.values()))
+    fastest = times[times.notna().sum(axis=1) > 1].idxmin(axis=1)
+    return times.assign(fastest=fastest).reset_index()
+
+
+def columns_of(study: Merged) -> list[Column]:
+    """The columns of what stands side by side."""
+    seconds = (Column(NAMES[backend], form=".2f") for backend in study.backends)
+    return [PROTOCOL, DEVICE, PARAMETERS, *seconds, Column("fastest", text=True)]
 
 
 def crossing_lines(study: Merged, crossings: pd.DataFrame) -> str:

@@ -11,13 +11,11 @@ from matplotlib.axes import Axes
 from crossover.analysis.crossing import rounded
 from crossover.report import figure
 from crossover.report.axes import log_axis, parameter_axis
-from crossover.report.curve import draw_curve, ends, measured_points
+from crossover.report.curve import draw_curves
 from crossover.report.endlabels import end_labels
 from crossover.report.figure import clean
-from crossover.report.looks import INK, LOOKS, SOFT
+from crossover.report.looks import INK, SOFT
 from crossover.report.results import Results, crossing_row
-
-SECONDS = "cold_seconds"
 
 
 def show(results: Results) -> None:
@@ -43,20 +41,17 @@ def crossover_plot(
     crossing : Series, optional
         A row of `crossover.analysis.comparison.crossovers`.
     """
+    dots, curves = (frame.assign(curve=frame["device"].str.upper()) for frame in (trials, cells))
     parameter_axis(ax, cells["parameters"])
     log_axis(ax)
-    labels, told = [], []
-    for device, curve in measured_points(cells, SECONDS, "device"):
-        dots, name = trials[trials["device"] == device], device.upper()
-        labels.append(draw_curve(ax, name, dots, curve, SECONDS, LOOKS[device, "published"]))
-        told.append(ends(name, curve, SECONDS, "s"))
+    labels, told = draw_curves(ax, dots, curves, "cold_seconds", "s")
     ax.set_ylabel("training time, cold (seconds)")
     _name_machines(ax, cells)
     if crossing is not None and crossing["status"] == "crossed":
         _crossing_rule(ax, crossing)
     end_labels(ax, labels)
     finding = "" if crossing is None else f"{crossing['sentence']} "
-    return f"{finding}Training time against parameters on logarithmic axes. {' '.join(told)}"
+    return f"{finding}Training time against parameters on logarithmic axes. {told}"
 
 
 def _name_machines(ax: Axes, cells: pd.DataFrame) -> None:

@@ -72,14 +72,9 @@ def _start(row: pd.Series[Any]) -> str:
 
 
 def model_plot(ax: Axes, cells: pd.DataFrame, models: pd.DataFrame, trials: pd.DataFrame) -> str:
-    """Draw the medians of each curve with the time model through them.
+    """Draw the time model through the medians of its curve, for rows of `fit_all`.
 
-    Parameters
-    ----------
-    cells, trials : DataFrame
-        Cells and trials of all machines.
-    models : DataFrame
-        Rows of `crossover.analysis.timemodel.fit_all`, those to draw, by their own timing.
+    Cells and trials are those of all machines.
     """
     steps_total = (trials["epochs"] * trials["steps"]).groupby([trials[k] for k in CURVE]).first()
     told = []

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from crossover.records import published
 from crossover.report import figure, htmltable
 from crossover.report.axes import log_axis, parameter_axis
-from crossover.report.columns import Column, Row, words
+from crossover.report.columns import Column, words
 from crossover.report.curve import ends
 from crossover.report.endlabels import EndLabel, end_labels
 from crossover.report.figure import clean
@@ -18,6 +18,13 @@ from crossover.report.looks import INK, RATIO_LOOKS, SOFT
 from crossover.report.results import Results
 
 RATIO = "cold_speedup"
+COLUMNS = [
+    Column("CPU of", "cpu_machine", text=True),
+    Column("GPU of", "gpu_machine", text=True),
+    *words("protocol", "timing"),
+    Column("status", form=lambda text: text.replace("cpu", "CPU").replace("gpu", "GPU"), text=True),
+    Column("result", "sentence", text=True),
+]
 
 
 def show(results: Results) -> None:
@@ -34,34 +41,15 @@ def show(results: Results) -> None:
 def show_crossovers(results: Results) -> None:
     """Show every comparison of which both devices were measured."""
     compared = results.crossings[results.crossings["status"] != "missing device"]
-    htmltable.show(compared, "Crossovers", COLUMNS)
-
-
-def _gpu(row: Row) -> str:
-    same = row["cpu_machine"] == row["gpu_machine"]
-    return "the same machine" if same else str(row["gpu_machine"])
-
-
-def _status(status: str) -> str:
-    return status.replace("gpu", "GPU").replace("cpu", "CPU")
-
-
-COLUMNS = [
-    Column("CPU of", "cpu_machine", text=True),
-    Column("GPU of", _gpu, text=True),
-    *words("protocol", "timing"),
-    Column("status", form=_status, text=True),
-    Column("result", "sentence", text=True),
-]
+    same = compared["cpu_machine"] == compared["gpu_machine"]
+    gpu = compared["gpu_machine"].mask(same, "the same machine")
+    htmltable.show(compared.assign(gpu_machine=gpu), "Crossovers", COLUMNS)
 
 
 def speedup_plot(ax: Axes, curves: dict[str, pd.DataFrame]) -> str:
     """Draw CPU time / GPU time against parameters, with the line where both are equal.
 
-    Parameters
-    ----------
-    curves : dict of DataFrame
-        By label, rows of `crossover.analysis.speedup.speedups`.
+    ``curves`` holds rows of `crossover.analysis.speedup.speedups` by their label.
     """
     parameter_axis(ax, pd.concat([curve["parameters"] for curve in curves.values()]))
     log_axis(ax)

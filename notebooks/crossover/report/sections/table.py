@@ -27,15 +27,7 @@ def show(results: Results) -> None:
 
 
 def beside_published(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
-    """The table of two machines' devices, with the published study's columns to its right.
-
-    Parameters
-    ----------
-    ratios : DataFrame
-        What `crossover.analysis.speedup.speedups` returns.
-    cpu, gpu : str
-        The machines that the devices' columns are taken from.
-    """
+    """The devices of two machines in `speedups`' ratios, and the published study to their right."""
     heading = cpu if cpu == gpu else f"CPU of {cpu}, GPU of {gpu}"
     machines = {heading: (cpu, gpu), "published study, 2018": (published.MACHINE,) * 2}
     if cpu == published.MACHINE:
