@@ -12,7 +12,7 @@ from conftest import CROSSING_WIDTHS, crossing_seconds, make_record, write_cross
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
-from crossover.paths import NOTEBOOKS, PUBLISHED
+from crossover.paths import NOTEBOOKS, PROJECT, PUBLISHED
 from crossover.problem import parameter_count
 from crossover.records import published
 from crossover.records.frame import to_frame
@@ -24,6 +24,7 @@ from crossover.report.figure import new_figure
 from crossover.report.looks import look_of
 from crossover.report.results import read_results
 from crossover.report.sections.accuracy import accuracy_plot
+from crossover.report.sections.batch_map import map_plot
 from crossover.report.sections.chart import crossover_plot
 from crossover.report.sections.speedup import speedup_plot
 
@@ -103,6 +104,22 @@ def test_the_accuracy_alt_states_the_spread_at_the_largest_model():
     assert alt.startswith("At the largest model the 2 curves lie between 98.07% and 98.10%.")
 
 
+def test_the_map_tells_seconds_of_one_device_and_the_ratio_of_both():
+    rows = [(device, 3_230 * size, batch, seconds * batch / 128 * size)
+            for device, seconds in (("cpu", 3.0), ("gpu", 1.5))
+            for size in (1, 2) for batch in (128, 256)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["device", "parameters", "batch_size", "epoch_seconds"])
+    _, ax = new_figure()
+    alt = map_plot(ax, table)
+    assert alt.startswith(
+        "Speed-up of the GPU over the CPU by parameters and batch size: from 2 to 2 "
+    )
+    _, ax = new_figure()
+    alt = map_plot(ax, table[table["device"] == "gpu"])
+    assert alt == "Seconds of an epoch on the GPU by parameters and batch size: from 1.5 to 6."
+    assert sorted(text.get_text() for text in ax.texts) == ["1.5 s", "3 s", "3 s", "6 s"]
+
+
 def code_cells():
     notebook = nbformat.read(NOTEBOOKS / "summary.ipynb", as_version=4)
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -147,3 +164,12 @@ def test_a_study_of_one_protocol_is_shown_in_every_section(path, tuned_alone, ca
     module, name = re.match(r"(\w+)\.(show\w*)", path).groups()
     getattr(importlib.import_module(f"crossover.report.sections.{module}"), name)(tuned_alone)
     assert "nan" not in capsys.readouterr().out.split()
+
+
+def test_the_readme_names_the_section_of_each_cell():
+    sources = {cell.id: cell.source for cell in code_cells()}
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .+? \| `([\w-]+)` \| `(\w+)`[^|]* \| .* \|$", text, re.MULTILINE)
+    assert len(rows) == 16
+    for cell, section in rows:
+        assert sources[cell].startswith(f"{section}.show"), cell
