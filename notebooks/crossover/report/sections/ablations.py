@@ -17,6 +17,14 @@ from crossover.report.columns import DEVICE, WIDTH, Column, words
 from crossover.report.looks import LOOKS, MARK, Look
 from crossover.report.results import Results
 
+PANELS = {"figsize": (7.6, 4.2), "sharey": True, "squeeze": False}
+COLUMNS = [
+    DEVICE, WIDTH, *words("change"),
+    Column("epoch s", "epoch_seconds", ".2f"),
+    Column("times as fast", ("ratio", "low", "high"), ".2f"),
+    Column("saved µs a step", "saved_us", ",.0f"),
+]  # fmt: skip
+
 
 def show(results: Results) -> None:
     """Show a figure for each device, or how to train the ablations."""
@@ -27,22 +35,13 @@ def show(results: Results) -> None:
     if changes.empty:
         return
     text.show(dispatch_meaning(results.asked.backend))
-    for device, rows in groups(changes, "device"):
+    for device, rows in groups(changes[changes["change"] != BASELINE], "device"):
         name, content = f"ablations-{device}", (rows, device, noise)
         panels = PANELS | {"ncols": rows["width"].nunique()}
         figure.show(results.figures, name, ablation_plot, *content, **panels)
     repeated = changes["low"] != changes["high"]
     shown = changes.assign(low=changes["low"].where(repeated))
     htmltable.show(shown, "Seconds of an epoch after the first, one change at a time", COLUMNS)
-
-
-PANELS = {"figsize": (7.6, 4.2), "sharey": True, "squeeze": False}
-COLUMNS = [
-    DEVICE, WIDTH, *words("change"),
-    Column("epoch s", "epoch_seconds", ".2f"),
-    Column("times as fast", ("ratio", "low", "high"), ".2f"),
-    Column("saved µs a step", "saved_us", ",.0f"),
-]  # fmt: skip
 
 
 def ablation_plot(
@@ -54,14 +53,14 @@ def ablation_plot(
     ----------
     axes : array of Axes, shape (1, widths)
     table : DataFrame
-        The device's rows of what `crossover.analysis.ablations.ablation_table` returns.
+        The device's changes in what `crossover.analysis.ablations.ablation_table` returns.
     noise : dict
         What `crossover.analysis.ablations.noise_factors` returns, drawn as a band.
     """
-    rows, name, (panels,) = table[table["change"] != BASELINE], device.upper(), axes
-    changes = list(dict.fromkeys(rows["change"]))
+    name, (panels,) = device.upper(), axes
+    changes = list(dict.fromkeys(table["change"]))
     told = []
-    for axis, (width, part) in zip(panels, groups(rows, "width"), strict=True):
+    for axis, (width, part) in zip(panels, groups(table, "width"), strict=True):
         factor = noise.get((device, width), 1.0)
         axis.axvspan(1 / factor, factor, color="#777777", alpha=0.18, lw=0)
         _panel(axis, part, LOOKS[device, "published"], list(map(changes.index, part["change"])))

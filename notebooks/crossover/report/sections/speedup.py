@@ -22,7 +22,7 @@ COLUMNS = [
     Column("CPU of", "cpu_machine", text=True),
     Column("GPU of", "gpu_machine", text=True),
     *words("protocol", "timing"),
-    Column("status", form=lambda text: text.replace("cpu", "CPU").replace("gpu", "GPU"), text=True),
+    Column("status", form=lambda told: told.replace("cpu", "CPU").replace("gpu", "GPU"), text=True),
     Column("result", "sentence", text=True),
 ]
 
