@@ -551,7 +551,7 @@ def finish(folder: Path, backend: str, install: list[str]) -> None:
         # Relative, thus in ASCII: in the locale C, Python 3.11 dies of a path with an accent.
         own = os.path.relpath(str(PROJECT / "notebooks"), str(link.parent))
         link.write_text(f"{own}\n", encoding="utf-8")
-    run([python, "-I", "-m", "crossover.kernels"])
+    run([python, "-I", "-m", "crossover", "kernels"])
     try_imports(folder, backend)
 
 

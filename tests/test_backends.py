@@ -25,7 +25,7 @@ from crossover.records.storage import read_records, write_record
 from crossover.report import energy, narrative
 from crossover.report.backends import crossing_lines, measured, side_by_side
 from crossover.report.narrative import tuning_gain
-from crossover.study.study import study_from
+from crossover.study.configuration import study_from
 
 
 def needs(backend):

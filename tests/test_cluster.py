@@ -13,17 +13,19 @@ import yaml
 from conftest import make_record, report
 from crossover.analysis.machines import by_machine
 from crossover.analysis.merge import merge
+from crossover.errors import CrossoverError
 from crossover.paths import PROFILES, PROJECT
 from crossover.records.frame import check_comparable
 from crossover.records.record import Machine
 from crossover.records.reference import keep_all, kept_text, read_reference, reference_paths
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import trial_folders, write_record
-from crossover.study.configuration import configuration
+from crossover.study.configuration import configuration, study_from
 from crossover.study.copies import CopyError, copy_notebooks
-from crossover.study.sites import Site, sites
+from crossover.study.planner import lacking
+from crossover.study.sites import studies_of
 from crossover.study.slurm import SlurmError, choose_partitions, parse_partitions
-from crossover.study.study import study_from, sweep_seconds
+from crossover.study.workflow import workflow_plan
 from crossover.training.estimate import Estimate, balanced
 from crossover.training.plan import first_records, own_records, remaining_widths, sweep_progress
 
@@ -63,9 +65,8 @@ def test_a_sharded_study_trains_the_same_trials():
     ],
 )
 def test_a_sweep_is_named_by_its_change(verb, title):
-    (site,) = sites(configuration(verb, ["DEVICES=cpu"])["study"], "local", "")
-    missing = site.study.missing([])
-    titles = [job["title"] for job in site.jobs(missing, [0.0] * len(missing)).values()]
+    (wanted,) = studies_of(configuration(verb, ["DEVICES=cpu"]))
+    titles = [job.title for job in lacking(wanted, [])]
     assert title in titles
     assert len(set(titles)) == len(titles) > 1
 
@@ -159,30 +160,25 @@ def test_slurm_refuses_a_folder_with_a_space(project, tmp_path, monkeypatch):
 
 
 def test_a_profile_needs_no_device_on_the_planning_machine():
-    settings = configuration("report", [])["study"] | {"devices": "gpu"}
-    (site,) = sites(settings, "kubernetes", "")
-    assert site.study.devices == ["gpu"]
+    config = configuration("report", ["DEVICES=gpu", "PROFILE=kubernetes"])
+    assert [wanted.devices for wanted in studies_of(config)] == [["gpu"]]
 
 
 def test_partitions_keep_their_trials_and_notebooks_apart():
     one, other = study(partition="cpu-a"), study(partition="both")
     assert one.trials != other.trials
     assert not set(one.missing([])) & set(other.missing([]))
-    with pytest.raises(ValueError, match="partition"):
+    with pytest.raises(CrossoverError, match="partition"):
         study(partition="../up")
 
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
     """Snakemake's own view of the jobs of a small study: its dry run, by sweep name."""
-    site = Site(study(partition="both", folder="data/runs/none"), cores=16)
-    missing = site.study.missing([])
-    plan = {
-        "studies": [site.study.model_dump()],
-        "jobs": site.jobs(missing, sweep_seconds(missing.values(), [])),
-        **{name: "data/runs/none" for name in ("figures", "tables")},
-        "quick": False,
-    }
+    wanted = study(partition="both", cores=16, folder="data/runs/none")
+    places = {name: "data/runs/none" for name in ("figures", "tables")}
+    jobs = lacking(wanted, [], limits=False)
+    plan = workflow_plan([wanted], jobs, places | {"quick": False})
     settings = tmp_path_factory.mktemp("plan") / "settings.json"
     settings.write_text(json.dumps(plan))
     profile = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())

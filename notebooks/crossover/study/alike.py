@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from crossover.errors import CrossoverError
 from crossover.hardware.cgroup import binding
 from crossover.records.frame import (
     MixedTrialsError,
@@ -22,7 +23,7 @@ from crossover.words import counted
 NAMED = 5
 
 
-class UnlikeError(ValueError):
+class UnlikeError(CrossoverError):
     """A study was begun on another machine, or in another environment."""
 
 
@@ -80,7 +81,7 @@ def check_alike(
 def check_room(
     study: Study,
     own: Sequence[Record],
-    missing: Mapping[str, SweepParameters],
+    missing: Iterable[SweepParameters],
     recorded: Sequence[Record],
 ) -> None:
     """Refuse a study that could never be completed where it lies.
@@ -89,7 +90,7 @@ def check_room(
     ----------
     own : sequence of Record
         The study's own trials, of one machine.
-    missing : mapping
+    missing : iterable of SweepParameters
         The sweeps that these lack.
     recorded : sequence of Record
         All trials of the folder.
@@ -110,7 +111,7 @@ def check_room(
     others = {record_name(record): record for record in recorded}
     taken = [
         name
-        for sweep in missing.values()
+        for sweep in missing
         for width in sweep.widths
         if (name := trial_name(sweep.settings, sweep_device(sweep), width, sweep.repeat)) in others
     ]

@@ -6,10 +6,14 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from crossover.errors import CrossoverError
 from crossover.records.settings import Device
 
+# The exit code where jobs cannot be handed to SLURM.
+UNREACHED = 5
 
-class SlurmError(ValueError):
+
+class SlurmError(CrossoverError):
     """SLURM is missing, does not answer, or does not know a partition."""
 
 
@@ -85,6 +89,6 @@ def _ask(*command: str) -> str:
     except subprocess.SubprocessError as error:
         said = str(getattr(error, "stderr", None) or error).strip().splitlines()
         raise SlurmError(
-            f"SLURM's {command[0]} failed ({said[-1]}): check that its controller runs."
+            f"SLURM's {command[0]} failed ({said[-1]}): check that its controller runs.", UNREACHED
         ) from None
     return done.stdout

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from crossover.analysis import ablations
 from crossover.analysis.machines import own_settings, study_trials
-from crossover.hardware.card import nvidia_driver_version, visible_cards
+from crossover.errors import CrossoverError
 from crossover.problem import BATCH_SIZE, EPOCHS
 from crossover.records.limits import find_limits, limits_name
 from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
@@ -30,13 +30,12 @@ from crossover.records.settings import (
     protocol_settings,
 )
 from crossover.training.estimate import Estimate, balanced
-from crossover.training.progress import clock_text
 from crossover.words import counted
 
 Change = dict[str, int | bool | str]
 
 
-class SeedError(ValueError):
+class SeedError(CrossoverError):
     """Trials of the same study were trained from another seed."""
 
 
@@ -49,7 +48,8 @@ class Study(Frozen):
 
     ``changes`` are variants of these settings, each trained in its own sweeps.
     ``shards`` splits each sweep by width into that many jobs; ``partition``
-    names the part of a cluster whose nodes train this study's trials.
+    names the part of a cluster whose nodes, of ``cores`` CPU cores each, train
+    this study's trials.
     """
 
     folder: str
@@ -65,6 +65,7 @@ class Study(Frozen):
     changes: Annotated[list[Change], Field(min_length=1, default_factory=lambda: [{}])]
     shards: Annotated[int, Field(ge=1, le=64)] = 1
     partition: Partition = ""
+    cores: Annotated[int, Field(ge=1)] = 1
 
     @field_validator("devices", "protocols")
     @classmethod
@@ -109,6 +110,14 @@ class Study(Frozen):
                 name = f"{self.partition}{self.partition and '-'}limits-{path.stem}"
                 missing[name] = sweep.model_copy(update={"widths": ordered})
         return missing
+
+    def left(self, records: list[Record], limits: bool) -> str:
+        """What is not there yet, in words: trials, and limits where they belong to the study."""
+        trials = sum(len(sweep.widths) for sweep in self.missing(self.own(records)).values())
+        devices = len(self.missing_limits()) if limits else 0
+        parts = [counted(trials, "trial")] if trials else []
+        parts += [f"the limits of {counted(devices, 'device')}"] if devices else []
+        return " and ".join(parts)
 
     def settings(self, protocol: Protocol) -> Settings:
         """The settings that all trials of one protocol share."""
@@ -200,66 +209,3 @@ def sweep_name(sweep: SweepParameters, widths: list[int], partition: str = "") -
         f"{partition}{partition and '-'}{sweep.protocol}-{sweep.device}-r{sweep.repeat}"
         f"-w{'_'.join(map(str, widths))}-{sweep.settings.digest}"
     )
-
-
-def present_devices() -> list[Device]:
-    """The devices to sweep when none is named: a GPU only where a driver shows one."""
-    return ["cpu", "gpu"] if nvidia_driver_version() or visible_cards() else ["cpu"]
-
-
-def protocols_of(backend: str) -> tuple[Protocol, ...]:
-    """The protocols to sweep when none is named: all that the backend has."""
-    return ("published",) if backend == "torch" else ("published", "tuned")
-
-
-def study_from(config: Mapping[str, Any]) -> Study:
-    """Build a study from Snakemake's configuration, empty values left at defaults."""
-    given = {name: value for name, value in config.items() if value not in (None, "")}
-    given.setdefault("devices", present_devices())
-    given.setdefault("protocols", list(protocols_of(given.get("backend", "tensorflow"))))
-    return Study(**given)
-
-
-def plan_text(
-    study: Study, missing: Mapping[str, SweepParameters], limits: int, seconds: float
-) -> str:
-    """The plan in a few lines: what is there, what will be run, how long it takes.
-
-    Parameters
-    ----------
-    missing : mapping
-        The sweeps with trials that have no record.
-    limits : int
-        Devices whose limits will be measured.
-    seconds : float
-        Expected of all of it.
-    """
-    place = f"Study on {study.partition}" if study.partition else "Study"
-    trials = trial_count(missing)
-    whole = study.trial_count
-    recorded = "its only trial is recorded" if whole == 1 else f"all {whole} trials are recorded"
-    if not trials and not limits:
-        return f"{place}: {recorded}; nothing to train."
-    to_train = f"{trials} of {counted(whole, 'trial')} to train in {counted(len(missing), 'sweep')}"
-    parts = [to_train if trials else recorded]
-    if limits:
-        parts.append(f"the limits of {counted(limits, 'device')} to measure")
-    lines = [f"{place}: {', '.join(parts)}; about {clock_text(seconds)} (m:ss)."]
-    if "gpu" not in study.devices:
-        lines.append("No GPU sweep: no GPU was found, or DEVICES leaves it out.")
-    return "\n".join(lines)
-
-
-def trial_count(sweeps: Mapping[str, SweepParameters]) -> int:
-    """The trials of some sweeps."""
-    return sum(len(sweep.widths) for sweep in sweeps.values())
-
-
-def sweep_seconds(sweeps: Iterable[SweepParameters], records: list[Record]) -> list[float]:
-    """Expected seconds of each sweep's trials."""
-    estimate = Estimate(records)
-    return [
-        sum(estimate.seconds(settings, sweep_device(sweep), width) for width in sweep.widths)
-        for sweep in sweeps
-        for settings in [sweep.settings]
-    ]

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from crossover.paths import PUBLISHED
 from crossover.problem import BATCH_SIZE, EPOCHS, parameter_count
-from crossover.records.limits import Limits
+from crossover.records.limits import Limits, find_limits, limits_name
+from crossover.records.parameters import SweepParameters
 from crossover.records.published import read_table
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
@@ -66,6 +67,10 @@ class Estimate:
     def __init__(self, records: Iterable[Record]) -> None:
         self._curves = _curves(records, _recorded())
 
+    def is_measured(self, settings: Settings, device: Device) -> bool:
+        """Whether a trial of the machine itself tells, and no reference stands in."""
+        return (device, settings.protocol, settings.backend) in self._curves
+
     def seconds(self, settings: Settings, device: Device, width: int) -> float:
         """Seconds of one trial's fit."""
         key = (device, settings.protocol, settings.backend)
@@ -74,15 +79,20 @@ class Estimate:
         return start + settings.epochs * epoch * BATCH_SIZE / settings.batch_size
 
 
-def limits_seconds(
-    backend: Backend, device: Device, widths: int, known: Limits | None = None
-) -> float:
-    """Seconds of measuring the limits of some widths; ``known`` is what was measured already."""
-    common, each = LIMITS_SECONDS[backend, device]
-    taken = [found.seconds for found in known.widths if found.seconds] if known else []
+def limits_seconds(sweep: SweepParameters, device: Device) -> float:
+    """Seconds of measuring the limits that a sweep names, from what was measured of them."""
+    common, width = LIMITS_SECONDS[sweep.backend, device]
+    measured = own_limits(sweep, device)
+    taken = [limit.seconds for limit in measured.widths if limit.seconds] if measured else []
     if taken:
-        common, each = 0.0, statistics.fmean(taken)
-    return common + each * widths
+        common, width = 0.0, statistics.fmean(taken)
+    return common + width * len(sweep.widths)
+
+
+def own_limits(sweep: SweepParameters, device: Device) -> Limits | None:
+    """What is measured already of the limits that a sweep names."""
+    name = limits_name(sweep.backend, device, sweep.batch_size, sweep.threads)
+    return find_limits(sweep.folder / name)
 
 
 def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int) -> list[list[int]]:

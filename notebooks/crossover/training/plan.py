@@ -77,10 +77,10 @@ def sweep_progress(
     """
     estimate, settings = Estimate(known), sweep.settings
     expected = [(width, estimate.seconds(settings, device, width)) for _, width in order]
-    minutes = clock_text(sum(seconds for _, seconds in expected))
-    trials = counted(len(order), "trial")
+    progress = Progress(expected, sweep.epochs)
+    trials, minutes = counted(len(order), "trial"), clock_text(progress.left_seconds())
     print(f"{trials} to train, about {minutes} (a guess until the first has ended)")
-    return Progress(expected, sweep.epochs)
+    return progress
 
 
 def sweep_table(sweep: SweepParameters, device: Device) -> pd.DataFrame:
