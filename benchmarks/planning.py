@@ -54,7 +54,7 @@ def measure(folder: Path, trials: int) -> dict[str, float]:
     """Time each stage of planning a half-trained study."""
     repeats = trials // A_REPEAT
     study = Study(
-        folder=str(folder), widths=WIDTHS, devices=DEVICES, protocols=PROTOCOLS, repeats=repeats
+        folder=str(folder), widths=[*WIDTHS], devices=DEVICES, protocols=PROTOCOLS, repeats=repeats
     )
     write_trials(study)
     marks = [time.perf_counter()]

@@ -23,7 +23,7 @@ from crossover.paths import PROFILES, PUBLISHED, REFERENCES
 from crossover.problem import WIDTHS
 from crossover.records.record import Record
 from crossover.records.reference import read_reference
-from crossover.study.planner import sweep_jobs
+from crossover.study.planner import TRAIN, jobs_of
 from crossover.study.study import Study
 
 MEASURED = Path(__file__).with_name("measured.json")
@@ -94,11 +94,11 @@ def simulate(jobs: list[tuple[int, float]], nodes: list[int], trials: int, costs
 def sweeps(repeats: int, records: list[Record]) -> list[float]:
     """Seconds of training of each of a study's sweeps, in running order."""
     study = Study(
-        folder="simulated", widths=WIDTHS, devices=["cpu", "gpu"],
+        folder="simulated", widths=[*WIDTHS], devices=["cpu", "gpu"],
         protocols=["published", "tuned"], repeats=repeats,
     )  # fmt: skip
     named = {str(number): sweep for number, sweep in enumerate(study.sweeps())}
-    return [job.timed_seconds for job in sweep_jobs(study, named, records)]
+    return [job.timed_seconds for job in jobs_of(study, TRAIN, named, records)]
 
 
 def limits(

@@ -14,6 +14,7 @@ from crossover.report.figure import clean
 from crossover.study import run
 from crossover.study.alike import UnlikeError, check_alike, check_room
 from crossover.study.configuration import study_from
+from crossover.study.planner import lacking, left_text
 from test_limits import make_limits
 
 HERE = Machine(cpu_model="Test CPU", visible_cores=4)
@@ -101,7 +102,7 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
     assert sweep.widths == [16]
     report_of = merge(given.trials, own_settings("tensorflow", 1, 128, None), tmp_path / "none")
     assert sorted(record.width for record in report_of.records) == [4, 8]
-    assert given.left(records, limits=False) == "1 trial"
+    assert left_text(lacking(given, own, limits=False)) == "1 trial"
     with pytest.raises(UnlikeError) as error:
         check_room(given, own, given.missing(own).values(), records)
     name = trial_name(given.settings("published"), "cpu", 16, 1)

@@ -1,5 +1,6 @@
 """Sweeps as jobs: what they ask a scheduler for, and how a study spreads over machines."""
 
+import importlib
 import json
 import os
 import re
@@ -278,3 +279,22 @@ def test_a_copy_that_fails_is_one_sentence(tmp_path):
     with pytest.raises(CopyError, match=r"a\.ipynb could not be copied to http://"):
         copy_notebooks(tmp_path, "http://127.0.0.1:9/nowhere")
     assert copy_notebooks(tmp_path, str(tmp_path / "later")) == 1
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """Import a script of ``benchmarks`` by its name, as it is run: beside the others."""
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    return importlib.import_module
+
+
+def test_the_benchmarks_plan_as_the_front_door_does(tmp_path, benchmarks):
+    """A half-trained study of two repeats: both protocols, both devices, nine widths."""
+    measured = benchmarks("planning").measure(tmp_path, 72)
+    assert (measured["trials"], measured["sweeps"]) == (72, 4)
+    pytest.importorskip("simpy")
+    seconds = benchmarks("scaling").sweeps(2, [])
+    assert len(seconds) == 8
+    # No reference has a GPU's trials: the published table's.
+    gpu = [32.7011, 32.8508, 32.9818, 32.7519, 33.0307, 32.4855, 33.4356, 37.803, 60.7474]
+    assert seconds[1] == pytest.approx(sum(gpu))

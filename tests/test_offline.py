@@ -24,7 +24,7 @@ from crossover.study.archive import write_archive
 from crossover.study.configuration import present_devices, study_from
 from crossover.study.offline import Clock, run_job, run_jobs, worthwhile
 from crossover.study.planfile import PlanError, is_left, read_plan
-from crossover.study.planner import START_SECONDS, lacking, timed
+from crossover.study.planner import START_SECONDS, lacking
 from crossover.training.estimate import Estimate
 from test_limits import make_limits
 
@@ -126,10 +126,10 @@ def job_of(wanted):
 def test_a_sweep_is_expected_to_take_what_one_like_it_took(tmp_path):
     job = job_of(study(tmp_path, widths="4 8", epochs=10))
     measured = [make_record(w, fit=fit, settings=job.sweep.settings) for w, fit in ((4, 3), (8, 5))]
-    job = timed(job, Estimate(measured))
+    job = job.timed(Estimate(measured))
     assert (job.seconds, job.guessed) == (pytest.approx(START_SECONDS + 8.0), False)
     other = make_record(4, settings=protocol_settings("tuned"))
-    assert timed(job, Estimate([other])).guessed
+    assert job.timed(Estimate([other])).guessed
 
 
 def test_what_would_not_end_in_time_is_not_begun(tmp_path):

@@ -106,14 +106,11 @@ def keep_all(name: str, study: Path, references: Path = REFERENCES) -> list[Path
     """Keep a study's own trials, and those of its partitions under ``<name>-<partition>``."""
     trials = study / "trials"
     folders = [path for path in trial_folders(trials) if any(path.glob("*.json"))] or [trials]
-    partitions = ["" if path == trials else path.name for path in folders]
-    names = [
-        f"{name}-{re.sub(r'[^a-z0-9]', '-', each.lower())}" if each else name for each in partitions
-    ]
-    return [
-        keep(own, study, references, partition)
-        for own, partition in zip(names, partitions, strict=True)
-    ]
+    kept = []
+    for partition in ("" if path == trials else path.name for path in folders):
+        own = f"{name}-{re.sub(r'[^a-z0-9]', '-', partition.lower())}" if partition else name
+        kept.append(keep(own, study, references, partition))
+    return kept
 
 
 def record(_: str, words: list[str]) -> int:

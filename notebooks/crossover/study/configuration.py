@@ -18,20 +18,11 @@ from crossover.study.last import last_settings
 from crossover.study.study import Study
 
 CONFIG = PROJECT / "workflow" / "config.yaml"
-SETTINGS = {
-    "WIDTHS": "widths",
-    "DEVICES": "devices",
-    "PROTOCOLS": "protocols",
-    "REPEATS": "repeats",
-    "EPOCHS": "epochs",
-    "BATCH_SIZE": "batch_size",
-    "BACKEND": "backend",
-    "THREADS": "threads",
-    "SEED": "seed",
-    "SHARDS": "shards",
-}
-NUMBERS = {"REPEATS", "EPOCHS", "BATCH_SIZE", "THREADS", "SEED", "SHARDS"}
-PLACES = {"PROFILE": "profile", "PARTITIONS": "partitions", "NOTEBOOKS": "notebooks"}
+# Of a study, under its own fields' names in capitals, and of where it runs.
+TEXTS = ("WIDTHS", "DEVICES", "PROTOCOLS", "BACKEND")
+NUMBERS = ("REPEATS", "EPOCHS", "BATCH_SIZE", "THREADS", "SEED", "SHARDS")
+SETTINGS = (*TEXTS, *NUMBERS)
+PLACES = ("PROFILE", "PARTITIONS", "NOTEBOOKS")
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"folder": "data/runs/quick", "widths": "16 128 1024", "epochs": 1},
     "explain": {
@@ -70,7 +61,7 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     given = assigned(words, [*SETTINGS, *PLACES])
     if verb == "partial" and "PROFILE" in given:
         config["partitions"] = ""  # The last study's are those of its own profile.
-    config |= {PLACES[name]: value for name, value in given.items() if name in PLACES}
+    config |= {name.lower(): value for name, value in given.items() if name in PLACES}
     config["study"] |= study_settings(given)
     if verb == "explain":
         backend = config["study"].get("backend") or "tensorflow"
@@ -83,7 +74,7 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
 def study_settings(given: Mapping[str, str]) -> dict[str, Any]:
     """Those of some NAME=value settings that are a study's, numbers as numbers."""
     return {
-        SETTINGS[name]: _number(name, value) if name in NUMBERS else value
+        name.lower(): _number(name, value) if name in NUMBERS else value
         for name, value in given.items()
         if name in SETTINGS
     }
@@ -134,5 +125,5 @@ def study_from(settings: Mapping[str, Any]) -> Study:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
-        name = next((name for name, own in SETTINGS.items() if own == field), field)
+        name = field.upper() if field.upper() in SETTINGS else field
         raise CrossoverError(f"{name} is {first['input']!r:.80}: {first['msg']}.") from None

@@ -20,7 +20,7 @@ from crossover.records.storage import read_records
 from crossover.study.archive import archived
 from crossover.study.configuration import SETTINGS, defaults, study_from, study_settings
 from crossover.study.planfile import is_left, read_plan
-from crossover.study.planner import LIMITS, START_SECONDS, Job, lacking, timed
+from crossover.study.planner import START_SECONDS, Job, lacking
 from crossover.study.processes import Stopped, stoppable
 from crossover.study.study import Study
 from crossover.training.estimate import Estimate
@@ -56,7 +56,7 @@ def worthwhile(study: Study) -> Iterator[tuple[Job, float]]:
     vain.
     """
     for planned in lacking(study, _own(study), explained=True):
-        job = planned if planned.notebook == LIMITS else timed(planned, Estimate(_own(study)))
+        job = planned.timed(Estimate(_own(study)))  # By what has been recorded meanwhile.
         yield job, START_SECONDS if job.guessed else job.seconds
 
 

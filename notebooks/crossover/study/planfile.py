@@ -19,10 +19,9 @@ from pathlib import Path
 
 from crossover.analysis import ablations
 from crossover.errors import CrossoverError
-from crossover.records.parameters import SweepParameters
 from crossover.study.configuration import study_from
-from crossover.study.planner import LIMITS, Job, limits_job, sweep_jobs
-from crossover.study.study import Change, Study, sweep_name
+from crossover.study.planner import LIMITS, TRAIN, Job, jobs_of
+from crossover.study.study import Change, sweep_name
 from crossover.training.estimate import own_limits
 from crossover.training.plan import own_records
 
@@ -82,23 +81,20 @@ def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
     given: dict[str, object] = {"folder": folder, "backend": backend, "devices": device}
     given["widths"] = widths
     if what == "limits":
-        return _limits(study_from(given | {"protocols": "published"})), seconds
+        study = study_from(given | {"protocols": "published"})
+        name = f"limits-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
+        sweeps = {name: study.limits_sweep(study.devices[0], study.widths)}
+        return jobs_of(study, LIMITS, sweeps, [])[0], seconds
     protocol, _, change = what.partition(": ")
     if change:
         known = ablations.changes_of(study_from(given).backend)
         given |= {"epochs": ablations.EPOCHS, "changes": [_change(change, known)]}
     study = study_from(given | {"protocols": protocol, "repeats": int(repeat)})
-    sweep = _of_repeat(study, int(repeat))
-    (job,) = sweep_jobs(study, {sweep_name(sweep, sweep.widths): sweep}, [])
-    return job, seconds
-
-
-def _limits(study: Study) -> Job:
-    sweep = next(study.sweeps()).model_copy(
-        update={"output": str(study.limits.resolve()), "widths": study.widths}
-    )
-    widths = "_".join(map(str, study.widths))
-    return limits_job(study, f"limits-{study.backend}-{sweep.device}-w{widths}", sweep)
+    own = [sweep for sweep in study.sweeps() if sweep.repeat == int(repeat)]
+    if not own:
+        raise PlanError("this change changes nothing on this device.")
+    sweeps = {sweep_name(own[0], own[0].widths): own[0]}
+    return jobs_of(study, TRAIN, sweeps, [])[0], seconds
 
 
 def _change(name: str, known: Mapping[str, Change]) -> Change:
@@ -106,10 +102,3 @@ def _change(name: str, known: Mapping[str, Change]) -> Change:
     if name != BASELINE and name not in known:
         raise PlanError(f"this backend has no ablation {name!r:.80}.")
     return known.get(name, {})
-
-
-def _of_repeat(study: Study, repeat: int) -> SweepParameters:
-    for sweep in study.sweeps():
-        if sweep.repeat == repeat:
-            return sweep
-    raise PlanError("this change changes nothing on this device.")

@@ -25,9 +25,8 @@ LIMITS_PARAMETERS = {"device", "widths", "backend", "batch_size", "threads", "ou
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to execute; ``sweep`` holds its parameters.
+    """One notebook to execute for a study; ``sweep`` holds its parameters.
 
-    ``cores`` and ``partition`` are what it asks of a scheduler.
     ``timed_seconds`` are expected of its trials or measurements; they are
     ``guessed`` where no trial like them has been recorded on this machine.
     """
@@ -35,11 +34,9 @@ class Job:
     name: str
     notebook: str
     sweep: SweepParameters
-    title: str
-    cores: int
-    partition: str | None
+    study: Study
     timed_seconds: float = 0.0
-    guessed: bool = True
+    guessed: bool = False
 
     @property
     def device(self) -> Device:
@@ -59,9 +56,20 @@ class Job:
     @property
     def parameters(self) -> str:
         """The notebook's parameters as JSON."""
-        return self.sweep.model_dump_json(
-            include=LIMITS_PARAMETERS if self.notebook == LIMITS else None
-        )
+        own = LIMITS_PARAMETERS if self.notebook == LIMITS else None
+        return self.sweep.model_dump_json(include=own)
+
+    @property
+    def title(self) -> str:
+        """What it is, with its change where the study has several variants of its settings."""
+        what, settings = f"repeat {self.sweep.repeat}", self.sweep.settings
+        if self.notebook == LIMITS:
+            what = "limits: copies, matrix products"
+        elif len(self.study.changes) > 1:
+            change = ablations.change_of(settings) or f"batches of {settings.batch_size}"
+            what = f"{change}, {what}"
+        device = self.device.upper()
+        return f"{self.study.partition} {settings.protocol}, {device}, {what}".strip()
 
     @property
     def seconds(self) -> float:
@@ -72,6 +80,23 @@ class Job:
     def most_minutes(self) -> int:
         """Minutes after which a scheduler may end it."""
         return START_MINUTES + math.ceil(SLOWER * self.timed_seconds / 60)
+
+    def timed(self, estimate: Estimate) -> Job:
+        """The same with what it is expected to take."""
+        if self.notebook == LIMITS:
+            return replace(self, timed_seconds=limits_seconds(self.sweep, self.device))
+        settings, widths = self.sweep.settings, self.sweep.widths
+        seconds = sum(estimate.seconds(settings, self.device, width) for width in widths)
+        guessed = not estimate.is_measured(settings, self.device)
+        return replace(self, timed_seconds=seconds, guessed=guessed)
+
+
+def jobs_of(
+    study: Study, notebook: str, sweeps: Mapping[str, SweepParameters], records: Sequence[Record]
+) -> list[Job]:
+    """The jobs of sweeps by their names; ``records`` tell how long they take."""
+    estimate = Estimate(records)
+    return [Job(name, notebook, sweep, study).timed(estimate) for name, sweep in sweeps.items()]
 
 
 def lacking(
@@ -91,10 +116,10 @@ def lacking(
         Whether one repeat of the ablations does, at those of their widths that
         the study has; these come last.
     """
-    sweeps = sweep_jobs(study, study.missing(own), own)
+    sweeps = jobs_of(study, TRAIN, study.missing(own), own)
     jobs = [job for job in sweeps if job.sweep.repeat == 1]
     if limits:
-        jobs += [limits_job(study, *item) for item in study.missing_limits().items()]
+        jobs += jobs_of(study, LIMITS, study.missing_limits(), own)
     jobs += [job for job in sweeps if job.sweep.repeat > 1]
     if explained and (widths := [width for width in ablations.WIDTHS if width in study.widths]):
         changed = study.model_copy(
@@ -107,64 +132,39 @@ def lacking(
             }
         )
         names = {job.name for job in jobs}  # A study of as many epochs has the baseline itself.
-        changes = sweep_jobs(changed, changed.missing(own), own)
+        changes = jobs_of(changed, TRAIN, changed.missing(own), own)
         jobs += [job for job in changes if job.name not in names]
     return jobs
-
-
-def sweep_jobs(
-    study: Study, sweeps: Mapping[str, SweepParameters], records: Sequence[Record]
-) -> list[Job]:
-    """The jobs of sweeps by their names; ``records`` tell how long they take."""
-    estimate = Estimate(records)
-    return [
-        timed(_job(study, name, TRAIN, sweep, _repeat(study, sweep)), estimate)
-        for name, sweep in sweeps.items()
-    ]
-
-
-def limits_job(study: Study, name: str, sweep: SweepParameters) -> Job:
-    """The job that measures the limits which a sweep names."""
-    job = _job(study, name, LIMITS, sweep, "limits: copies, matrix products")
-    return replace(job, timed_seconds=limits_seconds(sweep, job.device), guessed=False)
-
-
-def timed(job: Job, estimate: Estimate) -> Job:
-    """A sweep's job with what its trials are expected to take."""
-    settings, device = job.sweep.settings, job.device
-    seconds = sum(estimate.seconds(settings, device, width) for width in job.sweep.widths)
-    guessed = not estimate.is_measured(settings, device)
-    return replace(job, timed_seconds=seconds, guessed=guessed)
-
-
-def _job(study: Study, name: str, notebook: str, sweep: SweepParameters, what: str) -> Job:
-    title = f"{study.partition} {sweep.protocol}, {sweep.device.upper()}, {what}".strip()
-    return Job(name, notebook, sweep, title, study.cores, study.partition or None)
-
-
-def _repeat(study: Study, sweep: SweepParameters) -> str:
-    """A sweep's repeat, and its change where the study has several variants of its settings."""
-    change = ""
-    if len(study.changes) > 1:
-        settings = sweep.settings
-        change = f"{ablations.change_of(settings) or f'batches of {settings.batch_size}'}, "
-    return f"{change}repeat {sweep.repeat}"
 
 
 def plan_text(study: Study, jobs: Sequence[Job]) -> str:
     """The plan in a few lines: what is there, what will be run, how long it takes."""
     place = f"Study on {study.partition}" if study.partition else "Study"
-    sweeps = [job.sweep for job in jobs if job.notebook == TRAIN]
-    trials, whole = sum(len(sweep.widths) for sweep in sweeps), study.trial_count
+    trials, sweeps, devices = _counts(jobs)
+    whole = study.trial_count
     recorded = "its only trial is recorded" if whole == 1 else f"all {whole} trials are recorded"
     if not jobs:
         return f"{place}: {recorded}; nothing to train."
-    to_train = f"{trials} of {counted(whole, 'trial')} to train in {counted(len(sweeps), 'sweep')}"
+    to_train = f"{trials} of {counted(whole, 'trial')} to train in {counted(sweeps, 'sweep')}"
     parts = [to_train if trials else recorded]
-    if measured := len(jobs) - len(sweeps):
-        parts.append(f"the limits of {counted(measured, 'device')} to measure")
+    if devices:
+        parts.append(f"the limits of {counted(devices, 'device')} to measure")
     seconds = sum(job.seconds for job in jobs)
     lines = [f"{place}: {', '.join(parts)}; about {clock_text(seconds)} (m:ss)."]
     if "gpu" not in study.devices:
         lines.append("No GPU sweep: no GPU was found, or DEVICES leaves it out.")
     return "\n".join(lines)
+
+
+def left_text(jobs: Sequence[Job]) -> str:
+    """What is not there yet, in words: trials, and limits; empty where all is."""
+    trials, _, devices = _counts(jobs)
+    parts = [counted(trials, "trial")] if trials else []
+    parts += [f"the limits of {counted(devices, 'device')}"] if devices else []
+    return " and ".join(parts)
+
+
+def _counts(jobs: Sequence[Job]) -> tuple[int, int, int]:
+    """Trials to train, sweeps that do, and devices whose limits are measured."""
+    sweeps = [job.sweep for job in jobs if job.notebook == TRAIN]
+    return sum(len(sweep.widths) for sweep in sweeps), len(sweeps), len(jobs) - len(sweeps)

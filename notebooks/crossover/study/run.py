@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ from crossover.study.alike import check_alike, check_room
 from crossover.study.configuration import configuration
 from crossover.study.copies import copy_notebooks
 from crossover.study.last import FILE, keep_settings, read_settings
-from crossover.study.planner import TRAIN, Job, lacking, plan_text
+from crossover.study.planner import TRAIN, Job, lacking, left_text, plan_text
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import executor_of, studies_of
 from crossover.study.slurm import UNREACHED, queued
-from crossover.study.study import Study, sweep_device
-from crossover.study.workflow import forget_lost_report, job_prefix, run_workflow, workflow_plan
+from crossover.study.study import Study
+from crossover.study.workflow import job_prefix, run_workflow, workflow_plan
 from crossover.training.memory import check_memory
 from crossover.words import counted
 
@@ -44,33 +44,21 @@ def run(verb: str, words: list[str]) -> int:
     if not any(next(study.sweeps(), None) for study in studies):
         raise CrossoverError("nothing to do")
     try:
-        with stoppable(), _alone():
+        with stoppable(), FileLock(PROJECT / ".study.lock").acquire(timeout=0):
             return _run(verb, studies, config)
+    except Timeout:
+        sentence = "another study runs in this folder: wait for it or stop it."
+        raise CrossoverError(sentence, BUSY) from None
     except Stopped as stopped:
         end_study(str(PROJECT))
         sentence = "stopped; finished trials are kept: the same command goes on."
         raise CrossoverError(sentence, 128 + stopped.number) from None
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the project's folder against a second study."""
-    lock = FileLock(PROJECT / ".study.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        sentence = "another study runs in this folder: wait for it or stop it."
-        raise CrossoverError(sentence, BUSY) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
     folder, profile = PROJECT / config["study"]["folder"], config["profile"]
-    extra = verb in ("explain", "map")
-    if executor_of(profile) == "slurm":
+    extra, on_slurm = verb in ("explain", "map"), executor_of(profile) == "slurm"
+    if on_slurm:
         _check_slurm(folder, config)
     if ended := end_study(str(PROJECT)):
         processes = counted(ended, "process", "processes")
@@ -78,7 +66,7 @@ def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
     jobs = _plan(folder, studies, config)
     if not extra and not config["partial"]:
         keep_settings(config)
-    if jobs and executor_of(profile) == "slurm":
+    if jobs and on_slurm:
         logs = folder.relative_to(PROJECT) / "logs"
         print(f"Watch with 'squeue --me'; notebooks in {logs}, jobs' output in {logs / 'slurm'}.")
     code, left = 0, ""
@@ -111,12 +99,12 @@ def _check_slurm(folder: Path, config: dict[str, Any]) -> None:
 
 def _left(study: Study, config: dict[str, Any]) -> str:
     """What was planned and is not there, in words; whatever a step's exit code said."""
-    return study.left(read_records(study.trials).records, config["limits"])
+    own = study.own(read_records(study.trials).records)
+    return left_text(lacking(study, own, limits=config["limits"]))
 
 
 def _report(folder: Path, studies: list[Study], config: dict[str, Any]) -> int:
     """Make the report, copy executed notebooks where they are wanted; Snakemake's exit code."""
-    forget_lost_report(studies[0], config)
     code = run_workflow(folder, workflow_plan(studies, [], config), "local", "report")
     if config["notebooks"] and not config["partial"]:
         count = copy_notebooks(folder / "notebooks", config["notebooks"])
@@ -151,13 +139,12 @@ def _plan_one(study: Study, config: dict[str, Any]) -> list[Job]:
     """Print what one study lacks and return its jobs; read its records once."""
     records = _sound_records(study.trials)
     study.check_seed(records)
-    if config["partial"]:
-        left, place = study.left(records, config["limits"]), config["study"]["folder"]
-        state = f"{left} missing" if left else "all trials recorded"
-        print(f"Study in {place}: {state}; nothing is trained.", flush=True)
-        return []
     own = study.own(records)
     jobs = lacking(study, own, limits=config["limits"])
+    if config["partial"]:
+        state = f"{left_text(jobs)} missing" if jobs else "all trials recorded"
+        print(f"Study in {study.folder}: {state}; nothing is trained.", flush=True)
+        return []
     # Elsewhere each job looks at its own machine.
     here = executor_of(config["profile"]) == "local" and bool(jobs)
     unusual = _look_here(study, own, jobs) if here else []
@@ -180,7 +167,7 @@ def _look_here(study: Study, records: list[Record], jobs: Sequence[Job]) -> list
     """Refuse what this machine cannot train, or may not add to; what is unusual about it."""
     for job in jobs:
         if job.notebook == TRAIN:
-            check_memory(job.sweep, sweep_device(job.sweep))
+            check_memory(job.sweep, job.device)
     machine, heeded = describe_machine("cpu", "CPU:0"), recorded_environment()
     own = {sweep.settings.digest for sweep in study.sweeps()}
     trials = [record for record in records if record.settings.digest in own]

@@ -30,9 +30,10 @@ from crossover.records.settings import (
     protocol_settings,
 )
 from crossover.training.estimate import Estimate, balanced
-from crossover.words import counted
 
 Change = dict[str, int | bool | str]
+# What all trials of a study share, of whichever protocol.
+SHARED = {"backend", "epochs", "batch_size", "threads"}
 
 
 class SeedError(CrossoverError):
@@ -104,35 +105,24 @@ class Study(Frozen):
                 known = find_limits(path)
                 widths = [width for width in widths if known and known.at(width) is None]
             if widths:
-                change: Change = {"output": str(self.limits.resolve())}
-                sweep = self._sweep(device, "published", 1, change)
                 ordered = sorted(set(widths), key=lambda w: (w not in ablations.WIDTHS, w))
                 name = f"{self.partition}{self.partition and '-'}limits-{path.stem}"
-                missing[name] = sweep.model_copy(update={"widths": ordered})
+                missing[name] = self.limits_sweep(device, ordered)
         return missing
 
-    def left(self, records: list[Record], limits: bool) -> str:
-        """What is not there yet, in words: trials, and limits where they belong to the study."""
-        trials = sum(len(sweep.widths) for sweep in self.missing(self.own(records)).values())
-        devices = len(self.missing_limits()) if limits else 0
-        parts = [counted(trials, "trial")] if trials else []
-        parts += [f"the limits of {counted(devices, 'device')}"] if devices else []
-        return " and ".join(parts)
+    def limits_sweep(self, device: Device, widths: list[int]) -> SweepParameters:
+        """What measures a device's limits at some widths, in their order."""
+        change: Change = {"output": str(self.limits.resolve())}
+        sweep = self._sweep(device, "published", 1, change)
+        return sweep.model_copy(update={"widths": widths})
 
     def settings(self, protocol: Protocol) -> Settings:
         """The settings that all trials of one protocol share."""
-        return protocol_settings(
-            protocol,
-            backend=self.backend,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            threads=self.threads,
-        )
+        return protocol_settings(protocol, **self.model_dump(include=SHARED))
 
     def own(self, records: list[Record]) -> list[Record]:
         """The trials of its folder that belong to this study, as the report counts them."""
-        alike = own_settings(self.backend, self.epochs, self.batch_size, self.threads)
-        return study_trials(records, alike)
+        return study_trials(records, own_settings(**self.model_dump(include=SHARED)))
 
     def sweeps(self) -> Iterator[SweepParameters]:
         """All sweeps in running order: devices alternate, and swap each repeat.
@@ -150,21 +140,9 @@ class Study(Frozen):
     def _sweep(
         self, device: Device, protocol: Protocol, repeat: int, change: Change
     ) -> SweepParameters:
-        return parse_parameters(
-            {
-                "device": device,
-                "widths": sorted(set(self.widths)),
-                "protocol": protocol,
-                "backend": self.backend,
-                "epochs": self.epochs,
-                "batch_size": self.batch_size,
-                "threads": self.threads,
-                "seed": self.seed,
-                "repeat": repeat,
-                "output": str(self.trials.resolve()),
-                **change,
-            }
-        )
+        own = {"device": device, "protocol": protocol, "repeat": repeat, "seed": self.seed}
+        places = {"widths": sorted(set(self.widths)), "output": str(self.trials.resolve())}
+        return parse_parameters(self.model_dump(include=SHARED) | own | places | change)
 
     def check_seed(self, records: list[Record]) -> None:
         """Raise ``SeedError`` where a trial of these settings began from another seed.

@@ -25,15 +25,17 @@ def workflow_plan(
     studies: Sequence[Study], jobs: Sequence[Job], config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the Snakefile reads: all that it says of a job or of the report stands here."""
+    folder, figures, tables = studies[0].folder, config["figures"], config["tables"]
     return {
-        "folder": studies[0].folder,
+        "folder": folder,
         "jobs": {job.name: _entry(job, number, len(jobs)) for number, job in enumerate(jobs, 1)},
         "report": {
-            "mark": str(_mark(studies[0], config)),
-            "page": _made(config)[0],
+            "mark": f"{folder}/notebooks/report-of-{Path(figures).name}.txt",
+            "page": f"{figures}/report.html",
+            "tables": [f"{tables}/summary.csv", f"{tables}/crossover.csv"],
             "parameters": json.dumps(_summary(studies, config)),
             "studies": json.dumps([study.model_dump() for study in studies]),
-            "state": report_state(PROJECT / studies[0].folder),
+            "state": report_state(PROJECT / folder),
         },
     }
 
@@ -47,8 +49,8 @@ def _entry(job: Job, number: int, count: int) -> dict[str, Any]:
         "parameters": job.parameters,
         "priority": count - number + 1,
         "minutes": job.most_minutes,
-        "cores": job.cores,
-        "partition": job.partition,
+        "cores": job.study.cores,
+        "partition": job.study.partition or None,
     }
 
 
@@ -64,23 +66,6 @@ def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, A
         "table_folder": str(PROJECT / config["tables"]),
         "quick": config["quick"],
     }
-
-
-def _made(config: Mapping[str, Any]) -> list[str]:
-    """The files that a report is, its page first."""
-    figures, tables = config["figures"], config["tables"]
-    return [f"{figures}/report.html", f"{tables}/summary.csv", f"{tables}/crossover.csv"]
-
-
-def _mark(study: Study, config: Mapping[str, Any]) -> Path:
-    """What tells Snakemake that a report is made, of what its parameters say."""
-    return Path(study.folder) / "notebooks" / f"report-of-{Path(config['figures']).name}.txt"
-
-
-def forget_lost_report(study: Study, config: Mapping[str, Any]) -> None:
-    """Have the report made anew where one of its files is gone."""
-    if not all((PROJECT / path).exists() for path in _made(config)):
-        (PROJECT / _mark(study, config)).unlink(missing_ok=True)
 
 
 def job_prefix(folder: Path) -> str:
