@@ -55,23 +55,23 @@ def check_alike(
         Names both, and what to do.
     """
     here, away = _seen_by(machine, study.threads), f"or move {study.folder} away."
-    for known in recorded:
+    for one in recorded:
         for name, version in versions.items():
-            if version != (then := getattr(known.software, name)):
+            if version != (then := getattr(one.software, name)):
                 package = study.backend if name == "backend" else name
                 raise UnlikeError(
                     f"this study was begun with {package} {then}, and {version} is installed: "
                     f"install that version again, {away}"
                 )
-        if known.environment is None:
+        if one.environment is None:
             continue
-        if processor(known.machine) != processor(here):
+        if processor(one.machine) != processor(here):
             raise UnlikeError(
-                f"this study was begun on {_label(known.machine)}, and this is {_label(here)}: "
+                f"this study was begun on {_label(one.machine)}, and this is {_label(here)}: "
                 f"go on there, {away}"
             )
-        if known.environment != dict(environment):
-            then, now = environment_text(known.environment), environment_text(environment)
+        if one.environment != dict(environment):
+            then, now = environment_text(one.environment), environment_text(environment)
             raise UnlikeError(
                 f"this study was begun with other variables ({then}) than there are now ({now}): "
                 f"set them as they were, {away}"

@@ -68,7 +68,7 @@ def _about(path: Path) -> list[int]:
 def _copied(stamp: Path, target: str) -> dict[str, list[int]]:
     """What was copied to this place before; nothing where that is unknown."""
     try:
-        known = json.loads(stamp.read_text(encoding="utf-8"))
-        return dict(known["copied"]) if known["target"] == target else {}
+        last = json.loads(stamp.read_text(encoding="utf-8"))
+        return dict(last["copied"]) if last["target"] == target else {}
     except (OSError, ValueError, LookupError, TypeError):
         return {}

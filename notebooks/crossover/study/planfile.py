@@ -87,8 +87,8 @@ def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
         return jobs_of(study, LIMITS, sweeps, [])[0], seconds
     protocol, _, change = what.partition(": ")
     if change:
-        known = ablations.changes_of(study_from(given).backend)
-        given |= {"epochs": ablations.EPOCHS, "changes": [_change(change, known)]}
+        changes = ablations.changes_of(study_from(given).backend)
+        given |= {"epochs": ablations.EPOCHS, "changes": [_change(change, changes)]}
     study = study_from(given | {"protocols": protocol, "repeats": int(repeat)})
     own = [sweep for sweep in study.sweeps() if sweep.repeat == int(repeat)]
     if not own:
@@ -97,8 +97,8 @@ def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
     return jobs_of(study, TRAIN, sweeps, [])[0], seconds
 
 
-def _change(name: str, known: Mapping[str, Change]) -> Change:
+def _change(name: str, changes: Mapping[str, Change]) -> Change:
     """The change of an ablation's name."""
-    if name != BASELINE and name not in known:
+    if name != BASELINE and name not in changes:
         raise PlanError(f"this backend has no ablation {name!r:.80}.")
-    return known.get(name, {})
+    return changes.get(name, {})

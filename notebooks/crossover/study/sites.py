@@ -22,10 +22,10 @@ def executor_of(profile: str) -> str:
     CrossoverError
         If there is no such profile.
     """
-    known = {path.parent.name: path for path in sorted(PROFILES.glob("*/config.yaml"))}
-    if profile not in known:
-        raise CrossoverError(f"PROFILE is {profile!r:.80}: known are {', '.join(known)}.")
-    return str(yaml.safe_load(known[profile].read_text(encoding="utf-8"))["executor"])
+    paths = {path.parent.name: path for path in sorted(PROFILES.glob("*/config.yaml"))}
+    if profile not in paths:
+        raise CrossoverError(f"PROFILE is {profile!r:.80}: known are {', '.join(paths)}.")
+    return str(yaml.safe_load(paths[profile].read_text(encoding="utf-8"))["executor"])
 
 
 def studies_of(config: Mapping[str, Any]) -> list[Study]:

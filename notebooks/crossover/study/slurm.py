@@ -40,20 +40,20 @@ def read_partitions() -> dict[str, Partition]:
 
 def parse_partitions(answer: str) -> dict[str, Partition]:
     """Read lines such as ``main*|64|gpu:a100:4``, one for each kind of node of a partition."""
-    found: dict[str, Partition] = {}
+    partitions: dict[str, Partition] = {}
     for line in answer.splitlines():
         marked, cores, generic = line.strip().split("|")
         name = marked.rstrip("*")
         gpu = any(word.startswith("gpu") for word in generic.split(","))
         here = Partition(name, int(cores), gpu, marked.endswith("*"))
-        last = found.get(name, here)
-        found[name] = Partition(
+        last = partitions.get(name, here)
+        partitions[name] = Partition(
             name, min(last.cores, here.cores), last.has_gpu or gpu, here.default
         )
-    return found
+    return partitions
 
 
-def choose_partitions(names: list[str], known: dict[str, Partition]) -> list[Partition]:
+def choose_partitions(names: list[str], partitions: dict[str, Partition]) -> list[Partition]:
     """The partitions of these names, each once; without a name, the default one.
 
     Raises
@@ -61,13 +61,15 @@ def choose_partitions(names: list[str], known: dict[str, Partition]) -> list[Par
     SlurmError
         If SLURM has no partition of a name, or no default.
     """
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in partitions]
     if unknown:
-        raise SlurmError(f"PARTITIONS names {unknown[0]!r:.80}: SLURM has {', '.join(known)}.")
-    chosen = [known[name] for name in dict.fromkeys(names)]
-    chosen = chosen or [partition for partition in known.values() if partition.default]
+        raise SlurmError(f"PARTITIONS names {unknown[0]!r:.80}: SLURM has {', '.join(partitions)}.")
+    chosen = [partitions[name] for name in dict.fromkeys(names)]
+    chosen = chosen or [partition for partition in partitions.values() if partition.default]
     if not chosen:
-        raise SlurmError(f"SLURM has no default partition: give PARTITIONS, of {', '.join(known)}.")
+        raise SlurmError(
+            f"SLURM has no default partition: give PARTITIONS, of {', '.join(partitions)}."
+        )
     return chosen
 
 

@@ -102,8 +102,8 @@ class Study(Frozen):
             path = self.limits / limits_name(self.backend, device, self.batch_size, self.threads)
             widths = self.widths
             if path.exists():
-                known = find_limits(path)
-                widths = [width for width in widths if known and known.at(width) is None]
+                measured = find_limits(path)
+                widths = [width for width in widths if measured and measured.at(width) is None]
             if widths:
                 ordered = sorted(set(widths), key=lambda w: (w not in ablations.WIDTHS, w))
                 name = f"{self.partition}{self.partition and '-'}limits-{path.stem}"

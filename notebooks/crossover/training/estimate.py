@@ -110,18 +110,18 @@ def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int)
     return [sorted(group) for group in groups]
 
 
-def _curves(records: Iterable[Record], known: Mapping[Key, Curve]) -> dict[Key, Curve]:
-    """The medians of the trials of each kind; ``known`` splits fits of a single epoch."""
-    found: dict[Key, dict[int, list[tuple[float, float]]]] = {}
+def _curves(records: Iterable[Record], long: Mapping[Key, Curve]) -> dict[Key, Curve]:
+    """The medians of the trials of each kind; ``long`` ones split fits of a single epoch."""
+    kinds: dict[Key, dict[int, list[tuple[float, float]]]] = {}
     for record in records:
         settings = record.settings
         key = (record.device, settings.protocol, settings.backend)
-        parts = _parts(record, known.get(key))
-        found.setdefault(key, {}).setdefault(record.parameters, []).append(parts)
-    return {key: _curve(sizes) for key, sizes in found.items()}
+        parts = _parts(record, long.get(key))
+        kinds.setdefault(key, {}).setdefault(record.parameters, []).append(parts)
+    return {key: _curve(sizes) for key, sizes in kinds.items()}
 
 
-def _parts(record: Record, known: Curve | None) -> tuple[float, float]:
+def _parts(record: Record, long: Curve | None) -> tuple[float, float]:
     """Seconds of a trial's start, and of an epoch at the published batch size."""
     settings, fit = record.settings, record.phases.fit
     batches = settings.batch_size / BATCH_SIZE
@@ -130,7 +130,7 @@ def _parts(record: Record, known: Curve | None) -> tuple[float, float]:
         epoch = min(statistics.fmean(later), fit / settings.epochs)
         return fit - settings.epochs * epoch, epoch * batches
     # What a single epoch spent on its start only longer trials tell.
-    start, epoch = known.at(record.parameters) if known else (0.0, 1.0)
+    start, epoch = long.at(record.parameters) if long else (0.0, 1.0)
     share = epoch / batches / (start + epoch / batches)
     return fit * (1 - share), fit * share * batches
 
