@@ -173,14 +173,17 @@ def test_partitions_keep_their_trials_and_notebooks_apart():
         study(partition="../up")
 
 
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory):
-    """Snakemake's own view of the jobs of a small study: its dry run, by sweep name."""
+def plan_of_a_partition():
+    """What the front door hands over of a small study, on nodes with a GPU and 16 cores."""
     wanted = study(partition="both", cores=16, folder="data/runs/none")
     places = {name: "data/runs/none" for name in ("figures", "tables")}
     jobs = lacking(wanted, [], limits=False)
-    plan = workflow_plan([wanted], jobs, places | {"quick": False})
-    settings = tmp_path_factory.mktemp("plan") / "settings.json"
+    return workflow_plan([wanted], jobs, places | {"quick": False})
+
+
+def rules_of(plan, folder):
+    """Snakemake's own view of a plan, its dry run: by rule, what it says of the job."""
+    settings = folder / "settings.json"
     settings.write_text(json.dumps(plan))
     profile = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())
     resources = [f"gpu_sweep:{k}={v}" for k, v in profile["set-resources"]["gpu_sweep"].items()]
@@ -189,12 +192,13 @@ def planned(tmp_path_factory):
     command += ["--configfile", str(settings)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
-def test_each_device_asks_for_its_own_resources(planned):
+    planned = done.stdout + done.stderr
     blocks = [block.partition(":\n") for block in re.split(r"\n(?:local)?rule ", planned)[1:]]
-    found = {name: text for name, _, text in blocks}
+    return {name: text for name, _, text in blocks}
+
+
+def test_each_device_asks_for_its_own_resources(tmp_path):
+    found = rules_of(plan_of_a_partition(), tmp_path)
     assert set(found) == {"sweep", "gpu_sweep", "report"}
     for device, job in (("cpu", found["sweep"]), ("gpu", found["gpu_sweep"])):
         assert f"published-{device}-r1" in job
@@ -204,6 +208,18 @@ def test_each_device_asks_for_its_own_resources(planned):
     # The published GPU's seconds at these four widths, four times, and half an hour to start.
     seconds = 32.7011 + 32.8508 + 32.9818 + 60.7474
     assert f"runtime={30 + -int(-4 * seconds // 60)}" in found["gpu_sweep"]
+
+
+def test_the_workflow_reads_nothing_from_names(tmp_path):
+    plan = plan_of_a_partition()
+    for name, job in zip(("gpu-like", "cpu-like"), plan["jobs"].values(), strict=True):
+        job["executed"] = f"{job['executed'].rpartition('/')[0]}/{name}.ipynb"
+    plan["jobs"] = dict(zip(("gpu-like", "cpu-like"), plan["jobs"].values(), strict=True))
+    rules = rules_of(plan, tmp_path)
+    assert "notebooks/cpu/gpu-like.ipynb" in rules["sweep"]
+    assert "gres" not in rules["sweep"]
+    assert "notebooks/gpu/cpu-like.ipynb" in rules["gpu_sweep"]
+    assert "gres=gpu:1" in rules["gpu_sweep"]
 
 
 def test_a_cluster_gives_each_sweep_a_node():
@@ -272,6 +288,11 @@ def test_executed_notebooks_are_copied_once(tmp_path):
     assert (target / "a.ipynb").read_text() == '{"cells": []}'
     assert copy_notebooks(source, str(target)) == 0
     assert copy_notebooks(source, str(tmp_path / "elsewhere")) == 1
+    for device in ("cpu", "gpu"):  # What the workflow executes lies in a folder a device.
+        (source / device).mkdir()
+        (source / device / f"{device}.ipynb").write_text("{}")
+    assert copy_notebooks(source, str(target)) == 3  # A copy elsewhere forgets the first place.
+    assert sorted(path.name for path in target.iterdir()) == ["a.ipynb", "cpu.ipynb", "gpu.ipynb"]
 
 
 def test_a_copy_that_fails_is_one_sentence(tmp_path):
