@@ -557,7 +557,7 @@ def finish(folder: Path, backend: str, install: list[str]) -> None:
 
 def try_imports(folder: Path, backend: str) -> None:
     """Import what a study imports, and take note only if that fails."""
-    names = f"{backend}, keras, crossover.study.run"
+    names = f"{backend}, keras, papermill, crossover.study.run"
     run([str(python_of(folder)), "-I", "-c", f"import {names}"], backend)
 
 

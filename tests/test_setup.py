@@ -56,6 +56,7 @@ FILES = {
     "requirements/test.txt": "# Nothing more.\n",
     "notebooks/tensorflow.py": "",
     "notebooks/keras.py": "",
+    "notebooks/papermill.py": "",
     "notebooks/crossover/__init__.py": "",
     "notebooks/crossover/__main__.py": "import sys; print('ran', *sys.argv[1:])",
     "notebooks/crossover/study/__init__.py": "",
