@@ -21,7 +21,7 @@ from crossover.analysis import ablations
 from crossover.errors import CrossoverError
 from crossover.study.configuration import study_from
 from crossover.study.planner import LIMITS, TRAIN, Job, jobs_of
-from crossover.study.study import Change, sweep_name
+from crossover.study.study import sweep_name
 from crossover.training.estimate import own_limits
 from crossover.training.plan import own_records
 
@@ -78,27 +78,28 @@ def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
     seconds = float(least)
     if device not in ("cpu", "gpu") or not 0 <= seconds < math.inf:
         raise PlanError("its device must be cpu or gpu, and its seconds a number.")
-    given: dict[str, object] = {"folder": folder, "backend": backend, "devices": device}
-    given["widths"] = widths
-    if what == "limits":
-        study = study_from(given | {"protocols": "published"})
-        name = f"limits-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
-        sweeps = {name: study.limits_sweep(study.devices[0], study.widths)}
-        return jobs_of(study, LIMITS, sweeps, [])[0], seconds
+    given = {"folder": folder, "backend": backend, "devices": device, "widths": widths}
+    job = _limits(given) if what == "limits" else _sweep(given, what, int(repeat))
+    return job, seconds
+
+
+def _limits(given: Mapping[str, object]) -> Job:
+    study = study_from({**given, "protocols": "published"})
+    sweep = study.limits_sweep(study.devices[0], study.widths)
+    name = f"limits-{study.backend}-{sweep.device}-w{'_'.join(map(str, study.widths))}"
+    return jobs_of(study, LIMITS, {name: sweep}, [])[0]
+
+
+def _sweep(given: Mapping[str, object], what: str, repeat: int) -> Job:
     protocol, _, change = what.partition(": ")
+    settings = {**given, "protocols": protocol, "repeats": repeat}
     if change:
         changes = ablations.changes_of(study_from(given).backend)
-        given |= {"epochs": ablations.EPOCHS, "changes": [_change(change, changes)]}
-    study = study_from(given | {"protocols": protocol, "repeats": int(repeat)})
-    own = [sweep for sweep in study.sweeps() if sweep.repeat == int(repeat)]
-    if not own:
-        raise PlanError("this change changes nothing on this device.")
-    sweeps = {sweep_name(own[0], own[0].widths): own[0]}
-    return jobs_of(study, TRAIN, sweeps, [])[0], seconds
-
-
-def _change(name: str, changes: Mapping[str, Change]) -> Change:
-    """The change of an ablation's name."""
-    if name != BASELINE and name not in changes:
-        raise PlanError(f"this backend has no ablation {name!r:.80}.")
-    return changes.get(name, {})
+        if change != BASELINE and change not in changes:
+            raise PlanError(f"this backend has no ablation {change!r:.80}.")
+        settings |= {"epochs": ablations.EPOCHS, "changes": [changes.get(change, {})]}
+    study = study_from(settings)
+    for sweep in study.sweeps():
+        if sweep.repeat == repeat:
+            return jobs_of(study, TRAIN, {sweep_name(sweep, sweep.widths): sweep}, [])[0]
+    raise PlanError("this change changes nothing on this device.")

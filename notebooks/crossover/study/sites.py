@@ -62,14 +62,9 @@ def studies_of(config: Mapping[str, Any]) -> list[Study]:
 
 def _studies_on(names: list[str], settings: Mapping[str, Any]) -> list[Study]:
     """A study on each of SLURM's partitions."""
-    return [
-        study_from(
-            {
-                **settings,
-                "devices": settings.get("devices") or partition.devices,
-                "partition": partition.name if names else "",
-                "cores": partition.cores,
-            }
-        )
-        for partition in choose_partitions(names, read_partitions())
-    ]
+    studies = []
+    for partition in choose_partitions(names, read_partitions()):
+        own = {"partition": partition.name if names else "", "cores": partition.cores}
+        own["devices"] = settings.get("devices") or partition.devices
+        studies.append(study_from({**settings, **own}))
+    return studies
