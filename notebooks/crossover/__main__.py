@@ -47,7 +47,7 @@ def main(words: list[str]) -> int:
         return error.code
     except OSError as error:
         tell(
-            f"{error.strerror}: check the folder's permissions and the free space, "
+            f"{error.strerror or error}: check the folder's permissions and the free space, "
             "then run the same command again."
         )
         return 4
