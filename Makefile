@@ -61,28 +61,22 @@ help:  ## this list
 	@echo "Settings of report, quick, explain, map: $(NAMES), e.g. make report REPEATS=5"
 	@echo "Settings of all: BACKEND=jax, VENV=system (use the system's framework), PYTHON=python3.12"
 
-report: ready  ## train what is missing, merge, plot, render figures/report.html
-	@$(BIN)/python -m crossover.study report $(SETTINGS)
-
-quick: ready  ## a quick look: three widths, one epoch, figures/quick/report.html
-	@$(BIN)/python -m crossover.study quick $(SETTINGS)
-
-partial: ready  ## report what is recorded so far, train nothing
-	@$(BIN)/python -m crossover.study partial $(SETTINGS)
-explain: ready  ## what each change of the published protocol buys (ablations), then the report
-	@$(BIN)/python -m crossover.study explain $(SETTINGS)
-
-map: ready  ## batch size x width: where the GPU pays off, then the report
-	@$(BIN)/python -m crossover.study map $(SETTINGS)
+report:  ## train what is missing, merge, plot, render figures/report.html
+quick:  ## a quick look: three widths, one epoch, figures/quick/report.html
+partial:  ## report what is recorded so far, train nothing
+explain:  ## what each change of the published protocol buys (ablations), then the report
+map:  ## batch size x width: where the GPU pays off, then the report
+report quick partial explain map: ready
+	@$(BIN)/python -m crossover $@ $(SETTINGS)
 
 predict: ready  ## which device for my model: make predict PARAMETERS=500000 BATCH_SIZE=128
-	@$(BIN)/python -m crossover.report.ask PARAMETERS=$(PARAMETERS) BATCH_SIZE=$(BATCH_SIZE)
+	@$(BIN)/python -m crossover predict "PARAMETERS=$(PARAMETERS)" "BATCH_SIZE=$(BATCH_SIZE)"
 
 lab: ready  ## open the notebooks in JupyterLab, both kernels installed
 	@$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 record: ready  ## keep this machine's trials: make record NAME=my-box
-	@$(BIN)/python -m crossover.records.reference "$(NAME)"
+	@$(BIN)/python -m crossover record "NAME=$(NAME)"
 
 sample: ready  ## rebuild figures/reference from the tracked references
 	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
@@ -90,7 +84,7 @@ sample: ready  ## rebuild figures/reference from the tracked references
 	  -p limits ../data/reference/$(SAMPLE) \
 	  -p figure_folder ../figures/reference -p table_folder ../figures/reference \
 	  2>../data/runs/sample.log || { tail -n 5 ../data/runs/sample.log >&2; exit 1; }
-	@$(BIN)/python -m crossover.report.render data/runs/sample.ipynb figures/reference/report.html
+	@$(BIN)/python -m crossover render NOTEBOOK=data/runs/sample.ipynb PAGE=figures/reference/report.html
 
 test: tested lint  ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -2,6 +2,7 @@
 
     python3.12 benchmarks/offline_study.py pack WHEELS      here, with the other's Python version
     python3.12 benchmarks/offline_study.py run WHEELS WORK --plan jax --archive OUT/study.tar.gz
+    python3.12 benchmarks/offline_study.py run WHEELS WORK BACKEND=jax REPEATS=3
 
 What the other machine has already (Python, NumPy, pandas, JAX or PyTorch) is
 used as it is; its Python needs pip, and no ensurepip. Nothing outside WORK and
@@ -47,7 +48,7 @@ def pack(wheels: Path) -> None:
     print(f"{len(list(wheels.glob('*.whl')))} wheels, {megabytes:.0f} MB")
 
 
-def install(wheels: Path, environment: Path, found: dict[str, str]) -> Path:
+def install(wheels: Path, environment: Path, own: dict[str, str]) -> Path:
     """Create an environment on top of this Python's packages; return its Python."""
     venv.create(environment, system_site_packages=True)
     python = environment / "bin" / "python"
@@ -59,8 +60,8 @@ def install(wheels: Path, environment: Path, found: dict[str, str]) -> Path:
     command = [python, "-m", "pip", "install", "--quiet", "--no-index", f"--find-links={wheels}"]
     # Compiling all modules takes as long as installing them; few are imported.
     command += ["--no-compile", "--no-cache-dir", "--disable-pip-version-check"]
-    subprocess.run([*command, *PACKAGES], check=True, env=found)
-    subprocess.run([python, "-m", "crossover.kernels"], check=True, env=found)
+    subprocess.run([*command, *PACKAGES], check=True, env=own)
+    subprocess.run([python, "-m", "crossover", "kernels"], check=True, env=own)
     return python
 
 
@@ -84,20 +85,24 @@ def main(words: list[str]) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     packing = verbs.add_parser("pack", help="download what the other machine lacks")
     packing.add_argument("wheels", type=Path)
-    running = verbs.add_parser("run", help="install and run there; further options: the study's")
+    running = verbs.add_parser("run", help="install and run there; NAME=value: the study's")
     running.add_argument("wheels", type=Path)
     running.add_argument("work", type=Path, help="a folder for the environment and the study")
     running.add_argument("--plan", help="one of benchmarks/plans, or a file: its jobs in its order")
     running.add_argument("--archive", type=Path, help="keep all in this file, renewed meanwhile")
     running.add_argument("--seconds", type=float, default=570.0, help="the deadline")
-    given, study = parser.parse_known_args(words)
+    given, settings = parser.parse_known_args(words)
+    if wrong := [
+        word for word in settings if given.verb == "pack" or not re.match("[A-Z_]+=", word)
+    ]:
+        parser.error(f"unknown: {wrong[0]}")
     if given.verb == "pack":
         pack(given.wheels)
         return 0
     started, work = time.monotonic(), given.work.resolve()
-    found = variables(work)
+    own = variables(work)
     try:
-        python = install(given.wheels.resolve(), work / "environment", found)
+        python = install(given.wheels.resolve(), work / "environment", own)
     except subprocess.CalledProcessError as error:
         sys.exit(
             f"crossover: the packages could not be installed (exit code {error.returncode}, see "
@@ -105,17 +110,17 @@ def main(words: list[str]) -> int:
         )
     left = given.seconds - (time.monotonic() - started)
     print(f"Installed; {left:.0f} s left", flush=True)
-    command = [python, "-m", "crossover.study.offline", work / "study", f"--seconds={left}"]
+    command = [python, "-m", "crossover", "offline", f"FOLDER={work / 'study'}", f"SECONDS={left}"]
     if given.plan:
         shipped = PROJECT / "benchmarks" / "plans" / f"{given.plan}.csv"
         plan = shipped if shipped.exists() else Path(given.plan).resolve()
-        backend = [f"--backend={given.plan}"] if shipped.exists() else []
-        command += [f"--plan={plan}", *backend]
+        backend = [f"BACKEND={given.plan}"] if shipped.exists() else []
+        command += [f"PLAN={plan}", *backend]
     if given.archive:
-        command += [f"--archive={given.archive.resolve()}"]
+        command += [f"ARCHIVE={given.archive.resolve()}"]
     # In place of this process: whoever stops it stops the study.
     os.chdir(work)
-    os.execve(python, list(map(str, [*command, *study])), found)
+    os.execve(python, list(map(str, [*command, *settings])), own)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,9 @@ from crossover.paths import PROJECT
 from crossover.problem import WIDTHS
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, record_name
-from crossover.study.sites import Site
-from crossover.study.study import Study, sweep_seconds
+from crossover.study.planner import Job, lacking
+from crossover.study.study import Study
+from crossover.study.workflow import workflow_plan
 
 PROTOCOLS, DEVICES = ["published", "tuned"], ["cpu", "gpu"]
 A_REPEAT = len(WIDTHS) * len(PROTOCOLS) * len(DEVICES)
@@ -39,12 +39,11 @@ def write_trials(study: Study) -> None:
                     (study.trials / record_name(made)).write_text(made.model_dump_json())
 
 
-def dry_run(folder: Path, site: Site, jobs: dict[str, Any]) -> None:
+def dry_run(folder: Path, study: Study, jobs: list[Job]) -> None:
     """Let Snakemake build the graph of the plan, as ``make report`` does, and run nothing."""
-    output = {name: str(folder / name) for name in ("figures", "tables")}
-    plan = {"studies": [site.study.model_dump()], "jobs": jobs, "quick": False, **output}
-    settings = folder / "settings.json"
-    settings.write_text(json.dumps(plan))
+    places = {name: str(folder / name) for name in ("figures", "tables")}
+    settings = folder / "workflow.json"
+    settings.write_text(json.dumps(workflow_plan([study], jobs, places | {"quick": False})))
     command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
     command += ["--cores", "1", "--dry-run", "--quiet", "all", "--nolock"]
     command += ["--rerun-triggers", "mtime", "params", "--configfile", str(settings)]
@@ -55,22 +54,19 @@ def measure(folder: Path, trials: int) -> dict[str, float]:
     """Time each stage of planning a half-trained study."""
     repeats = trials // A_REPEAT
     study = Study(
-        folder=str(folder), widths=WIDTHS, devices=DEVICES, protocols=PROTOCOLS, repeats=repeats
+        folder=str(folder), widths=[*WIDTHS], devices=DEVICES, protocols=PROTOCOLS, repeats=repeats
     )
-    site = Site(study)
     write_trials(study)
     marks = [time.perf_counter()]
     records = read_records(study.trials).records
     marks.append(time.perf_counter())
-    missing = study.missing(records)
+    jobs = lacking(study, study.own(records), limits=False)
     marks.append(time.perf_counter())
-    jobs = site.jobs(missing, sweep_seconds(missing.values(), records))
+    dry_run(folder, study, jobs)
     marks.append(time.perf_counter())
-    dry_run(folder, site, jobs)
-    marks.append(time.perf_counter())
-    stages = dict(zip(["read s", "missing s", "jobs s", "DAG s"], np.diff(marks), strict=True))
+    stages = dict(zip(["read s", "plan s", "DAG s"], np.diff(marks), strict=True))
     total = {"total s": marks[-1] - marks[0]}
-    return {"trials": study.trial_count, "sweeps": len(missing), **stages, **total}
+    return {"trials": study.trial_count, "sweeps": len(jobs), **stages, **total}
 
 
 def main() -> None:

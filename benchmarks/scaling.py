@@ -23,8 +23,8 @@ from crossover.paths import PROFILES, PUBLISHED, REFERENCES
 from crossover.problem import WIDTHS
 from crossover.records.record import Record
 from crossover.records.reference import read_reference
-from crossover.study.study import Study, sweep_device
-from crossover.training.estimate import Estimate
+from crossover.study.planner import TRAIN, jobs_of
+from crossover.study.study import Study
 
 MEASURED = Path(__file__).with_name("measured.json")
 REPEATS, LARGE_REPEATS = 5, 2778
@@ -91,17 +91,14 @@ def simulate(jobs: list[tuple[int, float]], nodes: list[int], trials: int, costs
     return Outcome(world.now + trials * costs.merge_a_trial + costs.report, max(ended))
 
 
-def sweeps(repeats: int, estimate: Estimate) -> list[float]:
+def sweeps(repeats: int, records: list[Record]) -> list[float]:
     """Seconds of training of each of a study's sweeps, in running order."""
     study = Study(
-        folder="simulated", widths=WIDTHS, devices=["cpu", "gpu"],
+        folder="simulated", widths=[*WIDTHS], devices=["cpu", "gpu"],
         protocols=["published", "tuned"], repeats=repeats,
     )  # fmt: skip
-    return [
-        sum(estimate.seconds(settings, sweep_device(sweep), width) for width in sweep.widths)
-        for sweep in study.sweeps()
-        for settings in [sweep.settings]
-    ]
+    named = {str(number): sweep for number, sweep in enumerate(study.sweeps())}
+    return [job.timed_seconds for job in jobs_of(study, TRAIN, named, records)]
 
 
 def limits(
@@ -134,7 +131,7 @@ def _profile() -> dict[str, int]:
     return profile
 
 
-def inputs() -> tuple[Estimate, Costs]:
+def inputs() -> tuple[list[Record], Costs]:
     """Read the recorded and measured times, and print each with its source."""
     records: list[Record] = []
     for path in sorted(REFERENCES.glob("*.jsonl")):
@@ -155,13 +152,13 @@ def inputs() -> tuple[Estimate, Costs]:
     }
     for name, entry in measured.items():
         print(f"{name}: {entry['seconds']:.4g} s ({entry['source']})")
-    return Estimate(records), Costs(**{name: e["seconds"] for name, e in measured.items()})
+    return records, Costs(**{name: e["seconds"] for name, e in measured.items()})
 
 
 def main() -> None:
     """Print both tables."""
-    estimate, costs = inputs()
-    one, large = sweeps(REPEATS, estimate), sweeps(LARGE_REPEATS, estimate)
+    records, costs = inputs()
+    one, large = sweeps(REPEATS, records), sweeps(LARGE_REPEATS, records)
     machines, nodes = [], []
     for count in (10, 100, 1000):
         jobs = [(machine, seconds) for seconds in one for machine in range(count)]

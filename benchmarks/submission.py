@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 from crossover.paths import PROJECT
-from crossover.study.sites import Site
+from crossover.study.planner import lacking
 from crossover.study.slurm import queued
 from crossover.study.study import Study
+from crossover.study.workflow import workflow_plan
 
 NAME, SWEEPS, PATIENCE_SECONDS = "crossover-submission", 100, 200
 
@@ -29,14 +30,11 @@ def main() -> None:
         stand_in = folder / "papermill"
         stand_in.write_text("#!/bin/sh\nsleep 600\n")
         stand_in.chmod(0o755)
-        site = Site(
-            Study(folder=name, widths=[4], devices=["cpu"], protocols=["published"], repeats=SWEEPS)
+        study = Study(
+            folder=name, widths=[4], devices=["cpu"], protocols=["published"], repeats=SWEEPS
         )
-        missing = site.study.missing([])
-        plan = {
-            "studies": [site.study.model_dump()], "jobs": site.jobs(missing, [1.0] * SWEEPS),
-            "quick": False, "figures": name, "tables": name,
-        }  # fmt: skip
+        config = {"quick": False, "figures": name, "tables": name}
+        plan = workflow_plan([study], lacking(study, [], limits=False), config)
         (folder / "settings.json").write_text(json.dumps(plan))
         command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
         command += ["--workflow-profile", "workflow/profiles/slurm", "--nolock"]

@@ -551,13 +551,13 @@ def finish(folder: Path, backend: str, install: list[str]) -> None:
         # Relative, thus in ASCII: in the locale C, Python 3.11 dies of a path with an accent.
         own = os.path.relpath(str(PROJECT / "notebooks"), str(link.parent))
         link.write_text(f"{own}\n", encoding="utf-8")
-    run([python, "-I", "-m", "crossover.kernels"])
+    run([python, "-I", "-m", "crossover", "kernels"])
     try_imports(folder, backend)
 
 
 def try_imports(folder: Path, backend: str) -> None:
     """Import what a study imports, and take note only if that fails."""
-    names = f"{backend}, keras, crossover.study.run"
+    names = f"{backend}, keras, papermill, crossover.study.run"
     run([str(python_of(folder)), "-I", "-c", f"import {names}"], backend)
 
 

@@ -158,7 +158,7 @@ def copy_project(folder):
 
 def front_door(project, *words, before=(), **options):
     """Start the project's front door as make does; return the running process."""
-    command = [*before, sys.executable, "-m", "crossover.study", *words]
+    command = [*before, sys.executable, "-m", "crossover", *words]
     paths = [str(project / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(paths),

@@ -13,8 +13,8 @@ from crossover.records.storage import read_records, trial_name, write_record
 from crossover.report.figure import clean
 from crossover.study import run
 from crossover.study.alike import UnlikeError, check_alike, check_room
-from crossover.study.sites import Site
-from crossover.study.study import study_from
+from crossover.study.configuration import study_from
+from crossover.study.planner import lacking, left_text
 from test_limits import make_limits
 
 HERE = Machine(cpu_model="Test CPU", visible_cores=4)
@@ -102,9 +102,9 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
     assert sweep.widths == [16]
     report_of = merge(given.trials, own_settings("tensorflow", 1, 128, None), tmp_path / "none")
     assert sorted(record.width for record in report_of.records) == [4, 8]
-    assert Site(given).left(records, limits=False) == "1 trial"
+    assert left_text(lacking(given, own, limits=False)) == "1 trial"
     with pytest.raises(UnlikeError) as error:
-        check_room(given, own, given.missing(own), records)
+        check_room(given, own, given.missing(own).values(), records)
     name = trial_name(given.settings("published"), "cpu", 16, 1)
     assert str(error.value) == (
         "1 trial of this study is another machine's (Other CPU (4 cores)) than the rest (Test CPU "
@@ -116,9 +116,9 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
 def test_where_nothing_stands_in_the_way_a_study_goes_on(tmp_path):
     given = half_and_half(tmp_path / "trials")
     records = read_records(given.trials).records
-    check_room(given, given.own(records), given.missing(given.own(records)), records)
+    check_room(given, given.own(records), given.missing(given.own(records)).values(), records)
     more = given.model_copy(update={"repeats": 2})
-    check_room(more, given.own(records), more.missing(given.own(records)), records)
+    check_room(more, given.own(records), more.missing(given.own(records)).values(), records)
 
 
 def test_another_version_is_named_with_what_to_do():
@@ -151,7 +151,7 @@ def test_software_that_changed_within_a_study_is_named(tmp_path):
     records = [make_record(4), make_record(8, software=newer)]
     given = study(widths="4 8", protocols="published")
     with pytest.raises(UnlikeError, match=r"backend version \('2.21.0' and '2.22.0'\)") as error:
-        check_room(given, given.own(records), {}, records)
+        check_room(given, given.own(records), [], records)
     assert str(error.value).endswith(f"out of {FOLDER}/trials, or all to begin anew.")
 
 
@@ -208,6 +208,6 @@ def test_what_another_backend_or_number_of_threads_left_is_no_part_of_the_study(
         write_limits(folder / "limits", make_limits(machine=other, environment={}, **changes))
     known = read_records(folder / "trials").records
     assert len(known) == 2
-    assert run._look_here(study(folder=str(folder), epochs=1), known, {})
+    assert run._look_here(study(folder=str(folder), epochs=1), known, [])
     with pytest.raises(UnlikeError, match=r"begun on Other \(1 core\)"):
-        run._look_here(study(folder=str(folder), epochs=1, threads=1), known, {})
+        run._look_here(study(folder=str(folder), epochs=1, threads=1), known, [])

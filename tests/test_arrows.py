@@ -7,14 +7,18 @@ import pytest
 from crossover.paths import NOTEBOOKS
 
 PACKAGE = NOTEBOOKS / "crossover"
-BOTTOM = {"problem", "files", "paths", "kernels", "words"}
+BOTTOM = {"problem", "files", "paths", "kernels", "words", "errors", "assignments"}
 # What each part may import beside its own modules.
 BELOW: dict[str, set[str]] = {part: set() for part in [*BOTTOM, "__init__"]}
+# Whatever can fail knows the base of the errors; a verb at the bottom reads its words.
+BELOW["files"] = BELOW["assignments"] = {"errors"}
+BELOW["kernels"] = {"assignments"}
 BELOW["records"] = BOTTOM
 BELOW["hardware"] = BELOW["analysis"] = {*BOTTOM, "records"}
 BELOW["training"] = {*BELOW["hardware"], "hardware"}
 BELOW["report"] = {*BELOW["training"], "training", "analysis"}
 BELOW["study"] = {*BELOW["report"], "report"}
+BELOW["__main__"] = {*BELOW["study"], "study"}
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
 

@@ -27,7 +27,7 @@ from crossover.report.sections import energy
 from crossover.report.sections.backends import columns_of, crossing_lines, measured, side_by_side
 from crossover.report.sections.method import problems_sentence
 from crossover.report.sections.tuned import tuning_gain
-from crossover.study.study import study_from
+from crossover.study.configuration import study_from
 
 
 def needs(backend):

@@ -15,15 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import make_record, papermill
+from crossover.__main__ import main
+from crossover.errors import CrossoverError
 from crossover.files import StorageError
 from crossover.hardware.device import DeviceError, kernel_device
 from crossover.paths import PROJECT, PUBLISHED
-from crossover.records import published, reference
+from crossover.records import published
 from crossover.records.jsontext import NEWER, parse_model
 from crossover.records.parameters import ParameterError, check_parameters, check_summary
 from crossover.records.record import Record
-from crossover.report import ask, render
-from crossover.study import configuration, run
+from crossover.report import ask
+from crossover.study import configuration
+from crossover.study.sites import studies_of
 from crossover.training import mnist
 from test_parameters import WRONG
 
@@ -78,7 +81,7 @@ def untouched():
 
 @pytest.mark.parametrize("word", SETTINGS, ids=lambda word: ascii(word)[:40])
 def test_a_wrong_setting_is_refused(word, capsys, untouched):
-    assert run.main(["report", *word.split("; ")]) == 2
+    assert main(["report", *word.split("; ")]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("crossover: ")
@@ -88,22 +91,21 @@ def test_a_wrong_setting_is_refused(word, capsys, untouched):
 
 
 def test_a_wrong_verb_is_refused(capsys):
-    assert run.main(["clean"]) == 2
+    assert main(["clean"]) == 2
     assert "unknown verb 'clean': known are report, quick, partial" in capsys.readouterr().err
 
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.sampled_from(sorted(configuration.SETTINGS | configuration.PLACES)),
+    st.sampled_from(sorted(configuration.SETTINGS + configuration.PLACES)),
     st.text("-+.,xe 09٣\x00\n", min_size=1, max_size=8),
 )
 def test_any_setting_is_taken_or_refused_in_a_sentence(name, value):
     sentence = "taken"
     try:
-        config = configuration.configuration("report", [f"{name}={value}"])
-        run.sites(config["study"], config["profile"], config["partitions"])
-    except ValueError as error:
-        sentence = configuration.explain(error)
+        studies_of(configuration.configuration("report", [f"{name}={value}"]))
+    except CrossoverError as error:
+        sentence = str(error)
     assert sentence
     assert sentence.isprintable()
 
@@ -122,7 +124,7 @@ def test_a_broken_configuration_is_refused(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(configuration, "CONFIG", tmp_path / "config.yaml")
     if CONFIGURATIONS[name] is not None:
         (tmp_path / "config.yaml").write_bytes(CONFIGURATIONS[name])
-    assert run.main(["report"]) == 2
+    assert main(["report"]) == 2
     sentence = "crossover: workflow/config.yaml is not readable: restore it from the project.\n"
     assert capsys.readouterr().err == sentence
 
@@ -354,25 +356,35 @@ def test_no_damage_to_an_archive_escapes(tmp_path_factory, place, damage):
 
 
 COMMANDS = {
-    "render without words": (
-        render.main,
-        [],
-        "write: python -m crossover.report.render NOTEBOOK PAGE",
+    "render without words": (["render"], "write: python -m crossover render NOTEBOOK=file PAGE="),
+    "render of nothing": (
+        ["render", "NOTEBOOK=no.ipynb", "PAGE=p.html"],
+        "no.ipynb is no notebook",
     ),
-    "render of nothing": (render.main, ["no.ipynb", "p.html"], "no.ipynb is no notebook"),
-    "render of garbage": (render.main, [str(PUBLISHED), "p.html"], "published.csv is no notebook"),
-    "predict for nothing": (ask.main, [], "PARAMETERS is '': give a whole number"),
-    "predict for words": (ask.main, ["PARAMETERS=many"], "PARAMETERS is 'many': give a whole"),
-    "predict for too many": (ask.main, ["PARAMETERS=" + "9" * 5000], "PARAMETERS is '99999"),
-    "record without a name": (reference.main, [], "NAME is ''"),
-    "record by a path": (reference.main, ["../x"], "NAME is '../x'"),
+    "render of garbage": (
+        ["render", f"NOTEBOOK={PUBLISHED}", "PAGE=p.html"],
+        "published.csv is no notebook",
+    ),
+    "predict for nothing": (["predict"], "PARAMETERS is '': give a whole number"),
+    "predict for words": (["predict", "PARAMETERS=many"], "PARAMETERS is 'many': give a whole"),
+    "predict for too many": (["predict", "PARAMETERS=" + "9" * 5000], "PARAMETERS is '99999"),
+    "predict for a misspelt name": (
+        ["predict", "PARAMETER=5"],
+        "unknown setting 'PARAMETER=5': did you mean PARAMETERS?",
+    ),
+    "record without a name": (["record"], "NAME is ''"),
+    "record by a path": (["record", "NAME=../x"], "NAME is '../x'"),
+    "record without its setting's name": (["record", "x"], "unknown setting 'x': known are NAME."),
+    "offline without a folder": (["offline", "REPEATS=3"], "FOLDER is missing: name one"),
+    "offline for words": (["offline", "SECONDS=soon"], "SECONDS is 'soon': it must be a number."),
+    "kernels with a setting": (["kernels", "x=1"], "unknown setting 'x=1': this verb has none."),
 }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_wrong_command_is_one_sentence(name, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main, words, sentence = COMMANDS[name]
+    words, sentence = COMMANDS[name]
     assert main(words) != 0
     err = capsys.readouterr().err
     assert err.startswith(f"crossover: {sentence}")

@@ -1,5 +1,6 @@
 """Sweeps as jobs: what they ask a scheduler for, and how a study spreads over machines."""
 
+import importlib
 import json
 import os
 import re
@@ -13,17 +14,19 @@ import yaml
 from conftest import make_record, report
 from crossover.analysis.machines import by_machine
 from crossover.analysis.merge import merge
+from crossover.errors import CrossoverError
 from crossover.paths import PROFILES, PROJECT
 from crossover.records.frame import check_comparable
 from crossover.records.record import Machine
 from crossover.records.reference import keep_all, kept_text, read_reference, reference_paths
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import trial_folders, write_record
-from crossover.study.configuration import configuration
+from crossover.study.configuration import configuration, study_from
 from crossover.study.copies import CopyError, copy_notebooks
-from crossover.study.sites import Site, sites
+from crossover.study.planner import lacking
+from crossover.study.sites import studies_of
 from crossover.study.slurm import SlurmError, choose_partitions, parse_partitions
-from crossover.study.study import study_from, sweep_seconds
+from crossover.study.workflow import workflow_plan
 from crossover.training.estimate import Estimate, balanced
 from crossover.training.plan import first_records, own_records, remaining_widths, sweep_progress
 
@@ -63,9 +66,8 @@ def test_a_sharded_study_trains_the_same_trials():
     ],
 )
 def test_a_sweep_is_named_by_its_change(verb, title):
-    (site,) = sites(configuration(verb, ["DEVICES=cpu"])["study"], "local", "")
-    missing = site.study.missing([])
-    titles = [job["title"] for job in site.jobs(missing, [0.0] * len(missing)).values()]
+    (wanted,) = studies_of(configuration(verb, ["DEVICES=cpu"]))
+    titles = [job.title for job in lacking(wanted, [])]
     assert title in titles
     assert len(set(titles)) == len(titles) > 1
 
@@ -159,31 +161,29 @@ def test_slurm_refuses_a_folder_with_a_space(project, tmp_path, monkeypatch):
 
 
 def test_a_profile_needs_no_device_on_the_planning_machine():
-    settings = configuration("report", [])["study"] | {"devices": "gpu"}
-    (site,) = sites(settings, "kubernetes", "")
-    assert site.study.devices == ["gpu"]
+    config = configuration("report", ["DEVICES=gpu", "PROFILE=kubernetes"])
+    assert [wanted.devices for wanted in studies_of(config)] == [["gpu"]]
 
 
 def test_partitions_keep_their_trials_and_notebooks_apart():
     one, other = study(partition="cpu-a"), study(partition="both")
     assert one.trials != other.trials
     assert not set(one.missing([])) & set(other.missing([]))
-    with pytest.raises(ValueError, match="partition"):
+    with pytest.raises(CrossoverError, match="partition"):
         study(partition="../up")
 
 
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory):
-    """Snakemake's own view of the jobs of a small study: its dry run, by sweep name."""
-    site = Site(study(partition="both", folder="data/runs/none"), cores=16)
-    missing = site.study.missing([])
-    plan = {
-        "studies": [site.study.model_dump()],
-        "jobs": site.jobs(missing, sweep_seconds(missing.values(), [])),
-        **{name: "data/runs/none" for name in ("figures", "tables")},
-        "quick": False,
-    }
-    settings = tmp_path_factory.mktemp("plan") / "settings.json"
+def plan_of_a_partition():
+    """What the front door hands over of a small study, on nodes with a GPU and 16 cores."""
+    wanted = study(partition="both", cores=16, folder="data/runs/none")
+    places = {name: "data/runs/none" for name in ("figures", "tables")}
+    jobs = lacking(wanted, [], limits=False)
+    return workflow_plan([wanted], jobs, places | {"quick": False})
+
+
+def rules_of(plan, folder):
+    """Snakemake's own view of a plan, its dry run: by rule, what it says of the job."""
+    settings = folder / "settings.json"
     settings.write_text(json.dumps(plan))
     profile = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())
     resources = [f"gpu_sweep:{k}={v}" for k, v in profile["set-resources"]["gpu_sweep"].items()]
@@ -192,12 +192,13 @@ def planned(tmp_path_factory):
     command += ["--configfile", str(settings)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
-def test_each_device_asks_for_its_own_resources(planned):
+    planned = done.stdout + done.stderr
     blocks = [block.partition(":\n") for block in re.split(r"\n(?:local)?rule ", planned)[1:]]
-    found = {name: text for name, _, text in blocks}
+    return {name: text for name, _, text in blocks}
+
+
+def test_each_device_asks_for_its_own_resources(tmp_path):
+    found = rules_of(plan_of_a_partition(), tmp_path)
     assert set(found) == {"sweep", "gpu_sweep", "report"}
     for device, job in (("cpu", found["sweep"]), ("gpu", found["gpu_sweep"])):
         assert f"published-{device}-r1" in job
@@ -207,6 +208,18 @@ def test_each_device_asks_for_its_own_resources(planned):
     # The published GPU's seconds at these four widths, four times, and half an hour to start.
     seconds = 32.7011 + 32.8508 + 32.9818 + 60.7474
     assert f"runtime={30 + -int(-4 * seconds // 60)}" in found["gpu_sweep"]
+
+
+def test_the_workflow_reads_nothing_from_names(tmp_path):
+    plan = plan_of_a_partition()
+    for name, job in zip(("gpu-like", "cpu-like"), plan["jobs"].values(), strict=True):
+        job["executed"] = f"{job['executed'].rpartition('/')[0]}/{name}.ipynb"
+    plan["jobs"] = dict(zip(("gpu-like", "cpu-like"), plan["jobs"].values(), strict=True))
+    rules = rules_of(plan, tmp_path)
+    assert "notebooks/cpu/gpu-like.ipynb" in rules["sweep"]
+    assert "gres" not in rules["sweep"]
+    assert "notebooks/gpu/cpu-like.ipynb" in rules["gpu_sweep"]
+    assert "gres=gpu:1" in rules["gpu_sweep"]
 
 
 def test_a_cluster_gives_each_sweep_a_node():
@@ -275,6 +288,11 @@ def test_executed_notebooks_are_copied_once(tmp_path):
     assert (target / "a.ipynb").read_text() == '{"cells": []}'
     assert copy_notebooks(source, str(target)) == 0
     assert copy_notebooks(source, str(tmp_path / "elsewhere")) == 1
+    for device in ("cpu", "gpu"):  # What the workflow executes lies in a folder a device.
+        (source / device).mkdir()
+        (source / device / f"{device}.ipynb").write_text("{}")
+    assert copy_notebooks(source, str(target)) == 3  # A copy elsewhere forgets the first place.
+    assert sorted(path.name for path in target.iterdir()) == ["a.ipynb", "cpu.ipynb", "gpu.ipynb"]
 
 
 def test_a_copy_that_fails_is_one_sentence(tmp_path):
@@ -282,3 +300,22 @@ def test_a_copy_that_fails_is_one_sentence(tmp_path):
     with pytest.raises(CopyError, match=r"a\.ipynb could not be copied to http://"):
         copy_notebooks(tmp_path, "http://127.0.0.1:9/nowhere")
     assert copy_notebooks(tmp_path, str(tmp_path / "later")) == 1
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """Import a script of ``benchmarks`` by its name, as it is run: beside the others."""
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    return importlib.import_module
+
+
+def test_the_benchmarks_plan_as_the_front_door_does(tmp_path, benchmarks):
+    """A half-trained study of two repeats: both protocols, both devices, nine widths."""
+    measured = benchmarks("planning").measure(tmp_path, 72)
+    assert (measured["trials"], measured["sweeps"]) == (72, 4)
+    pytest.importorskip("simpy")
+    seconds = benchmarks("scaling").sweeps(2, [])
+    assert len(seconds) == 8
+    # No reference has a GPU's trials: the published table's.
+    gpu = [32.7011, 32.8508, 32.9818, 32.7519, 33.0307, 32.4855, 33.4356, 37.803, 60.7474]
+    assert seconds[1] == pytest.approx(sum(gpu))

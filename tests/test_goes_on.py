@@ -6,7 +6,7 @@ import pytest
 
 from conftest import front_door, report
 from crossover.records.limits import read_limits
-from crossover.study.workflow import DIED
+from crossover.study.failures import DIED
 from test_faults import study_processes
 
 SETTINGS = ["EPOCHS=1", "PROTOCOLS=published", "DEVICES=cpu"]

@@ -1,5 +1,6 @@
 """The study against the clock: what is worth most first, and nothing finished is lost."""
 
+import importlib.util
 import os
 import re
 import signal
@@ -13,15 +14,18 @@ import psutil
 import pytest
 
 from conftest import make_record
+from crossover.__main__ import main
 from crossover.analysis.ablations import CHANGES, change_of, changes_of
 from crossover.paths import PROJECT
 from crossover.records.limits import write_limits
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
-from crossover.study.jobs import START_SECONDS, expected, jobs
-from crossover.study.offline import Clock, main, run_job, run_jobs, worthwhile, write_archive
-from crossover.study.plan import PlanError, missing, read_plan
-from crossover.study.study import present_devices, study_from
+from crossover.study.archive import write_archive
+from crossover.study.configuration import present_devices, study_from
+from crossover.study.offline import Clock, run_job, run_jobs, worthwhile
+from crossover.study.planfile import PlanError, is_left, read_plan
+from crossover.study.planner import START_SECONDS, lacking
+from crossover.training.estimate import Estimate
 from test_limits import make_limits
 
 
@@ -30,10 +34,40 @@ def study(folder, **changes):
     return study_from(given | {"epochs": 1} | changes)
 
 
-def test_the_readmes_command_plans_the_published_widths(tmp_path, capsys):
+spec = importlib.util.spec_from_file_location("packed", PROJECT / "benchmarks/offline_study.py")
+packed = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(packed)
+
+
+class StartedError(Exception):
+    """Raised instead of starting the study; holds the words after its Python."""
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """Run the script without installing; return the words that it would start the study with."""
+
+    def throw(_, words, __):
+        raise StartedError(words[1:])
+
+    def start(*words):
+        with pytest.raises(StartedError) as caught:
+            packed.main(list(words))
+        return caught.value.args[0]
+
+    monkeypatch.setattr(packed, "install", lambda *_: sys.executable)
+    monkeypatch.setattr(packed.os, "execve", throw)
+    monkeypatch.chdir(tmp_path)
+    return start
+
+
+def test_the_readmes_command_plans_the_published_widths(tmp_path, started, capsys):
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    options = re.search(r"offline_study.py run WHEELS WORK ([^`]*)`", text)[1].split()
-    assert main([str(tmp_path / "study"), "--seconds=1", *options]) == 1
+    command = re.search(r"`python benchmarks/offline_study.py (run [^`]*)`", text)[1].split()
+    module, entry, *words = started(*command, "--seconds=1")
+    assert (module, entry) == ("-m", "crossover")
+    capsys.readouterr()
+    assert main(words) == 1
     out = capsys.readouterr().out.splitlines()
     # Three repeats of both protocols, the limits, and the ablations: JAX has XLA always on.
     each = 3 * 2 + 1 + len(changes_of("jax"))
@@ -41,8 +75,27 @@ def test_the_readmes_command_plans_the_published_widths(tmp_path, capsys):
     count = each * len(present_devices()) - 1
     assert out[0] == f"Study: {count} notebooks to execute in 0:01"
     assert out[-1].startswith("0 trials recorded, ")
-    left_out = (tmp_path / "study" / "left-out.txt").read_text()
+    left_out = (tmp_path / "WORK" / "study" / "left-out.txt").read_text()
     assert "published-cpu-r1-w4_8_16_32_64_128_256_512_1024-" in left_out
+
+
+def test_a_shipped_plan_and_an_archive_are_handed_on(tmp_path, started):
+    _, _, verb, *words = started("run", "a", "b", "--plan", "jax", "--archive", "c.tar.gz")
+    given = dict(word.split("=", 1) for word in words)
+    assert verb == "offline"
+    assert 569 < float(given.pop("SECONDS")) < 570
+    assert given == {
+        "FOLDER": str(tmp_path / "b" / "study"), "BACKEND": "jax",
+        "PLAN": str(PLANS / "jax.csv"), "ARCHIVE": str(tmp_path / "c.tar.gz"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--repeats", "3"], ["repeats"], ["repeats=3"]])
+def test_what_is_no_setting_is_refused_before_anything_is_installed(words, started, capsys):
+    with pytest.raises(SystemExit) as caught:
+        packed.main(["run", "a", "b", *words])
+    assert caught.value.code == 2
+    assert f"unknown: {words[0]}" in capsys.readouterr().err
 
 
 def test_the_clock_counts_down_to_zero():
@@ -55,7 +108,8 @@ def test_the_clock_counts_down_to_zero():
 
 
 def test_what_is_worth_most_comes_first(tmp_path):
-    found = [job.name for job in jobs(study(tmp_path, widths="4 8", repeats=2, devices="cpu gpu"))]
+    wanted = study(tmp_path, widths="4 8", repeats=2, devices="cpu gpu")
+    found = [job.name for job in lacking(wanted, [], explained=True)]
     kinds = [name.split("-w")[0] for name in found]
     assert kinds[:2] == ["published-cpu-r1", "published-gpu-r1"]
     assert [name.startswith("limits-") for name in found[2:4]] == [True, True]
@@ -66,15 +120,16 @@ def test_what_is_worth_most_comes_first(tmp_path):
 
 
 def job_of(wanted):
-    return next(job for job in jobs(wanted) if job.notebook == "train.ipynb")
+    return next(job for job in lacking(wanted, []) if job.notebook == "train.ipynb")
 
 
 def test_a_sweep_is_expected_to_take_what_one_like_it_took(tmp_path):
     job = job_of(study(tmp_path, widths="4 8", epochs=10))
     measured = [make_record(w, fit=fit, settings=job.sweep.settings) for w, fit in ((4, 3), (8, 5))]
-    assert expected(job, measured) == pytest.approx(START_SECONDS + 8.0)
+    job = job.timed(Estimate(measured))
+    assert (job.seconds, job.guessed) == (pytest.approx(START_SECONDS + 8.0), False)
     other = make_record(4, settings=protocol_settings("tuned"))
-    assert expected(job, [other]) is None
+    assert job.timed(Estimate([other])).guessed
 
 
 def test_what_would_not_end_in_time_is_not_begun(tmp_path):
@@ -83,7 +138,7 @@ def test_what_would_not_end_in_time_is_not_begun(tmp_path):
     write_record(wanted.trials, make_record(8, fit=500.0, settings=wanted.settings("published")))
     said = []
     clock = Clock(START_SECONDS + 60.0)
-    left_out = run_jobs(worthwhile(wanted, clock), tmp_path, clock, said.append)
+    left_out = run_jobs(worthwhile(wanted), tmp_path, clock, said.append)
     assert [name.split("-w")[0] for name in left_out] == ["published-cpu-r2"]
     assert said == []
 
@@ -106,7 +161,7 @@ def test_a_notebook_that_fails_says_why_in_one_line(tmp_path, own_lock):
     if "gpu" in present_devices():
         pytest.skip("this machine has a GPU")
     said, job = [], job_of(wanted)
-    assert run_jobs([(job, True, "")], tmp_path, Clock(60.0), said.append) == [job.name]
+    assert run_jobs([(job, 0.0)], tmp_path, Clock(60.0), said.append) == [job.name]
     assert " did not end (DeviceError: A GPU was asked for but no NVIDIA driver is pres" in said[1]
 
 
@@ -124,14 +179,14 @@ PLANS = PROJECT / "benchmarks" / "plans"
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_shipped_plans_are_jobs_once_each(backend, tmp_path):
     found = read_plan(PLANS / f"{backend}.csv", str(tmp_path), backend)
-    assert len({plan.job.name for plan in found}) == len(found)
-    assert {plan.job.sweep.backend for plan in found} == {backend}
-    assert all(10 <= plan.seconds <= 60 for plan in found)
-    assert all(missing(plan.job) for plan in found)
+    assert len({job.name for job, _ in found}) == len(found)
+    assert {job.sweep.backend for job, _ in found} == {backend}
+    assert all(10 <= least <= 60 for _, least in found)
+    assert all(is_left(job) for job, _ in found)
 
 
 def test_jaxs_plan_has_both_protocols_and_the_limits_before_other_widths(tmp_path):
-    found = [plan.job for plan in read_plan(PLANS / "jax.csv", str(tmp_path), "jax")]
+    found = [job for job, _ in read_plan(PLANS / "jax.csv", str(tmp_path), "jax")]
     kinds = [job.name.split("-r1")[0].split("-w")[0] for job in found[:6]]
     assert sorted(kinds) == [
         "limits-jax-cpu", "limits-jax-gpu", "published-cpu", "published-gpu", "tuned-cpu",
@@ -147,7 +202,7 @@ def test_jaxs_plan_has_both_protocols_and_the_limits_before_other_widths(tmp_pat
 
 
 def test_torchs_plan_holds_the_ablation_beside_its_baseline(tmp_path):
-    found = [plan.job for plan in read_plan(PLANS / "torch.csv", str(tmp_path), "torch")]
+    found = [job for job, _ in read_plan(PLANS / "torch.csv", str(tmp_path), "torch")]
     names = {change_of(job.sweep.settings) for job in found if job.notebook == "train.ipynb"}
     assert names == {None, "published", "data on the device", "TF32"}
 
@@ -169,7 +224,7 @@ def test_torchs_plan_holds_the_ablation_beside_its_baseline(tmp_path):
 )
 def test_a_wrong_line_of_a_plan_is_named(line, wrong, tmp_path, capsys):
     (tmp_path / "my.csv").write_text(f"what,device,widths,repeat,seconds\n{line}\n")
-    assert main([str(tmp_path / "study"), f"--plan={tmp_path / 'my.csv'}"]) == 2
+    assert main(["offline", f"FOLDER={tmp_path / 'study'}", f"PLAN={tmp_path / 'my.csv'}"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("crossover: my.csv, line 2: ")
     assert wrong in err
@@ -211,10 +266,10 @@ def test_a_file_that_changes_while_it_is_packed_spoils_nothing(tmp_path):
 
 
 def test_a_plan_that_is_none_is_refused(tmp_path, capsys):
-    assert main([str(tmp_path / "study"), f"--plan={tmp_path / 'none.csv'}"]) == 2
+    assert main(["offline", f"FOLDER={tmp_path / 'study'}", f"PLAN={tmp_path / 'none.csv'}"]) == 2
     assert "none.csv cannot be read" in capsys.readouterr().err
     (tmp_path / "other.csv").write_text("width,seconds\n4,1\n")
-    assert main([str(tmp_path / "study"), f"--plan={tmp_path / 'other.csv'}"]) == 2
+    assert main(["offline", f"FOLDER={tmp_path / 'study'}", f"PLAN={tmp_path / 'other.csv'}"]) == 2
     assert "begins with other columns" in capsys.readouterr().err
 
 
@@ -225,17 +280,18 @@ def test_a_job_with_nothing_left_to_do_is_passed_over(tmp_path):
     plans = read_plan(tmp_path / "my.csv", str(tmp_path), "tensorflow")
     write_record(tmp_path / "trials", make_record(4))
     write_limits(tmp_path / "limits", make_limits(widths=(4,)))
-    assert [missing(plan.job) for plan in plans] == [True, True]
+    assert [is_left(job) for job, _ in plans] == [True, True]
     write_record(tmp_path / "trials", make_record(8))
     write_limits(tmp_path / "limits", make_limits(widths=(4, 8)))
-    assert [missing(plan.job) for plan in plans] == [False, False]
+    assert [is_left(job) for job, _ in plans] == [False, False]
 
 
 CUT = """
 import sys
-from crossover.study import offline
-offline.ARCHIVE_SECONDS = 0.5
-sys.exit(offline.main(sys.argv[1:]))
+from crossover.__main__ import main
+from crossover.study import archive
+archive.ARCHIVE_SECONDS = 0.5
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -244,9 +300,9 @@ def test_what_ended_is_in_the_archive_whatever_is_cut(tmp_path, own_lock):
     plan = "what,device,widths,repeat,seconds\npublished,cpu,4 8 16 32 64 128,1,5\n"
     (tmp_path / "my.csv").write_text(plan)
     archive = tmp_path / "out" / "study.tar.gz"
-    command = [sys.executable, "-c", CUT, tmp_path / "study", f"--plan={tmp_path / 'my.csv'}"]
+    words = [f"FOLDER={tmp_path / 'study'}", f"PLAN={tmp_path / 'my.csv'}", f"ARCHIVE={archive}"]
     process = subprocess.Popen(
-        list(map(str, [*command, f"--archive={archive}"])), start_new_session=True
+        [sys.executable, "-c", CUT, "offline", *words], start_new_session=True
     )
     trials = []
     deadline = time.monotonic() + 120
@@ -265,4 +321,4 @@ def test_what_ended_is_in_the_archive_whatever_is_cut(tmp_path, own_lock):
     assert 1 <= len(loaded.records) < 6
     assert "published-cpu-r1" in (tmp_path / "unpacked" / "log.txt").read_text()
     planned = read_plan(tmp_path / "my.csv", str(tmp_path / "unpacked"), "tensorflow")
-    assert missing(planned[0].job)
+    assert is_left(planned[0][0])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from conftest import make_record
+from crossover.__main__ import main
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge, with_batch_sizes
 from crossover.analysis.predict import fit_predictor, prediction, prediction_table
@@ -182,7 +183,7 @@ def test_the_answer_names_devices_seconds_and_verdict(tmp_path):
 )
 def test_a_question_without_numbers_gets_one_sentence(words):
     done = subprocess.run(
-        [sys.executable, "-m", "crossover.report.ask", *words],
+        [sys.executable, "-m", "crossover", "predict", *words],
         capture_output=True,
         text=True,
         cwd=PROJECT,
@@ -201,26 +202,26 @@ def few_widths(folder, widths, fit):
 def test_too_few_widths_are_named(tmp_path, monkeypatch, capsys):
     few_widths(tmp_path / "main" / "trials", (4, 64), lambda width: 10.0 + width)
     monkeypatch.setattr(ask, "RUNS", tmp_path)
-    assert ask.main(["PARAMETERS=5000"]) == 0  # The published GPU has nine.
+    assert main(["predict", "PARAMETERS=5000"]) == 0  # The published GPU has nine.
     assert "  CPU: only 2 widths recorded, and a prediction needs three" in capsys.readouterr().out
     (tmp_path / "main" / "settings.json").write_text('{"study": {"epochs": 3}}')
     for path in (tmp_path / "main" / "trials").iterdir():
         path.unlink()
     settings = own_settings("tensorflow", 3, 128, None)[0]
     write_record(tmp_path / "main" / "trials", make_record(width=4, settings=settings))
-    assert ask.main(["PARAMETERS=5000"]) == 2
+    assert main(["predict", "PARAMETERS=5000"]) == 2
     sentence = "crossover: too few widths are recorded: a prediction needs three of one protocol"
     assert capsys.readouterr().err.startswith(sentence)
 
 
 def test_why_there_is_nothing_to_predict_from_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ask, "RUNS", tmp_path)
-    assert ask.main(["PARAMETERS=5000"]) == 2
+    assert main(["predict", "PARAMETERS=5000"]) == 2
     sentence = "crossover: no trial of 'make report' is recorded: run that first.\n"
     assert capsys.readouterr().err == sentence
     settings = own_settings("tensorflow", 1, 128, None)[0]
     write_record(tmp_path / "main" / "trials", make_record(width=4, settings=settings))
-    assert ask.main(["PARAMETERS=5000"]) == 2
+    assert main(["predict", "PARAMETERS=5000"]) == 2
     assert capsys.readouterr().err.startswith("crossover: 1 trial recorded, none of them with the")
 
 

@@ -56,10 +56,10 @@ FILES = {
     "requirements/test.txt": "# Nothing more.\n",
     "notebooks/tensorflow.py": "",
     "notebooks/keras.py": "",
+    "notebooks/papermill.py": "",
     "notebooks/crossover/__init__.py": "",
-    "notebooks/crossover/kernels.py": "",
+    "notebooks/crossover/__main__.py": "import sys; print('ran', *sys.argv[1:])",
     "notebooks/crossover/study/__init__.py": "",
-    "notebooks/crossover/study/__main__.py": "import sys; print('ran', *sys.argv[1:])",
     "notebooks/crossover/study/run.py": "",
 }
 
@@ -194,7 +194,7 @@ def test_a_moved_or_copied_project_gets_its_own_environment(small, tmp_path):
     copy = Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))
     moved = small.rename(tmp_path / "moved")
     for folder in (copy, moved):
-        package = folder / "notebooks" / "crossover" / "study" / "__main__.py"
+        package = folder / "notebooks" / "crossover" / "__main__.py"
         package.write_text("print(__file__)")
         code, out, err = make(folder, "report")
         assert (code, err) == (0, "")
@@ -468,7 +468,7 @@ assert "MPLBACKEND" not in os.environ
 
 
 def test_what_libraries_write_goes_to_the_project(small, tmp_path):
-    (small / "notebooks" / "crossover" / "study" / "__main__.py").write_text(WHERE)
+    (small / "notebooks" / "crossover" / "__main__.py").write_text(WHERE)
     runs = small / "data" / "runs"
     own = {
         "MPLCONFIGDIR": runs / "cache" / "matplotlib",

@@ -50,7 +50,7 @@ def start_study(project, **settings):
         filter(None, [str(project / "notebooks"), os.environ.get("PYTHONPATH")])
     )
     return subprocess.Popen(
-        [sys.executable, "-m", "crossover.study", "quick", *words],
+        [sys.executable, "-m", "crossover", "quick", *words],
         cwd=project,
         env=os.environ | {"PYTHONPATH": paths, "CROSSOVER_LOCK": str(project / "timing.lock")},
         stdout=subprocess.PIPE,

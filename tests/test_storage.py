@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import make_record
+from crossover.errors import CrossoverError
 from crossover.files import StorageError
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame
 from crossover.records.jsontext import MAX_RECORD_BYTES, parse_model
@@ -288,11 +289,11 @@ def test_a_study_becomes_a_reference(tmp_path):
         write_record(tmp_path / "trials", record)
     path = keep("my-box", tmp_path, tmp_path)
     assert read_reference(path).records == records
-    with pytest.raises(ValueError, match="exists: choose another NAME"):
+    with pytest.raises(CrossoverError, match="exists: choose another NAME"):
         keep("my-box", tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "x.jsonl", "-a", "a" * 64, "a b"])
 def test_a_name_that_is_no_file_name_is_refused(name, tmp_path):
-    with pytest.raises(ValueError, match="NAME is"):
+    with pytest.raises(CrossoverError, match="NAME is"):
         keep(name, tmp_path, tmp_path)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -13,10 +14,11 @@ from crossover.paths import PROJECT
 from crossover.records.limits import write_limits
 from crossover.records.settings import Settings, protocol_settings
 from crossover.study import last, run
-from crossover.study.configuration import configuration
-from crossover.study.jobs import limits_seconds_of
-from crossover.study.study import SeedError, plan_text, study_from
-from crossover.study.workflow import failures
+from crossover.study.configuration import configuration, study_from
+from crossover.study.failures import failures
+from crossover.study.planner import START_SECONDS, lacking, plan_text
+from crossover.study.study import SeedError
+from crossover.training.estimate import limits_seconds
 from crossover.training.plan import balanced_order
 from crossover.training.progress import Progress, clock_text
 from test_limits import make_limits
@@ -91,21 +93,26 @@ def test_five_repeats_already_move_each_width_through_the_sweep():
     assert orders[0] != balanced_order(widths, 778, 1)
 
 
+def plan_in(seconds, wanted, jobs):
+    """The plan's text where all of the jobs together take so many seconds."""
+    timed = seconds / len(jobs) - START_SECONDS
+    return plan_text(wanted, [replace(job, timed_seconds=timed) for job in jobs])
+
+
 def test_the_plan_is_told_in_numbers_that_agree():
     one = study(widths="4", devices="cpu")
-    lacking = one.missing([])
-    text = plan_text(one, lacking, 1, 83.0)
+    text = plan_in(83.0, one, lacking(one, []))
     assert text.splitlines()[0] == (
         "Study: 1 of 1 trial to train in 1 sweep, the limits of 1 device to measure; "
         "about 1:23 (m:ss)."
     )
-    assert plan_text(one, {}, 0, 0.0) == "Study: its only trial is recorded; nothing to train."
+    assert plan_text(one, []) == "Study: its only trial is recorded; nothing to train."
     both = study()
-    text = plan_text(both, {}, 2, 60.0)
+    text = plan_in(60.0, both, [job for job in lacking(both, []) if job.name[:6] == "limits"])
     assert text == (
         "Study: all 4 trials are recorded, the limits of 2 devices to measure; about 1:00 (m:ss)."
     )
-    assert plan_text(both, both.missing([]), 0, 60.0) == (
+    assert plan_in(60.0, both, lacking(both, [], limits=False)) == (
         "Study: 4 of 4 trials to train in 2 sweeps; about 1:00 (m:ss)."
     )
 
@@ -134,11 +141,11 @@ def test_settings_that_no_longer_hold_give_way_to_the_defaults(tmp_path):
     config = configuration("report", ["WIDTHS=4"])
     for broken in (config | {"profile": "gone"}, config | {"profile": 5}, {"study": {}}, [1]):
         (tmp_path / "settings.json").write_text(json.dumps(broken))
-        (site,), found = run._last_study(tmp_path)
-        assert (len(site.study.widths), found["profile"]) == (9, "local")
+        (wanted,), found = run._last_study(tmp_path)
+        assert (len(wanted.widths), found["profile"]) == (9, "local")
     (tmp_path / "settings.json").write_text(json.dumps(config))
-    (site,), _ = run._last_study(tmp_path)
-    assert site.study.widths == [4]
+    (wanted,), _ = run._last_study(tmp_path)
+    assert wanted.widths == [4]
 
 
 def test_partial_can_leave_the_cluster(monkeypatch):
@@ -174,7 +181,7 @@ def test_the_quick_preset_has_a_folder_of_its_own():
 )
 def test_a_wrong_setting_is_one_sentence(words, sentence):
     run = subprocess.run(
-        [sys.executable, "-m", "crossover.study", "report", *words],
+        [sys.executable, "-m", "crossover", "report", *words],
         capture_output=True,
         text=True,
     )
@@ -294,11 +301,12 @@ def test_limits_that_were_cut_off_go_on_with_the_widths_that_are_missing(tmp_pat
 
 def test_limits_take_what_they_took_or_what_such_devices_take(tmp_path):
     given = study(folder=str(tmp_path), devices="cpu gpu", backend="jax", widths="4 8 128")
-    seconds = {sweep.device: limits_seconds_of(sweep) for sweep in given.missing_limits().values()}
+    limits = given.missing_limits().values()
+    seconds = {sweep.device: limits_seconds(sweep, sweep.device) for sweep in limits}
     # Three widths; a GPU's are mostly compiling.
     assert 10 < seconds["cpu"] < 60 < seconds["gpu"] < 200
     found = make_limits(widths=(4,), backend="jax")
     taken = found.widths[0].model_copy(update={"seconds": 100.0})
     write_limits(given.limits, found.model_copy(update={"widths": [taken]}))
     (cpu,) = (s for s in given.missing_limits().values() if s.device == "cpu")
-    assert limits_seconds_of(cpu) == pytest.approx(200.0)
+    assert limits_seconds(cpu, "cpu") == pytest.approx(200.0)

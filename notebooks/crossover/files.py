@@ -10,11 +10,15 @@ import stat
 import tempfile
 from pathlib import Path
 
+from crossover.errors import CrossoverError
+
 LEAST_FREE_BYTES = 5_000_000
 
 
-class StorageError(Exception):
+class StorageError(CrossoverError):
     """A file could not be written, or a folder could not be read."""
+
+    code = 4
 
 
 class ThereError(StorageError):

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Protocol
 
+from crossover.errors import CrossoverError
 from crossover.hardware.pools import count_threads, naming_threads
 from crossover.hardware.variables import THREADS
 from crossover.records.settings import Backend, Device
@@ -19,7 +20,7 @@ ARITHMETIC = "arithmetic"
 JAX_CARDS = {"13": ["sm_75", "sm_121"], "12": ["sm_52", "sm_121"]}
 
 
-class DeviceError(Exception):
+class DeviceError(CrossoverError):
     """The device that was asked for cannot be used."""
 
 

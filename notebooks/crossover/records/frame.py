@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from crossover.errors import CrossoverError
 from crossover.problem import TRAIN_IMAGES, steps_per_epoch, trained_images
 from crossover.records.limits import Limits
 from crossover.records.record import Machine, PhaseJoules, Record
@@ -23,7 +24,7 @@ def groups(frame: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.D
     yield from frame.groupby(by)
 
 
-class MixedTrialsError(ValueError):
+class MixedTrialsError(CrossoverError):
     """Trials that differ in more than width and repeat were merged."""
 
 

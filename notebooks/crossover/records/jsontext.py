@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from crossover.errors import CrossoverError
 from crossover.files import regular_size
 from crossover.words import printable
 
@@ -31,7 +32,7 @@ class Problem:
         return printable(f"{self.name}: {self.reason}", 400)
 
 
-class _TwiceError(ValueError):
+class _TwiceError(CrossoverError, ValueError):
     """A key stands twice in one object, so that nobody can tell which value is meant."""
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
+from crossover.errors import CrossoverError
 from crossover.paths import DATA, FIGURES, RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, VALIDATION_SPLIT, WIDTHS, trained_images
 from crossover.records.settings import (
@@ -39,7 +40,7 @@ PUBLISHED = ("widths", "epochs", "batch_size")
 DECIDED = ("steps_per_execution", "jit_compile", "data", "tf32")
 
 
-class ParameterError(ValueError):
+class ParameterError(CrossoverError):
     """A parameter is unknown, of the wrong type, or impossible."""
 
 

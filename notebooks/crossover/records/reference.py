@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from crossover.files import StorageError, regular_size, write_text
+from crossover.assignments import assigned
+from crossover.errors import CrossoverError
+from crossover.files import regular_size, write_text
 from crossover.paths import PROJECT, REFERENCES, RUNS
-from crossover.records.frame import MixedTrialsError, check_one_machine
+from crossover.records.frame import check_one_machine
 from crossover.records.jsontext import MAX_RECORD_BYTES, Problem, parse_model
 from crossover.records.limits import read_limits, write_limits
 from crossover.records.record import Record
@@ -82,18 +83,18 @@ def keep(name: str, study: Path, references: Path = REFERENCES, partition: str =
 
     Raises
     ------
-    ValueError
+    CrossoverError
         If the name is no file name, there is no trial, the trials are
         of unlike hardware or software, or the reference exists already.
     """
     if not NAME.fullmatch(name):
-        raise ValueError(f"NAME is {name!r:.80}: use small letters, digits and hyphens.")
+        raise CrossoverError(f"NAME is {name!r:.80}: use small letters, digits and hyphens.")
     path = references / f"{name}.jsonl"
     if os.path.lexists(path):
-        raise ValueError(f"{path.name} exists: choose another NAME or remove that file.")
+        raise CrossoverError(f"{path.name} exists: choose another NAME or remove that file.")
     records = read_records(study / "trials" / partition).records
     if not records:
-        raise ValueError("no trial of 'make report' is recorded: run that first.")
+        raise CrossoverError("no trial of 'make report' is recorded: run that first.")
     check_one_machine(records)
     write_reference(path, records)
     for limits in read_limits(study / "limits" / partition)[0]:
@@ -105,24 +106,16 @@ def keep_all(name: str, study: Path, references: Path = REFERENCES) -> list[Path
     """Keep a study's own trials, and those of its partitions under ``<name>-<partition>``."""
     trials = study / "trials"
     folders = [path for path in trial_folders(trials) if any(path.glob("*.json"))] or [trials]
-    partitions = ["" if path == trials else path.name for path in folders]
-    names = [
-        f"{name}-{re.sub(r'[^a-z0-9]', '-', each.lower())}" if each else name for each in partitions
-    ]
-    return [
-        keep(own, study, references, partition)
-        for own, partition in zip(names, partitions, strict=True)
-    ]
+    kept = []
+    for partition in ("" if path == trials else path.name for path in folders):
+        own = f"{name}-{re.sub(r'[^a-z0-9]', '-', partition.lower())}" if partition else name
+        kept.append(keep(own, study, references, partition))
+    return kept
 
 
-def main(words: list[str]) -> int:
-    """Keep the trials of ``make report`` under the name given."""
-    try:
-        paths = keep_all(words[0] if words else "", RUNS / "main")
-    except (ValueError, MixedTrialsError, StorageError) as error:
-        print(f"crossover: {error}", file=sys.stderr)
-        return 2
-    for path in paths:
+def record(_: str, words: list[str]) -> int:
+    """Keep the trials of ``make report`` under a NAME."""
+    for path in keep_all(assigned(words, ["NAME"]).get("NAME", ""), RUNS / "main"):
         print(kept_text(path))
     return 0
 
@@ -134,7 +127,3 @@ def kept_text(path: Path) -> str:
     place = os.path.relpath(path, PROJECT)
     beside = f", the limits of {counted(limits, 'device')} in {place.removesuffix('.jsonl')}"
     return f"Recorded {counted(trials, 'trial')} in {place}{beside if limits else ''}."
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

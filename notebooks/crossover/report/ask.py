@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,11 @@ import numpy as np
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import Merged, merge
 from crossover.analysis.predict import prediction
+from crossover.assignments import assigned
+from crossover.errors import CrossoverError
 from crossover.files import StorageError
 from crossover.paths import RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
-from crossover.records.frame import MixedTrialsError
 from crossover.records.settings import Settings
 from crossover.report.sections.own_model import devices_of
 from crossover.report.text import finite
@@ -93,33 +93,24 @@ def _nothing(trials: Path) -> str:
     )
 
 
-def main(words: list[str]) -> int:
-    """Answer for PARAMETERS and BATCH_SIZE; return an exit code."""
-    numbers = {"PARAMETERS": "", "BATCH_SIZE": str(BATCH_SIZE)}
-    for word in words:
-        name, _, value = word.partition("=")
-        numbers[name] = value or numbers.get(name, "")
-    for name, value in numbers.items():
+def predict(_: str, words: list[str]) -> int:
+    """Print the answer for a model of PARAMETERS, trained in batches of BATCH_SIZE."""
+    asked = {"PARAMETERS": "", "BATCH_SIZE": str(BATCH_SIZE)}
+    asked |= assigned(words, [*asked])
+    for name, value in asked.items():
         if not value.isdecimal() or len(value) > len(str(MOST)) or not 0 < int(value) < MOST:
-            print(f"crossover: {name} is {value!r:.80}: give a whole number, as in "
-                  "make predict PARAMETERS=500000 BATCH_SIZE=128", file=sys.stderr)  # fmt: skip
-            return 2
-    try:
-        study = merge(RUNS / "main" / "trials", last_settings(RUNS / "main" / "settings.json"))
-    except (MixedTrialsError, StorageError) as error:
-        print(f"crossover: {error}", file=sys.stderr)
-        return 2
+            raise CrossoverError(
+                f"{name} is {value!r:.80}: give a whole number, as in "
+                "make predict PARAMETERS=500000 BATCH_SIZE=128"
+            )
+    study = merge(RUNS / "main" / "trials", last_settings(RUNS / "main" / "settings.json"))
     if not study.records:
-        print(f"crossover: {_nothing(RUNS / 'main' / 'trials')}", file=sys.stderr)
-        return 2
-    lines = answer(study, int(numbers["PARAMETERS"]), int(numbers["BATCH_SIZE"]))
+        raise CrossoverError(_nothing(RUNS / "main" / "trials"))
+    lines = answer(study, int(asked["PARAMETERS"]), int(asked["BATCH_SIZE"]))
     if not lines:
-        print("crossover: too few widths are recorded: a prediction needs three of one protocol, "
-              "as 'make report WIDTHS=\"4 64 1024\"' trains.", file=sys.stderr)  # fmt: skip
-        return 2
+        raise CrossoverError(
+            "too few widths are recorded: a prediction needs three of one protocol, "
+            "as 'make report WIDTHS=\"4 64 1024\"' trains."
+        )
     print("\n".join(lines))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

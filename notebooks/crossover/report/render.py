@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import sys
 from pathlib import Path
 
 import bleach
@@ -13,7 +12,9 @@ import nbformat
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
-from crossover.files import StorageError, write_text
+from crossover.assignments import assigned
+from crossover.errors import CrossoverError
+from crossover.files import write_text
 from crossover.paths import NOTEBOOKS
 
 TAGS = {
@@ -34,8 +35,10 @@ SCRIPT = NOTEBOOKS / "template" / "report.js"
 LOADING = {"src": ("img", "script", "iframe", "audio", "video", "embed"), "href": ("link", "base")}
 
 
-class RenderError(Exception):
+class RenderError(CrossoverError):
     """The notebook cannot be read, or the page would load or run what is not its own."""
+
+    code = 1
 
 
 def render(notebook: Path, page: Path) -> int:
@@ -141,19 +144,11 @@ def _seal(soup: bs4.BeautifulSoup) -> None:
     policy["content"] = POLICY.format(**digests)
 
 
-def main(words: list[str]) -> int:
-    """Render NOTEBOOK as PAGE; return an exit code."""
-    if len(words) != 2:
-        print("crossover: write: python -m crossover.report.render NOTEBOOK PAGE", file=sys.stderr)
-        return 2
-    try:
-        size = render(Path(words[0]), Path(words[1]))
-    except (RenderError, StorageError) as error:
-        print(f"crossover: {error}", file=sys.stderr)
-        return 1
-    print(f"{words[1]}: {size / 1e6:.1f} MB")
+def render_page(verb: str, words: list[str]) -> int:
+    """Render the executed NOTEBOOK as PAGE."""
+    given = assigned(words, ["NOTEBOOK", "PAGE"])
+    if len(given) != 2:
+        raise CrossoverError(f"write: python -m crossover {verb} NOTEBOOK=file PAGE=file")
+    size = render(Path(given["NOTEBOOK"]), Path(given["PAGE"]))
+    print(f"{given['PAGE']}: {size / 1e6:.1f} MB")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from crossover.errors import CrossoverError
 from crossover.hardware.cgroup import binding
 from crossover.records.frame import (
     MixedTrialsError,
@@ -22,7 +23,7 @@ from crossover.words import counted
 NAMED = 5
 
 
-class UnlikeError(ValueError):
+class UnlikeError(CrossoverError):
     """A study was begun on another machine, or in another environment."""
 
 
@@ -53,34 +54,34 @@ def check_alike(
     UnlikeError
         Names both, and what to do.
     """
-    here = _seen_by(machine, study.threads)
-    for known in recorded:
+    here, away = _seen_by(machine, study.threads), f"or move {study.folder} away."
+    for one in recorded:
         for name, version in versions.items():
-            if version != (then := getattr(known.software, name)):
+            if version != (then := getattr(one.software, name)):
                 package = study.backend if name == "backend" else name
                 raise UnlikeError(
                     f"this study was begun with {package} {then}, and {version} is installed: "
-                    f"install that version again, or move {study.folder} away."
+                    f"install that version again, {away}"
                 )
-        if known.environment is None:
+        if one.environment is None:
             continue
-        if processor(known.machine) != processor(here):
+        if processor(one.machine) != processor(here):
             raise UnlikeError(
-                f"this study was begun on {_label(known.machine)}, and this is {_label(here)}: "
-                f"go on there, or move {study.folder} away."
+                f"this study was begun on {_label(one.machine)}, and this is {_label(here)}: "
+                f"go on there, {away}"
             )
-        if known.environment != dict(environment):
-            then, now = environment_text(known.environment), environment_text(environment)
+        if one.environment != dict(environment):
+            then, now = environment_text(one.environment), environment_text(environment)
             raise UnlikeError(
                 f"this study was begun with other variables ({then}) than there are now ({now}): "
-                f"set them as they were, or move {study.folder} away."
+                f"set them as they were, {away}"
             )
 
 
 def check_room(
     study: Study,
     own: Sequence[Record],
-    missing: Mapping[str, SweepParameters],
+    missing: Iterable[SweepParameters],
     recorded: Sequence[Record],
 ) -> None:
     """Refuse a study that could never be completed where it lies.
@@ -89,7 +90,7 @@ def check_room(
     ----------
     own : sequence of Record
         The study's own trials, of one machine.
-    missing : mapping
+    missing : iterable of SweepParameters
         The sweeps that these lack.
     recorded : sequence of Record
         All trials of the folder.
@@ -110,7 +111,7 @@ def check_room(
     others = {record_name(record): record for record in recorded}
     taken = [
         name
-        for sweep in missing.values()
+        for sweep in missing
         for width in sweep.widths
         if (name := trial_name(sweep.settings, sweep_device(sweep), width, sweep.repeat)) in others
     ]

@@ -1,36 +1,30 @@
-"""The settings of a command: the file's defaults, then NAME=value words, checked."""
+"""The settings of a command: the file's defaults, then NAME=value words, checked, and a study."""
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from crossover.analysis import ablations
+from crossover.assignments import assigned
+from crossover.errors import CrossoverError
+from crossover.hardware.card import nvidia_driver_version, visible_cards
 from crossover.paths import PROJECT
+from crossover.records.settings import Device, Protocol
 from crossover.study.last import last_settings
+from crossover.study.study import Study
 
 CONFIG = PROJECT / "workflow" / "config.yaml"
-SETTINGS = {
-    "WIDTHS": "widths",
-    "DEVICES": "devices",
-    "PROTOCOLS": "protocols",
-    "REPEATS": "repeats",
-    "EPOCHS": "epochs",
-    "BATCH_SIZE": "batch_size",
-    "BACKEND": "backend",
-    "THREADS": "threads",
-    "SEED": "seed",
-    "SHARDS": "shards",
-}
-NUMBERS = {"repeats", "epochs", "batch_size", "threads", "seed", "shards"}
-PLACES = {"PROFILE": "profile", "PARTITIONS": "partitions", "NOTEBOOKS": "notebooks"}
+# Of a study, under its own fields' names in capitals, and of where it runs.
+TEXTS = ("WIDTHS", "DEVICES", "PROTOCOLS", "BACKEND")
+NUMBERS = ("REPEATS", "EPOCHS", "BATCH_SIZE", "THREADS", "SEED", "SHARDS")
+SETTINGS = (*TEXTS, *NUMBERS)
+PLACES = ("PROFILE", "PARTITIONS", "NOTEBOOKS")
 PRESETS: dict[str, dict[str, Any]] = {
-    "report": {},
     "quick": {"folder": "data/runs/quick", "widths": "16 128 1024", "epochs": 1},
-    "partial": {},
     "explain": {
         "protocols": "published",
         "widths": ablations.WIDTHS,
@@ -45,76 +39,91 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def configuration(verb: str, given: list[str]) -> dict[str, Any]:
-    """Snakemake's configuration for a verb: the file's defaults, then the settings.
+def configuration(verb: str, words: list[str]) -> dict[str, Any]:
+    """The configuration of a verb: the file's defaults, then the settings.
 
     ``partial`` starts from the last study's settings instead of the defaults.
 
     Raises
     ------
-    ValueError
-        If the verb or a setting is unknown, a number is none, or the file is
-        no configuration.
+    CrossoverError
+        If a setting is unknown, a number is none, or the file is no
+        configuration.
     """
-    if verb not in PRESETS:
-        raise ValueError(f"unknown verb {verb!r:.80}: known are {', '.join(PRESETS)}.")
-    config = _defaults()
+    config = defaults()
     if verb == "partial":
         config = (last_settings() or config) | {"partial": True}
     else:
-        config["study"] |= PRESETS[verb]
+        config["study"] |= PRESETS.get(verb, {})
         config["limits"] = verb in ("report", "explain")
     if verb == "quick":
         config |= {"figures": "figures/quick", "tables": "data/runs/quick", "quick": True}
-    for word in given:
-        name, equals, value = word.partition("=")
-        if name not in SETTINGS | PLACES or not equals:
-            raise ValueError(f"unknown setting {word!r:.80}: {_hint(name)}")
-        if value and name in PLACES:
-            config[PLACES[name]] = value
-            if verb == "partial" and name == "PROFILE":
-                config["partitions"] = ""  # The last study's are those of its own profile.
-        elif value:
-            config["study"][SETTINGS[name]] = _number(name, value)
+    given = assigned(words, [*SETTINGS, *PLACES])
+    if verb == "partial" and "PROFILE" in given:
+        config["partitions"] = ""  # The last study's are those of its own profile.
+    config |= {name.lower(): value for name, value in given.items() if name in PLACES}
+    config["study"] |= study_settings(given)
     if verb == "explain":
         backend = config["study"].get("backend") or "tensorflow"
         # A backend that there is not is refused with the other settings.
-        known = ablations.changes_of(backend) if backend in ablations.LEFT_OUT else {}
-        config["study"]["changes"] = list(known.values())
+        changes = ablations.changes_of(backend) if backend in ablations.LEFT_OUT else {}
+        config["study"]["changes"] = list(changes.values())
     return config
 
 
-def _hint(name: str) -> str:
-    known = [*SETTINGS, *PLACES]
-    if name in known:
-        return f"write {name}=value."
-    near = difflib.get_close_matches(name.upper(), known, 1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+def study_settings(given: Mapping[str, str]) -> dict[str, Any]:
+    """Those of some NAME=value settings that are a study's, numbers as numbers."""
+    return {
+        name.lower(): _number(name, value) if name in NUMBERS else value
+        for name, value in given.items()
+        if name in SETTINGS
+    }
 
 
-def _defaults() -> dict[str, Any]:
+def _number(name: str, value: str) -> int:
+    if not value.isdecimal() or len(value) > 18:
+        raise CrossoverError(f"{name} is {value!r:.80}: it must be a whole number.")
+    return int(value)
+
+
+def defaults() -> dict[str, Any]:
+    """The configuration's file; raises ``CrossoverError`` where it is none."""
     try:
         config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         config = None
     if not isinstance(config, dict) or not isinstance(config.get("study"), dict):
-        raise ValueError(f"workflow/{CONFIG.name} is not readable: restore it from the project.")
+        raise CrossoverError(
+            f"workflow/{CONFIG.name} is not readable: restore it from the project."
+        )
     return config
 
 
-def _number(name: str, value: str) -> object:
-    if SETTINGS[name] not in NUMBERS:
-        return value
-    if not value.isdecimal() or len(value) > 18:
-        raise ValueError(f"{name} is {value!r:.80}: it must be a whole number.")
-    return int(value)
+def present_devices() -> list[Device]:
+    """The devices to sweep when none is named: a GPU only where a driver shows one."""
+    return ["cpu", "gpu"] if nvidia_driver_version() or visible_cards() else ["cpu"]
 
 
-def explain(error: ValueError) -> str:
-    """Say in one sentence which setting is wrong, under the name that it was given by."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    name = str(first["loc"][0])
-    setting = {value: key for key, value in SETTINGS.items()}.get(name, name)
-    return f"{setting} is {first['input']!r:.80}: {first['msg']}."
+def protocols_of(backend: str) -> list[Protocol]:
+    """The protocols to sweep when none is named: all that the backend has."""
+    return ["published"] if backend == "torch" else ["published", "tuned"]
+
+
+def study_from(settings: Mapping[str, Any]) -> Study:
+    """Build a study from a configuration's settings, empty ones left at their defaults.
+
+    Raises
+    ------
+    CrossoverError
+        One sentence: which setting is wrong, under the name that it was given by.
+    """
+    given = {name: value for name, value in settings.items() if value not in (None, "")}
+    given.setdefault("devices", present_devices())
+    given.setdefault("protocols", protocols_of(given.get("backend", "tensorflow")))
+    try:
+        return Study(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        name = field.upper() if field.upper() in SETTINGS else field
+        raise CrossoverError(f"{name} is {first['input']!r:.80}: {first['msg']}.") from None

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from papermill.iorw import papermill_io
-
+from crossover.errors import CrossoverError
 from crossover.files import write_text
 
 STAMP = "copied.json"
+# A report's notebook, and those of its sweeps and limits, by device.
+EXECUTED = ("*.ipynb", "cpu/*.ipynb", "gpu/*.ipynb")
 
 
-class CopyError(Exception):
+class CopyError(CrossoverError):
     """A notebook could not be copied."""
+
+    code = 4
 
 
 def copy_notebooks(folder: Path, target: str) -> int:
@@ -31,11 +34,14 @@ def copy_notebooks(folder: Path, target: str) -> int:
     CopyError
         One sentence, if a notebook could not be written there.
     """
+    from papermill.iorw import papermill_io  # A second and a half, and few copy.
+
     stamp = folder / STAMP
     copied = _copied(stamp, target)
     fresh = {
         path: about
-        for path in sorted(folder.glob("*.ipynb"))
+        for pattern in EXECUTED
+        for path in sorted(folder.glob(pattern))
         if copied.get(path.name) != (about := _about(path))
     }
     if "://" not in target:
@@ -62,7 +68,7 @@ def _about(path: Path) -> list[int]:
 def _copied(stamp: Path, target: str) -> dict[str, list[int]]:
     """What was copied to this place before; nothing where that is unknown."""
     try:
-        known = json.loads(stamp.read_text(encoding="utf-8"))
-        return dict(known["copied"]) if known["target"] == target else {}
+        last = json.loads(stamp.read_text(encoding="utf-8"))
+        return dict(last["copied"]) if last["target"] == target else {}
     except (OSError, ValueError, LookupError, TypeError):
         return {}

@@ -31,10 +31,10 @@ def keep_settings(config: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """What a file holds; empty where it is missing, or holds something else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _number(path: Path) -> int:

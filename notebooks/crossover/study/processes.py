@@ -33,8 +33,8 @@ def stoppable() -> Iterator[None]:
     heeded = {number: old for number, old in handlers.items() if old is not signal.SIG_IGN}
 
     def stop(number: int, _: object) -> None:
-        for each in heeded:
-            signal.signal(each, signal.SIG_IGN)
+        for heard in heeded:
+            signal.signal(heard, signal.SIG_IGN)
         raise Stopped(number)
 
     for number in heeded:
@@ -55,13 +55,13 @@ def end_study(mark: str) -> int:
     """
     ended: set[int] = set()
     for _ in range(ROUNDS):  # An ending process may start one more.
-        found = _marked(mark)
-        if not found:
+        processes = _marked(mark)
+        if not processes:
             break
-        ended.update(process.pid for process in found)
-        for process in found:
+        ended.update(process.pid for process in processes)
+        for process in processes:
             _ask_to_end(process)
-        for process in psutil.wait_procs(found, timeout=PATIENCE_SECONDS)[1]:
+        for process in psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)[1]:
             with suppress(psutil.Error):
                 process.kill()
     return len(ended)
@@ -70,12 +70,12 @@ def end_study(mark: str) -> int:
 def _marked(mark: str) -> list[psutil.Process]:
     """The processes with the mark, but this one and those that started it."""
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = []
+    marked = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.pid not in spared and process.environ().get(MARK) == mark:
-                found.append(process)
-    return found
+                marked.append(process)
+    return marked
 
 
 def _ask_to_end(process: psutil.Process) -> None:

@@ -6,10 +6,14 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from crossover.errors import CrossoverError
 from crossover.records.settings import Device
 
+# The exit code where jobs cannot be handed to SLURM.
+UNREACHED = 5
 
-class SlurmError(ValueError):
+
+class SlurmError(CrossoverError):
     """SLURM is missing, does not answer, or does not know a partition."""
 
 
@@ -36,20 +40,20 @@ def read_partitions() -> dict[str, Partition]:
 
 def parse_partitions(answer: str) -> dict[str, Partition]:
     """Read lines such as ``main*|64|gpu:a100:4``, one for each kind of node of a partition."""
-    found: dict[str, Partition] = {}
+    partitions: dict[str, Partition] = {}
     for line in answer.splitlines():
         marked, cores, generic = line.strip().split("|")
         name = marked.rstrip("*")
         gpu = any(word.startswith("gpu") for word in generic.split(","))
         here = Partition(name, int(cores), gpu, marked.endswith("*"))
-        last = found.get(name, here)
-        found[name] = Partition(
+        last = partitions.get(name, here)
+        partitions[name] = Partition(
             name, min(last.cores, here.cores), last.has_gpu or gpu, here.default
         )
-    return found
+    return partitions
 
 
-def choose_partitions(names: list[str], known: dict[str, Partition]) -> list[Partition]:
+def choose_partitions(names: list[str], partitions: dict[str, Partition]) -> list[Partition]:
     """The partitions of these names, each once; without a name, the default one.
 
     Raises
@@ -57,13 +61,15 @@ def choose_partitions(names: list[str], known: dict[str, Partition]) -> list[Par
     SlurmError
         If SLURM has no partition of a name, or no default.
     """
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in partitions]
     if unknown:
-        raise SlurmError(f"PARTITIONS names {unknown[0]!r:.80}: SLURM has {', '.join(known)}.")
-    chosen = [known[name] for name in dict.fromkeys(names)]
-    chosen = chosen or [partition for partition in known.values() if partition.default]
+        raise SlurmError(f"PARTITIONS names {unknown[0]!r:.80}: SLURM has {', '.join(partitions)}.")
+    chosen = [partitions[name] for name in dict.fromkeys(names)]
+    chosen = chosen or [partition for partition in partitions.values() if partition.default]
     if not chosen:
-        raise SlurmError(f"SLURM has no default partition: give PARTITIONS, of {', '.join(known)}.")
+        raise SlurmError(
+            f"SLURM has no default partition: give PARTITIONS, of {', '.join(partitions)}."
+        )
     return chosen
 
 
@@ -85,6 +91,6 @@ def _ask(*command: str) -> str:
     except subprocess.SubprocessError as error:
         said = str(getattr(error, "stderr", None) or error).strip().splitlines()
         raise SlurmError(
-            f"SLURM's {command[0]} failed ({said[-1]}): check that its controller runs."
+            f"SLURM's {command[0]} failed ({said[-1]}): check that its controller runs.", UNREACHED
         ) from None
     return done.stdout

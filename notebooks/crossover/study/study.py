@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from crossover.analysis import ablations
 from crossover.analysis.machines import own_settings, study_trials
-from crossover.hardware.card import nvidia_driver_version, visible_cards
+from crossover.errors import CrossoverError
 from crossover.problem import BATCH_SIZE, EPOCHS
 from crossover.records.limits import find_limits, limits_name
 from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
@@ -30,13 +30,13 @@ from crossover.records.settings import (
     protocol_settings,
 )
 from crossover.training.estimate import Estimate, balanced
-from crossover.training.progress import clock_text
-from crossover.words import counted
 
 Change = dict[str, int | bool | str]
+# What all trials of a study share, of whichever protocol.
+SHARED = {"backend", "epochs", "batch_size", "threads"}
 
 
-class SeedError(ValueError):
+class SeedError(CrossoverError):
     """Trials of the same study were trained from another seed."""
 
 
@@ -49,7 +49,8 @@ class Study(Frozen):
 
     ``changes`` are variants of these settings, each trained in its own sweeps.
     ``shards`` splits each sweep by width into that many jobs; ``partition``
-    names the part of a cluster whose nodes train this study's trials.
+    names the part of a cluster whose nodes, of ``cores`` CPU cores each, train
+    this study's trials.
     """
 
     folder: str
@@ -65,6 +66,7 @@ class Study(Frozen):
     changes: Annotated[list[Change], Field(min_length=1, default_factory=lambda: [{}])]
     shards: Annotated[int, Field(ge=1, le=64)] = 1
     partition: Partition = ""
+    cores: Annotated[int, Field(ge=1)] = 1
 
     @field_validator("devices", "protocols")
     @classmethod
@@ -100,30 +102,27 @@ class Study(Frozen):
             path = self.limits / limits_name(self.backend, device, self.batch_size, self.threads)
             widths = self.widths
             if path.exists():
-                known = find_limits(path)
-                widths = [width for width in widths if known and known.at(width) is None]
+                measured = find_limits(path)
+                widths = [width for width in widths if measured and measured.at(width) is None]
             if widths:
-                change: Change = {"output": str(self.limits.resolve())}
-                sweep = self._sweep(device, "published", 1, change)
                 ordered = sorted(set(widths), key=lambda w: (w not in ablations.WIDTHS, w))
                 name = f"{self.partition}{self.partition and '-'}limits-{path.stem}"
-                missing[name] = sweep.model_copy(update={"widths": ordered})
+                missing[name] = self.limits_sweep(device, ordered)
         return missing
+
+    def limits_sweep(self, device: Device, widths: list[int]) -> SweepParameters:
+        """What measures a device's limits at some widths, in their order."""
+        change: Change = {"output": str(self.limits.resolve())}
+        sweep = self._sweep(device, "published", 1, change)
+        return sweep.model_copy(update={"widths": widths})
 
     def settings(self, protocol: Protocol) -> Settings:
         """The settings that all trials of one protocol share."""
-        return protocol_settings(
-            protocol,
-            backend=self.backend,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            threads=self.threads,
-        )
+        return protocol_settings(protocol, **self.model_dump(include=SHARED))
 
     def own(self, records: list[Record]) -> list[Record]:
         """The trials of its folder that belong to this study, as the report counts them."""
-        alike = own_settings(self.backend, self.epochs, self.batch_size, self.threads)
-        return study_trials(records, alike)
+        return study_trials(records, own_settings(**self.model_dump(include=SHARED)))
 
     def sweeps(self) -> Iterator[SweepParameters]:
         """All sweeps in running order: devices alternate, and swap each repeat.
@@ -141,21 +140,9 @@ class Study(Frozen):
     def _sweep(
         self, device: Device, protocol: Protocol, repeat: int, change: Change
     ) -> SweepParameters:
-        return parse_parameters(
-            {
-                "device": device,
-                "widths": sorted(set(self.widths)),
-                "protocol": protocol,
-                "backend": self.backend,
-                "epochs": self.epochs,
-                "batch_size": self.batch_size,
-                "threads": self.threads,
-                "seed": self.seed,
-                "repeat": repeat,
-                "output": str(self.trials.resolve()),
-                **change,
-            }
-        )
+        own = {"device": device, "protocol": protocol, "repeat": repeat, "seed": self.seed}
+        places = {"widths": sorted(set(self.widths)), "output": str(self.trials.resolve())}
+        return parse_parameters(self.model_dump(include=SHARED) | own | places | change)
 
     def check_seed(self, records: list[Record]) -> None:
         """Raise ``SeedError`` where a trial of these settings began from another seed.
@@ -200,66 +187,3 @@ def sweep_name(sweep: SweepParameters, widths: list[int], partition: str = "") -
         f"{partition}{partition and '-'}{sweep.protocol}-{sweep.device}-r{sweep.repeat}"
         f"-w{'_'.join(map(str, widths))}-{sweep.settings.digest}"
     )
-
-
-def present_devices() -> list[Device]:
-    """The devices to sweep when none is named: a GPU only where a driver shows one."""
-    return ["cpu", "gpu"] if nvidia_driver_version() or visible_cards() else ["cpu"]
-
-
-def protocols_of(backend: str) -> tuple[Protocol, ...]:
-    """The protocols to sweep when none is named: all that the backend has."""
-    return ("published",) if backend == "torch" else ("published", "tuned")
-
-
-def study_from(config: Mapping[str, Any]) -> Study:
-    """Build a study from Snakemake's configuration, empty values left at defaults."""
-    given = {name: value for name, value in config.items() if value not in (None, "")}
-    given.setdefault("devices", present_devices())
-    given.setdefault("protocols", list(protocols_of(given.get("backend", "tensorflow"))))
-    return Study(**given)
-
-
-def plan_text(
-    study: Study, missing: Mapping[str, SweepParameters], limits: int, seconds: float
-) -> str:
-    """The plan in a few lines: what is there, what will be run, how long it takes.
-
-    Parameters
-    ----------
-    missing : mapping
-        The sweeps with trials that have no record.
-    limits : int
-        Devices whose limits will be measured.
-    seconds : float
-        Expected of all of it.
-    """
-    place = f"Study on {study.partition}" if study.partition else "Study"
-    trials = trial_count(missing)
-    whole = study.trial_count
-    recorded = "its only trial is recorded" if whole == 1 else f"all {whole} trials are recorded"
-    if not trials and not limits:
-        return f"{place}: {recorded}; nothing to train."
-    to_train = f"{trials} of {counted(whole, 'trial')} to train in {counted(len(missing), 'sweep')}"
-    parts = [to_train if trials else recorded]
-    if limits:
-        parts.append(f"the limits of {counted(limits, 'device')} to measure")
-    lines = [f"{place}: {', '.join(parts)}; about {clock_text(seconds)} (m:ss)."]
-    if "gpu" not in study.devices:
-        lines.append("No GPU sweep: no GPU was found, or DEVICES leaves it out.")
-    return "\n".join(lines)
-
-
-def trial_count(sweeps: Mapping[str, SweepParameters]) -> int:
-    """The trials of some sweeps."""
-    return sum(len(sweep.widths) for sweep in sweeps.values())
-
-
-def sweep_seconds(sweeps: Iterable[SweepParameters], records: list[Record]) -> list[float]:
-    """Expected seconds of each sweep's trials."""
-    estimate = Estimate(records)
-    return [
-        sum(estimate.seconds(settings, sweep_device(sweep), width) for width in sweep.widths)
-        for sweep in sweeps
-        for settings in [sweep.settings]
-    ]

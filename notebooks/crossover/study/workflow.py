@@ -1,29 +1,71 @@
-"""Hand a plan to Snakemake, and tell in sentences what failed."""
+"""Hand a plan to Snakemake: which notebooks it executes, and what the report is made of."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from crossover.files import LEAST_FREE_BYTES, write_text
+from crossover.errors import tell
+from crossover.files import write_text
 from crossover.paths import PROJECT, RUNS
+from crossover.study.failures import failures, unexplained
+from crossover.study.planner import Job
 from crossover.study.processes import MARK, end_study
 from crossover.study.sites import executor_of
-from crossover.words import printable
+from crossover.study.state import report_state
+from crossover.study.study import Study
 
-DIED = "a training's process was killed, by someone or for want of memory: run it again."
-DIED_WITH_FLAGS = (
-    "a training's process was killed, by someone, for want of memory, or by a flag in XLA_FLAGS "
-    "that this XLA does not know: unset that, then run it again."
-)
-END = "At least one job did not complete"
-FULL = "the disk is full: make room, then run the same command again."
+
+def workflow_plan(
+    studies: Sequence[Study], jobs: Sequence[Job], config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the Snakefile reads: all that it says of a job or of the report stands here."""
+    folder, figures, tables = studies[0].folder, config["figures"], config["tables"]
+    return {
+        "folder": folder,
+        "jobs": {job.name: _entry(job, number, len(jobs)) for number, job in enumerate(jobs, 1)},
+        "report": {
+            "mark": f"{folder}/notebooks/report-of-{Path(figures).name}.txt",
+            "page": f"{figures}/report.html",
+            "tables": [f"{tables}/summary.csv", f"{tables}/crossover.csv"],
+            "parameters": json.dumps(_summary(studies, config)),
+            "studies": json.dumps([study.model_dump() for study in studies]),
+            "state": report_state(PROJECT / folder),
+        },
+    }
+
+
+def _entry(job: Job, number: int, count: int) -> dict[str, Any]:
+    return {
+        "title": f"Job {number} of {count}: {job.title}",
+        "notebook": f"notebooks/{job.notebook}",
+        "executed": f"notebooks/{job.executed}",
+        "kernel": job.kernel,
+        "parameters": job.parameters,
+        "priority": count - number + 1,
+        "minutes": job.most_minutes,
+        "cores": job.study.cores,
+        "partition": job.study.partition or None,
+    }
+
+
+def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the summary notebook, which speaks of the machine with most trials."""
+    study = studies[0]
+    alike = {"backend", "widths", "protocols", "repeats", "epochs", "batch_size", "threads"}
+    return study.model_dump(include=alike) | {
+        "records": str(PROJECT / study.folder / "trials"),
+        "limits": str(max(studies, key=lambda one: one.trial_count).limits.resolve()),
+        "devices": sorted({device for one in studies for device in one.devices}),
+        "figure_folder": str(PROJECT / config["figures"]),
+        "table_folder": str(PROJECT / config["tables"]),
+        "quick": config["quick"],
+    }
 
 
 def job_prefix(folder: Path) -> str:
@@ -62,9 +104,9 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, *targets: str
             for path in [log, *jobs]
             if path.exists()
         ]
-        for line in failures("\n".join(texts)) or [_unexplained(folder)]:
-            print(f"crossover: {line}", file=sys.stderr)
-        print(f"crossover: all messages: {os.path.relpath(log, PROJECT)}", file=sys.stderr)
+        for line in failures("\n".join(texts)) or [unexplained(folder)]:
+            tell(line)
+        tell(f"all messages: {os.path.relpath(log, PROJECT)}")
     return code
 
 
@@ -81,34 +123,7 @@ def _execute(command: list[str], messages: TextIO) -> int:
     return code if code >= 0 else 1
 
 
-def _unexplained(folder: Path) -> str:
-    """Why a step may have ended without a sentence; a full disk swallows messages too."""
-    if shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
-        return FULL
-    return "a step was ended without a message: run the same command again."
-
-
 def _job_logs(folder: Path) -> dict[Path, tuple[int, int]]:
     """The logs of a cluster's jobs, with what changes when one is written to."""
-    found = {path: path.stat() for path in folder.glob("logs/slurm/**/*.log")}
-    return {path: (status.st_size, status.st_mtime_ns) for path, status in found.items()}
-
-
-def failures(messages: str) -> list[str]:
-    """The sentences of the errors in a log, each once, at most five."""
-    found = re.findall(
-        r"^(?:crossover|SystemExit|(?:[\w.]+\.)?\w+Error): (.+)$", messages, re.MULTILINE
-    )
-    if not found:  # What Snakemake says of its own troubles: a heading, then the matter.
-        told = re.findall(r"^\w*(?:Error|Exception)\b.*:\n(.+)$", messages, re.MULTILINE)
-        found = [f"a step failed: {line.strip()}" for line in told if not line.startswith(END)]
-    return list(dict.fromkeys(map(_told, found)))[:5]
-
-
-def _told(line: str) -> str:
-    """A log's sentence with the one thing to do, where the library that wrote it gives none."""
-    if "No space left on device" in line:
-        return FULL
-    if line == "Kernel died":
-        return DIED_WITH_FLAGS if os.environ.get("XLA_FLAGS") else DIED
-    return printable(line, 400)
+    stats = {path: path.stat() for path in folder.glob("logs/slurm/**/*.log")}
+    return {path: (status.st_size, status.st_mtime_ns) for path, status in stats.items()}

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from crossover.paths import PUBLISHED
 from crossover.problem import BATCH_SIZE, EPOCHS, parameter_count
-from crossover.records.limits import Limits
+from crossover.records.limits import Limits, find_limits, limits_name
+from crossover.records.parameters import SweepParameters
 from crossover.records.published import read_table
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
@@ -66,6 +67,10 @@ class Estimate:
     def __init__(self, records: Iterable[Record]) -> None:
         self._curves = _curves(records, _recorded())
 
+    def is_measured(self, settings: Settings, device: Device) -> bool:
+        """Whether a trial of the machine itself tells, and no reference stands in."""
+        return (device, settings.protocol, settings.backend) in self._curves
+
     def seconds(self, settings: Settings, device: Device, width: int) -> float:
         """Seconds of one trial's fit."""
         key = (device, settings.protocol, settings.backend)
@@ -74,15 +79,20 @@ class Estimate:
         return start + settings.epochs * epoch * BATCH_SIZE / settings.batch_size
 
 
-def limits_seconds(
-    backend: Backend, device: Device, widths: int, known: Limits | None = None
-) -> float:
-    """Seconds of measuring the limits of some widths; ``known`` is what was measured already."""
-    common, each = LIMITS_SECONDS[backend, device]
-    taken = [found.seconds for found in known.widths if found.seconds] if known else []
+def limits_seconds(sweep: SweepParameters, device: Device) -> float:
+    """Seconds of measuring the limits that a sweep names, from what was measured of them."""
+    common, width = LIMITS_SECONDS[sweep.backend, device]
+    measured = own_limits(sweep, device)
+    taken = [limit.seconds for limit in measured.widths if limit.seconds] if measured else []
     if taken:
-        common, each = 0.0, statistics.fmean(taken)
-    return common + each * widths
+        common, width = 0.0, statistics.fmean(taken)
+    return common + width * len(sweep.widths)
+
+
+def own_limits(sweep: SweepParameters, device: Device) -> Limits | None:
+    """What is measured already of the limits that a sweep names."""
+    name = limits_name(sweep.backend, device, sweep.batch_size, sweep.threads)
+    return find_limits(sweep.folder / name)
 
 
 def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int) -> list[list[int]]:
@@ -100,18 +110,18 @@ def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int)
     return [sorted(group) for group in groups]
 
 
-def _curves(records: Iterable[Record], known: Mapping[Key, Curve]) -> dict[Key, Curve]:
-    """The medians of the trials of each kind; ``known`` splits fits of a single epoch."""
-    found: dict[Key, dict[int, list[tuple[float, float]]]] = {}
+def _curves(records: Iterable[Record], long: Mapping[Key, Curve]) -> dict[Key, Curve]:
+    """The medians of the trials of each kind; ``long`` ones split fits of a single epoch."""
+    kinds: dict[Key, dict[int, list[tuple[float, float]]]] = {}
     for record in records:
         settings = record.settings
         key = (record.device, settings.protocol, settings.backend)
-        parts = _parts(record, known.get(key))
-        found.setdefault(key, {}).setdefault(record.parameters, []).append(parts)
-    return {key: _curve(sizes) for key, sizes in found.items()}
+        parts = _parts(record, long.get(key))
+        kinds.setdefault(key, {}).setdefault(record.parameters, []).append(parts)
+    return {key: _curve(sizes) for key, sizes in kinds.items()}
 
 
-def _parts(record: Record, known: Curve | None) -> tuple[float, float]:
+def _parts(record: Record, long: Curve | None) -> tuple[float, float]:
     """Seconds of a trial's start, and of an epoch at the published batch size."""
     settings, fit = record.settings, record.phases.fit
     batches = settings.batch_size / BATCH_SIZE
@@ -120,7 +130,7 @@ def _parts(record: Record, known: Curve | None) -> tuple[float, float]:
         epoch = min(statistics.fmean(later), fit / settings.epochs)
         return fit - settings.epochs * epoch, epoch * batches
     # What a single epoch spent on its start only longer trials tell.
-    start, epoch = known.at(record.parameters) if known else (0.0, 1.0)
+    start, epoch = long.at(record.parameters) if long else (0.0, 1.0)
     share = epoch / batches / (start + epoch / batches)
     return fit * (1 - share), fit * share * batches
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from crossover.errors import CrossoverError
 from crossover.files import regular_size
 
 if os.name == "posix":
@@ -26,7 +27,7 @@ WAIT_SECONDS = 6 * 3600.0
 SAY_EVERY_SECONDS = 120.0
 
 
-class LockError(Exception):
+class LockError(CrossoverError):
     """Another sweep is being timed on this machine."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psutil
 
+from crossover.errors import CrossoverError
 from crossover.hardware.cgroup import memory_limit
 from crossover.problem import FLOAT_BYTES, IMAGE_PIXELS, parameter_count
 from crossover.records.parameters import SweepParameters
@@ -15,7 +16,7 @@ BASE_BYTES = 900_000_000
 VALUES = 4
 
 
-class MemoryLimitError(ValueError):
+class MemoryLimitError(CrossoverError):
     """A width cannot be trained with the memory that there is."""
 
 

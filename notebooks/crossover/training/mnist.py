@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crossover.errors import CrossoverError
 from crossover.paths import MNIST
 from crossover.problem import CLASSES, IMAGE_PIXELS
 
@@ -23,7 +24,7 @@ DIGESTS = {
 REMEDY = "restore it with 'git checkout data/mnist.npz' or download the project again"
 
 
-class DataSetError(Exception):
+class DataSetError(CrossoverError):
     """MNIST is missing, unreadable, or not the MNIST that was published."""
 
 

@@ -64,7 +64,7 @@ def first_records(sweep: SweepParameters) -> list[Record]:
 
 
 def sweep_progress(
-    sweep: SweepParameters, device: Device, order: list[tuple[int, int]], known: list[Record]
+    sweep: SweepParameters, device: Device, order: list[tuple[int, int]], recorded: list[Record]
 ) -> Progress:
     """Print the plan of a sweep and return its progress.
 
@@ -72,15 +72,15 @@ def sweep_progress(
     ----------
     order : list of (int, int)
         Positions and widths, as `remaining_widths` returns them.
-    known : list of Record
+    recorded : list of Record
         Trials that tell how long these may take.
     """
-    estimate, settings = Estimate(known), sweep.settings
+    estimate, settings = Estimate(recorded), sweep.settings
     expected = [(width, estimate.seconds(settings, device, width)) for _, width in order]
-    minutes = clock_text(sum(seconds for _, seconds in expected))
-    trials = counted(len(order), "trial")
+    progress = Progress(expected, sweep.epochs)
+    trials, minutes = counted(len(order), "trial"), clock_text(progress.left_seconds())
     print(f"{trials} to train, about {minutes} (a guess until the first has ended)")
-    return Progress(expected, sweep.epochs)
+    return progress
 
 
 def sweep_table(sweep: SweepParameters, device: Device) -> pd.DataFrame:

@@ -15,34 +15,26 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from crossover.analysis import ablations
-from crossover.records.parameters import SweepParameters
-from crossover.study.configuration import explain
-from crossover.study.jobs import LIMITS, TRAIN, Job, known_limits
-from crossover.study.study import Change, Study, study_from, sweep_name
+from crossover.errors import CrossoverError
+from crossover.study.configuration import study_from
+from crossover.study.planner import LIMITS, TRAIN, Job, jobs_of
+from crossover.study.study import sweep_name
+from crossover.training.estimate import own_limits
 from crossover.training.plan import own_records
 
 COLUMNS = ["what", "device", "widths", "repeat", "seconds"]
 ABLATION, BASELINE = "published: ", "baseline"
 
 
-class PlanError(ValueError):
+class PlanError(CrossoverError):
     """A line of a plan is no job."""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A job, and the seconds that must be left for it to begin."""
-
-    job: Job
-    seconds: float
-
-
-def read_plan(path: Path, folder: str, backend: str) -> list[Planned]:
-    """Read a plan's jobs, for trials and limits in a folder.
+def read_plan(path: Path, folder: str, backend: str) -> list[tuple[Job, float]]:
+    """Read a plan's jobs and the seconds that must be left for each to begin.
 
     Raises
     ------
@@ -53,16 +45,16 @@ def read_plan(path: Path, folder: str, backend: str) -> list[Planned]:
     for number, fields in _lines(path):
         try:
             planned.append(_planned(fields, folder, backend))
-        except ValueError as error:
-            raise PlanError(f"{path.name}, line {number}: {explain(error):.200}") from None
+        except (CrossoverError, ValueError) as error:
+            raise PlanError(f"{path.name}, line {number}: {error!s:.200}") from None
     return planned
 
 
-def missing(job: Job) -> bool:
+def is_left(job: Job) -> bool:
     """Whether a job has anything left to do."""
     if job.notebook == LIMITS:
-        known = known_limits(job.sweep)
-        return known is None or any(known.at(width) is None for width in job.sweep.widths)
+        measured = own_limits(job.sweep, job.device)
+        return measured is None or any(measured.at(width) is None for width in job.sweep.widths)
     return len(own_records(job.sweep, job.device)) < len(job.sweep.widths)
 
 
@@ -79,7 +71,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield number, next(csv.reader([line]))
 
 
-def _planned(fields: list[str], folder: str, backend: str) -> Planned:
+def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
     if len(fields) != len(COLUMNS):
         raise PlanError(f"{len(fields)} values instead of {len(COLUMNS)}.")
     what, device, widths, repeat, least = (field.strip() for field in fields)
@@ -87,32 +79,27 @@ def _planned(fields: list[str], folder: str, backend: str) -> Planned:
     if device not in ("cpu", "gpu") or not 0 <= seconds < math.inf:
         raise PlanError("its device must be cpu or gpu, and its seconds a number.")
     given = {"folder": folder, "backend": backend, "devices": device, "widths": widths}
-    if what == "limits":
-        study = study_from(given | {"protocols": "published"})
-        sweep = next(study.sweeps()).model_copy(
-            update={"output": str(study.limits.resolve()), "widths": study.widths}
-        )
-        name = f"limits-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
-        return Planned(Job(name, LIMITS, sweep), seconds)
+    job = _limits(given) if what == "limits" else _sweep(given, what, int(repeat))
+    return job, seconds
+
+
+def _limits(given: Mapping[str, object]) -> Job:
+    study = study_from({**given, "protocols": "published"})
+    sweep = study.limits_sweep(study.devices[0], study.widths)
+    name = f"limits-{study.backend}-{sweep.device}-w{'_'.join(map(str, study.widths))}"
+    return jobs_of(study, LIMITS, {name: sweep}, [])[0]
+
+
+def _sweep(given: Mapping[str, object], what: str, repeat: int) -> Job:
     protocol, _, change = what.partition(": ")
-    extra: dict[str, object] = {}
+    settings = {**given, "protocols": protocol, "repeats": repeat}
     if change:
-        known = ablations.changes_of(study_from(given).backend)
-        extra = {"epochs": ablations.EPOCHS, "changes": [_change(change, known)]}
-    study = study_from(given | {"protocols": protocol, "repeats": int(repeat)} | extra)
-    sweep = _of_repeat(study, int(repeat))
-    return Planned(Job(sweep_name(sweep, sweep.widths), TRAIN, sweep), seconds)
-
-
-def _change(name: str, known: Mapping[str, Change]) -> Change:
-    """The change of an ablation's name."""
-    if name != BASELINE and name not in known:
-        raise PlanError(f"this backend has no ablation {name!r:.80}.")
-    return known.get(name, {})
-
-
-def _of_repeat(study: Study, repeat: int) -> SweepParameters:
-    found = [sweep for sweep in study.sweeps() if sweep.repeat == repeat]
-    if not found:
-        raise PlanError("this change changes nothing on this device.")
-    return found[0]
+        changes = ablations.changes_of(study_from(given).backend)
+        if change != BASELINE and change not in changes:
+            raise PlanError(f"this backend has no ablation {change!r:.80}.")
+        settings |= {"epochs": ablations.EPOCHS, "changes": [changes.get(change, {})]}
+    study = study_from(settings)
+    for sweep in study.sweeps():
+        if sweep.repeat == repeat:
+            return jobs_of(study, TRAIN, {sweep_name(sweep, sweep.widths): sweep}, [])[0]
+    raise PlanError("this change changes nothing on this device.")
