@@ -16,7 +16,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from conftest import BIN, copy_project, front_door, make_record, papermill, report
+from conftest import BIN, copy_project, front_door, make_record, outside, papermill, report
 from crossover.analysis.summary import summarise
 from crossover.files import StorageError, check_folder, write_bytes
 from crossover.hardware.machine import nvidia_driver_version
@@ -90,7 +90,9 @@ EVENTS = {
     "its kernel is up": lambda project, door, kept: "kernel" in study_processes(door),
     "a trial is recorded": lambda project, door, kept: len(contents(project)) > len(kept),
     "its report is made": lambda project, door, kept: runs(door, "notebooks/summary.ipynb"),
-    "its page is rendered": lambda project, door, kept: runs(door, "render", "crossover.report.render"),
+    "its page is rendered": lambda project, door, kept: runs(
+        door, "render", "crossover.report.render"
+    ),
 }
 # Two kills each: of one process by chance, and of the front door.
 STRIKES = [
@@ -200,7 +202,7 @@ def test_ctrl_c_while_it_starts_prints_no_traceback(project):
 def test_an_orphaned_kernel_ends_by_itself(tmp_path):
     command = [BIN / "papermill", NOTEBOOKS / "train.ipynb", tmp_path / "t.ipynb"]
     command += ["--kernel", "crossover-cpu", "--cwd", NOTEBOOKS, "-p", "output", tmp_path]
-    environment = os.environ | {"CROSSOVER_LOCK": str(tmp_path / "lock")}
+    environment = outside(CROSSOVER_LOCK=str(tmp_path / "lock"))
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as run:
         front = psutil.Process(run.pid)
         while "kernel" not in (found := {role(child): child for child in front.children()}):
@@ -245,7 +247,7 @@ with timing_lock():
 
 
 def test_a_killed_holder_never_blocks_the_next_sweep(tmp_path):
-    environment = os.environ | {"CROSSOVER_LOCK": str(tmp_path / "lock")}
+    environment = outside(CROSSOVER_LOCK=str(tmp_path / "lock"))
     (tmp_path / "lock").write_text("left behind by a crash")
     for _ in range(2):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
