@@ -53,7 +53,7 @@ ENVIRONMENT ?= for each in $(BIN)/python python3 python3.13 python3.12 python3.1
   echo "crossover: no Python 3 is on PATH: install Python 3.13, then run the same command." >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report quick partial explain map predict lab sample test test-slurm lint format lock record audit compiled \
+.PHONY: help report quick partial explain map predict lab sample test test-all test-slurm lint format lock record audit compiled \
   clean clean-env ready tested
 
 help:  ## this list
@@ -86,8 +86,11 @@ sample: ready  ## rebuild figures/reference from the tracked references
 	  2>../data/runs/sample.log || { tail -n 5 ../data/runs/sample.log >&2; exit 1; }
 	@$(BIN)/python -m crossover render NOTEBOOK=data/runs/sample.ipynb PAGE=figures/reference/report.html
 
-test: tested lint  ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: tested lint  ## run the tests, in some six minutes on two cores
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-all: test  ## and those that take longest: kills, browsers, every backend, a SLURM
+	@$(BIN)/python -m pytest -n 2 --dist load -m long
 
 test-slurm: tested  ## run a study through a real SLURM on this machine (root, Debian's slurm-wlm and munge)
 	@$(BIN)/python -m pytest -m slurm -s tests/test_slurm.py

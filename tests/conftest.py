@@ -14,14 +14,43 @@ from pathlib import Path
 import pytest
 
 from crossover.hardware.card import nvidia_driver_version
+from crossover.hardware.environment import prepare_process
 from crossover.paths import NOTEBOOKS, PROJECT
 from crossover.problem import parameter_count
 from crossover.records.record import Code, Conditions, Machine, Phases, Record, Software
 from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import write_record
 
+# What the tests' own processes are given: not what this one is prepared with.
+OUTSIDE = {**os.environ}
+prepare_process("tensorflow", "cpu", None)
+PREPARED = {**os.environ}
+
 BIN = Path(sys.executable).parent
 FIXTURES = Path(__file__).with_name("fixtures")
+
+
+def outside(**more):
+    """Variables for another process: without what this one was prepared with, and with more."""
+    changed = {name: value for name, value in os.environ.items() if PREPARED.get(name) != value}
+    unchanged = {
+        name: value for name, value in OUTSIDE.items() if os.environ.get(name) == PREPARED.get(name)
+    }
+    return unchanged | changed | more
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks():
+    """Fail a test that leaves the process otherwise than it was: variables, folder, signals."""
+
+    def state():
+        numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+        variables = {name: os.environ[name] for name in os.environ if name != "PYTEST_CURRENT_TEST"}
+        return variables, os.getcwd(), [signal.getsignal(number) for number in numbers]
+
+    before = state()
+    yield
+    assert state() == before, "the test has left something behind for the next"
 
 
 def papermill(notebook, executed, kernel="crossover-cpu", before=(), **parameters):
@@ -34,7 +63,7 @@ def papermill(notebook, executed, kernel="crossover-cpu", before=(), **parameter
     command += ["--stdout-file", "-"]
     for name, value in parameters.items():
         command += ["-p", name, str(value)]
-    environment = os.environ | {"CROSSOVER_LOCK": str(Path(executed).with_suffix(".lock"))}
+    environment = outside(CROSSOVER_LOCK=str(Path(executed).with_suffix(".lock")))
     return subprocess.run(
         list(map(str, command)), capture_output=True, text=True, env=environment, cwd=PROJECT
     )
@@ -160,10 +189,9 @@ def front_door(project, *words, before=(), **options):
     """Start the project's front door as make does; return the running process."""
     command = [*before, sys.executable, "-m", "crossover", *words]
     paths = [str(project / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "CROSSOVER_LOCK": str(project / "timing.lock"),
-    }
+    environment = outside(
+        PYTHONPATH=os.pathsep.join(paths), CROSSOVER_LOCK=str(project / "timing.lock")
+    )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
         command, cwd=project, env=environment, preexec_fn=heed_signals, **(pipes | options)

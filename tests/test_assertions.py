@@ -3,22 +3,17 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
-from crossover.hardware.environment import prepare_process
-
-prepare_process("tensorflow", "cpu", None)
-
-import keras  # noqa: E402
-
-from crossover.hardware.device import DeviceError, assert_float32  # noqa: E402
-from crossover.records.parameters import parse_parameters  # noqa: E402
-from crossover.records.settings import protocol_settings  # noqa: E402
-from crossover.training import mnist, sweep  # noqa: E402
-from crossover.training.assertions import assert_model  # noqa: E402
-from crossover.training.model import build_model  # noqa: E402
-from crossover.training.published_training import Trained  # noqa: E402
+from crossover.hardware.device import DeviceError, assert_float32
+from crossover.records.parameters import parse_parameters
+from crossover.records.settings import protocol_settings
+from crossover.training import mnist, sweep
+from crossover.training.assertions import assert_model
+from crossover.training.model import build_model
+from crossover.training.published_training import Trained
 
 BATCH = np.zeros((8, 784), dtype=np.uint8)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import BIN
+from conftest import BIN, outside
 from crossover.paths import NOTEBOOKS, PROJECT
 from crossover.records.storage import read_records
 from crossover.report.render import render
@@ -85,10 +85,10 @@ REACH = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
 
 def test_everything_works_without_a_network(tmp_path):
     assert "unreachable" in without_network(sys.executable, "-c", REACH).stderr
-    environment = os.environ | {
-        "CROSSOVER_LOCK": str(tmp_path / "lock"),
-        "KERAS_BACKEND": "nonsense",  # The notebook sets the backend itself.
-    }
+    environment = outside(
+        CROSSOVER_LOCK=str(tmp_path / "lock"),
+        KERAS_BACKEND="nonsense",  # The notebook sets the backend itself.
+    )
     papermill = [BIN / "papermill", "--kernel", "crossover-cpu", "--cwd", NOTEBOOKS]
     steps = {
         "train.ipynb": {"output": tmp_path / "trials", "widths": 4, "epochs": 1},
@@ -135,7 +135,7 @@ def lab(tmp_path_factory):
     words = subprocess.check_output(make, cwd=PROJECT, text=True)
     command = [*shlex.split(words.splitlines()[-1]), "--no-browser", "--port=0"]
     names = ("CONFIG_DIR", "RUNTIME_DIR", "DATA_DIR")
-    environment = os.environ | {f"JUPYTER_{name}": str(folder / name) for name in names}
+    environment = outside(**{f"JUPYTER_{name}": str(folder / name) for name in names})
     environment.pop("JUPYTER_TOKEN", None)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)

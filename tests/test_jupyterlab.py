@@ -1,6 +1,5 @@
 """Both notebooks in a real JupyterLab: Run All, with their defaults."""
 
-import os
 import socket
 import subprocess
 import time
@@ -10,7 +9,7 @@ import nbformat
 import pytest
 from playwright.sync_api import sync_playwright
 
-from conftest import BIN, copy_project, make_record
+from conftest import BIN, copy_project, make_record, outside
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
 
@@ -47,7 +46,7 @@ def lab(project):
     state["CROSSOVER_LOCK"] = str(project / "timing.lock")
     with (project / "lab.log").open("w") as log:
         server = subprocess.Popen(
-            list(map(str, command)), cwd=project, env=os.environ | state, stdout=log, stderr=log
+            list(map(str, command)), cwd=project, env=outside(**state), stdout=log, stderr=log
         )
     try:
         wait_until_it_answers(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)

@@ -1,14 +1,10 @@
 """The dense layer with a turned kernel, against Keras's own and against NumPy."""
 
-from crossover.hardware.environment import prepare_process
+import keras
+import numpy as np
+import pytest
 
-prepare_process("tensorflow", "cpu", None)
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-from crossover.training.linear import Linear  # noqa: E402
+from crossover.training.linear import Linear
 
 
 @pytest.mark.parametrize("activation", [None, "relu"])

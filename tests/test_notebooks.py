@@ -1,7 +1,6 @@
 """The real notebooks through real papermill on real MNIST, and by hand in other ways."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from conftest import BIN, papermill
+from conftest import BIN, outside, papermill
 from crossover.hardware.card import nvidia_driver_version
 from crossover.paths import DATA, FIGURES, NOTEBOOKS, PROJECT, RUNS
 from crossover.records.parameters import check_parameters, check_summary
@@ -241,7 +240,7 @@ def test_other_ways_to_execute_a_notebook(how, tmp_path):
             cell.source += f'\nwidths, epochs, output = [4], 1, r"{tmp_path / "trials"}"'
     nbformat.write(notebook, tmp_path / "train.ipynb")
     tool, *words = COMMANDS[how]
-    environment = os.environ | {"CROSSOVER_LOCK": str(tmp_path / "lock")}
+    environment = outside(CROSSOVER_LOCK=str(tmp_path / "lock"))
     done = subprocess.run(
         [BIN / tool, *words, "train.ipynb"],
         capture_output=True, text=True, cwd=tmp_path, env=environment,

@@ -9,11 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from crossover.hardware.environment import prepare_process
-
-prepare_process("tensorflow", "cpu", None)
-
-from crossover.training.packed import pack, unpack  # noqa: E402
+from crossover.training.packed import pack, unpack
 
 # Trains three epochs by both programs from the same weights, dropout included; the last batch of
 # an epoch is filled up. The steps of a batch in halves have masks of their own.

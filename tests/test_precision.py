@@ -2,14 +2,13 @@
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from conftest import make_record
+from conftest import make_record, outside
 from crossover.hardware.device import ONE_AND_A_BIT, precision_of
 from crossover.records.frame import MixedTrialsError, check_comparable
 from crossover.records.parameters import ParameterError, parse_parameters
@@ -65,7 +64,7 @@ def test_a_backend_is_told_and_a_cpu_has_float32_all_the_same(backend):
     done = subprocess.run(
         [sys.executable, "-c", SET, backend],
         capture_output=True, text=True,
-        env=os.environ | {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"},
+        env=outside(JAX_DEFAULT_MATMUL_PRECISION="bfloat16"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [["float32", state] for state in STATES[backend]]

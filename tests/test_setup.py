@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import outside
 from crossover.paths import PROJECT
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
@@ -86,7 +87,7 @@ def environment(folder, **changes):
         tools.mkdir()
         for tool in TOOLS:
             (tools / tool).symlink_to(shutil.which(tool))
-    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    own = {name: value for name, value in outside().items() if not name.startswith("MAKE")}
     own |= {"PATH": str(tools), "HOME": str(tools.parent), "TMPDIR": str(tools.parent)}
     own |= {"PYTHON": sys.executable, "LC_ALL": "C"}
     own.pop("PYTHONPATH", None)
@@ -290,7 +291,7 @@ def test_either_of_the_drivers_libraries_shows_the_card(driver, libraries, there
     shown = {"LD_LIBRARY_PATH": ":".join(str(driver[name]) for name in libraries)}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=PROJECT / "requirements", capture_output=True,
-        text=True, env=os.environ | shown | {"CUDA_VISIBLE_DEVICES": "0"},
+        text=True, env=outside(**shown, CUDA_VISIBLE_DEVICES="0"),
     )  # fmt: skip
     assert done.stdout == f"{there}\n", done.stderr
 

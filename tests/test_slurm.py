@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import copy_project, papermill
+from conftest import copy_project, outside, papermill
 from crossover.paths import PROJECT
 from crossover.records.storage import read_records, record_name
 
@@ -52,7 +52,7 @@ def start_study(project, **settings):
     return subprocess.Popen(
         [sys.executable, "-m", "crossover", "quick", *words],
         cwd=project,
-        env=os.environ | {"PYTHONPATH": paths, "CROSSOVER_LOCK": str(project / "timing.lock")},
+        env=outside(PYTHONPATH=paths, CROSSOVER_LOCK=str(project / "timing.lock")),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,23 +4,18 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from crossover.hardware.environment import prepare_process
-
-prepare_process("tensorflow", "cpu", None)
-
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from crossover.problem import parameter_count  # noqa: E402
-from crossover.records.settings import Settings, protocol_settings  # noqa: E402
-from crossover.training import mnist  # noqa: E402
-from crossover.training.model import build_model  # noqa: E402
-from crossover.training.published_training import fit_published  # noqa: E402
-from crossover.training.tuned import fit_tuned  # noqa: E402
-from crossover.training.tuned_tensorflow import WIDTHS_IN_HALVES  # noqa: E402
+from crossover.problem import parameter_count
+from crossover.records.settings import Settings, protocol_settings
+from crossover.training import mnist
+from crossover.training.model import build_model
+from crossover.training.published_training import fit_published
+from crossover.training.tuned import fit_tuned
+from crossover.training.tuned_tensorflow import WIDTHS_IN_HALVES
 
 PUBLISHED_PARAMETERS = {
     4: 3230, 8: 6514, 16: 13274, 32: 27562, 64: 59210,

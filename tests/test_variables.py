@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import make_record, papermill
+from conftest import make_record, outside, papermill
 from crossover.hardware import pools
 from crossover.hardware.machine import describe_machine
 from crossover.hardware.variables import (
@@ -171,7 +171,7 @@ def state(backend, threads, tmp_path, **variables):
     done = subprocess.run(
         [sys.executable, "-c", STATE, backend, json.dumps(threads)],
         capture_output=True, text=True,
-        env=os.environ | {"HOME": str(tmp_path), "KERAS_HOME": ""} | HOSTILE | variables,
+        env=outside(**{"HOME": str(tmp_path), "KERAS_HOME": ""} | HOSTILE | variables),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -249,7 +249,7 @@ def test_a_broken_keras_file_stops_nothing(tmp_path):
         "from crossover.hardware.environment import prepare_process\n"
         "prepare_process('jax', 'cpu', None)\nimport keras\nprint(keras.config.floatx())"
     )
-    environment = os.environ | {"KERAS_HOME": str(tmp_path)}
+    environment = outside(KERAS_HOME=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                           env=environment)  # fmt: skip
     assert done.stdout.strip() == "float32", done.stderr
