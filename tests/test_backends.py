@@ -320,6 +320,7 @@ print(json.dumps(found))
 
 
 @needs("jax")
+@pytest.mark.long
 def test_tuned_on_jax_learns_what_published_learns():
     """With dropout: Keras's own fit is the oracle, over seeds."""
     published, tuned = map(np.array, json.loads(run(PARITY)).values())
@@ -366,6 +367,7 @@ for protocol in ("published", "tuned"):
 
 
 @needs("jax")
+@pytest.mark.long
 def test_jax_needs_no_other_framework():
     history = "['accuracy', 'loss', 'val_accuracy', 'val_loss']"
     assert run(WITHOUT_TENSORFLOW).splitlines() == [f"True {history} True"] * 2
@@ -415,6 +417,7 @@ def test_the_notebook_trains_on_it(backend, protocol, device, tmp_path):
         assert record.conditions.gpu_clock_mhz_after > 0
 
 
+@pytest.mark.long
 def test_the_report_shows_backends_side_by_side(trained, tmp_path):
     folder, _ = trained
     for record in read_records(folder / "trials").records:

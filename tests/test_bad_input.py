@@ -60,6 +60,12 @@ SETTINGS = {
     "SEED=4294967296": "'seed' is 4294967296: ",
     "REPEAT=5": "unknown setting 'REPEAT=5': did you mean REPEATS?",
     "EPOCHS": "unknown setting 'EPOCHS': write EPOCHS=value.",
+    "BATCH_SIZE=99999": "BATCH_SIZE is 99999: ",
+    "WIDHTS=4": "unknown setting 'WIDHTS=4': did you mean WIDTHS?",
+    "SHARDS=0": "SHARDS is 0: ",
+    "PROFILE=pbs": "PROFILE is 'pbs': known are kubernetes, local, slurm.",
+    "PARTITIONS=a": "PARTITIONS are SLURM's: ",
+    "PROFILE=kubernetes": "DEVICES is missing: ",
     "widths=4": "unknown setting 'widths=4': did you mean WIDTHS?",
     "\x1b[31m=1": "unknown setting '\\x1b[31m=1': known are",
 }

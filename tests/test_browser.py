@@ -14,7 +14,7 @@ from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records
 from crossover.report.render import render
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 HOSTILE = "</script><img src=x onerror=alert(1)> $\\frac CPU"
 

@@ -16,6 +16,7 @@ def outputs(project):
     return {path.name: path.read_bytes() for path in paths}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ahead", ["data/runs/quick/trials", "notebooks"])
 def test_a_clock_that_was_set_back_deletes_nothing(project, ahead):
     """Files and folders from ten minutes ahead, the trials' folder among them."""
@@ -33,6 +34,7 @@ def test_a_clock_that_was_set_back_deletes_nothing(project, ahead):
     assert len(trials(project)) == 2
 
 
+@pytest.mark.long
 def test_a_report_is_made_anew_only_where_something_changed(project):
     assert report(project, *ONE)[0] == 0
     code = project / "notebooks/crossover/report/sections/answer.py"
@@ -50,6 +52,7 @@ def test_a_report_is_made_anew_only_where_something_changed(project):
         assert (page(project).stat().st_mtime_ns != made) == bool(change)
 
 
+@pytest.mark.long
 def test_a_report_that_fails_leaves_the_last_one(project):
     assert report(project, *ONE)[0] == 0
     before = outputs(project)

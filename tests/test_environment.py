@@ -83,6 +83,7 @@ def without_network(*command, **options):
 REACH = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
 
 
+@pytest.mark.long
 def test_everything_works_without_a_network(tmp_path):
     assert "unreachable" in without_network(sys.executable, "-c", REACH).stderr
     environment = outside(

@@ -214,6 +214,7 @@ def test_an_orphaned_kernel_ends_by_itself(tmp_path):
     assert psutil.wait_procs([found["kernel"]], timeout=20)[1] == []
 
 
+@pytest.mark.long
 def test_a_study_with_a_device_missing_reports_what_is_recorded(project):
     if nvidia_driver_version() is not None:
         pytest.skip("this machine has a GPU: its sweep would not fail")
@@ -363,6 +364,7 @@ def filled(disk):
     filler.unlink()
 
 
+@pytest.mark.long
 def test_a_study_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path):
     words = ["report", "WIDTHS=4 5", *TINY[1:4]]
     with mounted(tmp_path / "disk", "14m") as disk:

@@ -46,6 +46,7 @@ def goes_on(project, words, count):
     assert page(project).stat().st_mtime_ns == rendered
 
 
+@pytest.mark.long
 def test_a_framework_that_broke_before_the_first_trial(project, tmp_path, monkeypatch):
     (tmp_path / "broken" / "tensorflow").mkdir(parents=True)
     (tmp_path / "broken" / "tensorflow" / "__init__.py").write_text(BROKEN)
@@ -64,6 +65,7 @@ def test_a_framework_that_broke_before_the_first_trial(project, tmp_path, monkey
     goes_on(project, ONE, 1)
 
 
+@pytest.mark.long
 def test_a_kernel_killed_after_the_second_of_six_trials(project):
     door = front_door(project, *SIX)
     while len(trials(project)) < 2:
@@ -86,6 +88,7 @@ PLACES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
 def test_a_step_that_fails(place, project):
     words, name = PLACES[place]

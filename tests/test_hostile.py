@@ -252,6 +252,7 @@ def test_the_tables_hold_no_formula(contributed):
 
 
 @pytest.mark.browser
+@pytest.mark.long
 def test_nothing_of_it_runs_in_a_browser(contributed, chromium):
     from playwright.sync_api import sync_playwright
 

@@ -13,7 +13,7 @@ from conftest import BIN, copy_project, make_record, outside
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 TOKEN = "read-by-nobody-else"
 START_SECONDS, RUN_SECONDS = 60, 200

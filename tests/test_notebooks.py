@@ -232,6 +232,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", COMMANDS)
 def test_other_ways_to_execute_a_notebook(how, tmp_path):
     notebook = nbformat.read(NOTEBOOKS / "train.ipynb", as_version=4)

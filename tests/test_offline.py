@@ -165,6 +165,7 @@ def test_a_notebook_that_fails_says_why_in_one_line(tmp_path, own_lock):
     assert " did not end (DeviceError: A GPU was asked for but no NVIDIA driver is pres" in said[1]
 
 
+@pytest.mark.long
 def test_the_deadline_ends_a_sweep_and_its_kernel(tmp_path, own_lock):
     assert not run_job(tmp_path / "notebooks", job_of(study(tmp_path, epochs=1000)), 8.0)
     kernels = psutil.Process().children(recursive=True)
@@ -295,6 +296,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.long
 def test_what_ended_is_in_the_archive_whatever_is_cut(tmp_path, own_lock):
     """Killed without a word after its first trial, and gone on with from the archive alone."""
     plan = "what,device,widths,repeat,seconds\npublished,cpu,4 8 16 32 64 128,1,5\n"

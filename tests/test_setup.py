@@ -181,6 +181,7 @@ SPOILT = {
 }
 
 
+@pytest.mark.long
 def test_a_spoilt_environment_is_made_anew(small):
     works(small)
     for spoil, reason in SPOILT.items():
@@ -190,6 +191,7 @@ def test_a_spoilt_environment_is_made_anew(small):
         assert not (small / ".venv.making").exists()
 
 
+@pytest.mark.long
 def test_a_moved_or_copied_project_gets_its_own_environment(small, tmp_path):
     works(small)
     copy = Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))
@@ -209,6 +211,7 @@ def test_a_link_to_the_project_is_the_same_project(small, tmp_path):
     assert make(tmp_path / "link", "report")[1] == "ran report\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["pyvenv.cfg", "bin/pip", "lib"])
 def test_a_kill_while_it_is_made_strands_nobody(moment, small):
     door = subprocess.Popen(
@@ -223,6 +226,7 @@ def test_a_kill_while_it_is_made_strands_nobody(moment, small):
     assert "was not finished" in works(small)
 
 
+@pytest.mark.long
 def test_a_failed_installation_keeps_what_was_whole(small):
     works(small)
     (small / ".venv" / "mark").touch()
@@ -246,6 +250,7 @@ def test_a_failed_installation_keeps_what_was_whole(small):
     assert not (small / ".venv" / "mark").exists()
 
 
+@pytest.mark.long
 def test_what_cannot_be_added_leaves_what_was_whole(small):
     works(small)
     lock = small / "requirements" / "test.txt"
@@ -263,6 +268,7 @@ def test_what_cannot_be_added_leaves_what_was_whole(small):
     assert "was not finished" in make(small, "report")[1]
 
 
+@pytest.mark.long
 def test_a_lock_with_cuda_serves_where_no_card_is_seen(small):
     (small / "requirements" / "cuda.txt").write_text("# With CUDA.\n")
     code, out, _ = make(small, "report", "LOCK=cuda")
@@ -271,6 +277,7 @@ def test_a_lock_with_cuda_serves_where_no_card_is_seen(small):
     assert "holds other packages than the lock" in make(small, "report", "LOCK=cpu")[1]
 
 
+@pytest.mark.long
 def test_a_card_that_the_drivers_library_shows_brings_cuda(small, driver):
     """Without `nvidia-smi`, as on WSL 2 and in containers; and where the driver came later."""
     (small / "requirements" / "cuda.txt").write_text("# With CUDA.\n")
@@ -296,6 +303,7 @@ def test_either_of_the_drivers_libraries_shows_the_card(driver, libraries, there
     assert done.stdout == f"{there}\n", done.stderr
 
 
+@pytest.mark.long
 def test_a_system_framework_stays_as_it_is(small, driver):
     (small / "requirements" / "cuda.txt").write_text("# With CUDA.\n")
     out = make(small, "report", "VENV=system", LD_LIBRARY_PATH=str(driver["nvml"]))[1]
@@ -303,6 +311,7 @@ def test_a_system_framework_stays_as_it_is(small, driver):
     assert "ran report" in out
 
 
+@pytest.mark.long
 def test_packages_that_cannot_be_imported_are_not_called_ready(small):
     path = small / "notebooks" / "tensorflow.py"
     path.write_text("raise ImportError('half unpacked')")
@@ -314,6 +323,7 @@ def test_packages_that_cannot_be_imported_are_not_called_ready(small):
     works(small)
 
 
+@pytest.mark.long
 def test_pip_installs_what_uv_cannot(small, tmp_path):
     environment(small)
     uv = tmp_path / "tools" / "uv"
@@ -342,6 +352,7 @@ def test_a_folder_that_is_no_environment_is_never_removed(small, tmp_path):
         assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
+@pytest.mark.long
 def test_somebodys_own_environment_is_kept_aside(small):
     for number in (1, 2):
         (small / ".venv").mkdir()
@@ -384,6 +395,7 @@ def bare_python(folder, *packages):
     return python
 
 
+@pytest.mark.long
 def test_a_python_without_ensurepip_is_told_what_it_lacks(small, tmp_path):
     python = bare_python(tmp_path / "bare")
     for _ in range(2):
@@ -397,6 +409,7 @@ def test_a_python_without_ensurepip_is_told_what_it_lacks(small, tmp_path):
     works(small, PYTHON=str(python))
 
 
+@pytest.mark.long
 def test_the_systems_pip_installs_where_there_is_no_ensurepip(small, tmp_path):
     python = bare_python(tmp_path / "bare", "pip")
     works(small, PYTHON=str(python))
@@ -438,6 +451,7 @@ tensorflow==0.1 \\
 """.format("0" * 64)
 
 
+@pytest.mark.long
 def test_the_systems_framework_is_used_and_what_it_needs(small, tmp_path):
     (small / "requirements" / "cpu.txt").write_text(LOCK)  # No such version can be installed.
     (small / "notebooks" / "tensorflow.py").unlink()
@@ -468,6 +482,7 @@ assert "MPLBACKEND" not in os.environ
 """
 
 
+@pytest.mark.long
 def test_what_libraries_write_goes_to_the_project(small, tmp_path):
     (small / "notebooks" / "crossover" / "__main__.py").write_text(WHERE)
     runs = small / "data" / "runs"

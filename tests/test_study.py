@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -160,35 +158,6 @@ def test_the_quick_preset_has_a_folder_of_its_own():
     assert quick["study"]["epochs"] == 1
     assert quick["study"]["folder"] != report["study"]["folder"]
     assert quick["figures"] != report["figures"]
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["EPOCHS=ten"], "EPOCHS is 'ten': it must be a whole number."),
-        (["WIDTHS=4 x"], "WIDTHS is 'x'"),
-        (["DEVICES=tpu"], "DEVICES is 'tpu'"),
-        (["PROTOCOLS=fast"], "PROTOCOLS is 'fast'"),
-        (["REPEATS=0"], "REPEATS is 0"),
-        (["BATCH_SIZE=99999"], "BATCH_SIZE is 99999"),
-        (["BACKEND=mxnet"], "BACKEND is 'mxnet'"),
-        (["WIDHTS=4"], "unknown setting 'WIDHTS=4'"),
-        (["PROFILE=pbs"], "PROFILE is 'pbs': known are kubernetes, local, slurm."),
-        (["PARTITIONS=a"], "PARTITIONS are SLURM's"),
-        (["PROFILE=kubernetes"], "DEVICES is missing"),
-        (["SHARDS=0"], "SHARDS is 0"),
-    ],
-)
-def test_a_wrong_setting_is_one_sentence(words, sentence):
-    run = subprocess.run(
-        [sys.executable, "-m", "crossover", "report", *words],
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 2
-    assert sentence in run.stderr
-    assert run.stderr.count("\n") == 1
-    assert run.stdout == ""
 
 
 def test_a_log_is_told_in_its_errors_sentences(monkeypatch):

@@ -116,6 +116,7 @@ def test_tuned_training_is_gradient_descent(batch_size, width):
         np.testing.assert_allclose(found.T, wanted, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.long
 def test_tuned_accuracy_is_within_noise_of_published():
     images, labels = first_images(12_000)
     test = mnist.load_mnist()

@@ -217,6 +217,7 @@ def in_one_process(backend, before, threads):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_other_threads_in_one_process_need_another_kernel(backend):
     cores = len(os.sched_getaffinity(0))
@@ -267,6 +268,7 @@ def test_a_training_heeds_no_such_variable_and_records_the_others(tmp_path, monk
     assert record.history["loss"][0] > record.history["loss"][1]
 
 
+@pytest.mark.long
 def test_a_study_is_not_gone_on_with_in_another_environment(tmp_path, monkeypatch):
     versions = {name: version(name) for name in ("keras", "numpy")}
     first = make_record(
