@@ -121,13 +121,13 @@ def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
     from crossover.training.model import build_model
     from crossover.training.published_training import fit_published
     from crossover.training.sweep import prepare_data
-    from crossover.training.tuned import tuned_training
+    from crossover.training.tuned import TunedTraining
 
     published = protocol_settings("published", epochs=1)
     tuned = protocol_settings("tuned", epochs=1)
     plain, bytes_ = prepare_data(published), prepare_data(tuned)
     model = build_model(width, published)
-    training = tuned_training(build_model(width, tuned), bytes_.images, bytes_.labels, tuned, 0)
+    training = TunedTraining(build_model(width, tuned), bytes_.images, bytes_.labels, tuned, 0)
 
     def fit() -> float:
         done = fit_published(model, plain.images, plain.labels, published, lambda *_: None)

@@ -64,9 +64,9 @@ def test_bytes_of_a_step_at_width_4():
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("width", [8, 96])
-def test_the_measured_step_holds_every_product(width, turned, parts):
+def test_the_measured_step_holds_every_product(width, transposed, parts):
     """The gradients of a linear network, against NumPy's; those of parts add up to the whole."""
     batch, *kernels = microbenchmark._operands(width, 32)
     x, (a, b, c, d) = np.array(batch), map(np.array, kernels)
@@ -76,8 +76,9 @@ def test_the_measured_step_holds_every_product(width, turned, parts):
         x.T @ (y @ d.T @ c.T @ b.T), h1.T @ (y @ d.T @ c.T), h2.T @ (y @ d.T), h3.T @ y,
     ]  # fmt: skip
     products = microbenchmark._products
-    if turned:
-        products, expected = partial(products, turned=True), [each.T for each in expected]
+    if transposed:
+        products = partial(products, transposed=True)
+        expected = [gradient.T for gradient in expected]
         kernels = [keras.ops.transpose(kernel) for kernel in kernels]
     batches = [batch[:12], batch[12:]] if parts == 2 else [batch]
     once = [sum(each) for each in zip(*(products(rows, *kernels) for rows in batches), strict=True)]

@@ -21,9 +21,11 @@ from crossover.hardware.card import ask, nvidia_driver_version, used_card
 from crossover.hardware.cgroup import binding, cpu_quota, memory_limit
 from crossover.hardware.clocks import describe_clocks
 from crossover.hardware.environment import pool_threads, visible_cores
-from crossover.hardware.runtimes import ARITHMETIC, runtime
+from crossover.hardware.pools import ARITHMETIC
+from crossover.hardware.runtimes import runtime
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
+from crossover.records.backends import BACKENDS
 from crossover.records.record import Code, Machine, Software
 from crossover.records.settings import Backend, Device
 
@@ -142,7 +144,8 @@ def describe_software(backend: Backend, device: Device) -> Software:
 
 def installed_versions(backend: Backend) -> dict[str, str | None]:
     """The versions that all trials of a study share, by their names in `Software`."""
-    return {"backend": _version(backend), "keras": _version("keras"), "numpy": _version("numpy")}
+    package = BACKENDS[backend].package
+    return {"backend": _version(package), "keras": _version("keras"), "numpy": _version("numpy")}
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Measuring a device's limits: dispatch, copies, matrix products, Adam's arithmetic.
+"""Measuring a device's limits: copies, memory, matrix products, Adam's arithmetic.
 
 How calls are repeated and timed is `crossover.training.timing`'s.
 """
@@ -21,6 +21,8 @@ from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
 from crossover.hardware.device import assert_placement, set_precision
 from crossover.hardware.machine import describe_run
+from crossover.hardware.runtimes import runtime
+from crossover.hardware.runtimes.base import Call
 from crossover.problem import CLASSES, IMAGE_PIXELS, batch_bytes, parameter_count, product_flops
 from crossover.records.limits import Limits, WidthLimits
 from crossover.records.parameters import SweepParameters
@@ -28,7 +30,7 @@ from crossover.records.record import Software
 from crossover.records.settings import Backend, Device, Precision
 from crossover.training.peaks import blas_threads, measure_peaks
 from crossover.training.profiler import profile_step
-from crossover.training.timing import Call, compiled, samples, traced, wait
+from crossover.training.timing import samples
 
 LARGE_BYTES = 256 * 2**20
 TINY = 1e-9
@@ -99,10 +101,7 @@ def _without_pools(software: Software) -> Software:
 def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[str, Any]:
     """Measure what is the same for all widths; the fields of `Limits`."""
     started, one_batch = time.perf_counter(), batch_bytes(batch_size)
-    dispatch, launch = measure_dispatch(backend)
     return {
-        "dispatch": dispatch,
-        "launch": launch,
         "batch_bytes": one_batch,
         "batch_copy": measure_copy(backend, one_batch),
         "large_bytes": LARGE_BYTES,
@@ -113,26 +112,13 @@ def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[st
     }
 
 
-def measure_dispatch(backend: Backend) -> tuple[list[float], list[float]]:
-    """Seconds of one call that does nothing: each awaited, and many awaited once."""
-    one = keras.ops.convert_to_tensor(np.float32(1))
-    nothing = compiled(backend, lambda value: value + 1)
-
-    def awaited() -> Any:
-        result = nothing(one)
-        wait(backend, result)
-        return result
-
-    return samples(backend, awaited), samples(backend, lambda: nothing(one))
-
-
 def measure_copy(backend: Backend, size: int) -> list[float]:
     """Seconds of moving ``size`` bytes from NumPy to the device, each copy awaited."""
     block = np.random.default_rng(0).random(size // 4, dtype=np.float32)
 
     def copy() -> Any:
         result = keras.ops.convert_to_tensor(block)
-        wait(backend, result)
+        runtime(backend).wait(result)
         return result
 
     return samples(backend, copy)
@@ -141,7 +127,7 @@ def measure_copy(backend: Backend, size: int) -> list[float]:
 def measure_memory(backend: Backend) -> list[float]:
     """Seconds of reading and writing ``LARGE_BYTES`` on the device."""
     block = keras.ops.ones(LARGE_BYTES // 4, dtype="float32")
-    ways = [traced(backend, lambda x: x + 1), compiled(backend, lambda x: x + 1)]
+    ways = [run(lambda x: x + 1) for run in (runtime(backend).traced, runtime(backend).compiled)]
     return min((samples(backend, lambda way=way: way(block)) for way in ways), key=np.median)
 
 
@@ -158,11 +144,11 @@ def measure_width(
     ways: dict[str, Any] = {}
     for name in ("products",) if rounded == "float32" else ("tf32", "products"):
         set_precision(backend, name == "tf32")
-        call = traced(backend, lambda *given: _products(*given))
+        call = runtime(backend).traced(lambda *given: _products(*given))
         ways[f"{name}_loop"] = _fastest_products(backend, loops, batch, kernels)
         ways[f"{name}_call"] = samples(backend, lambda call=call: call(batch, *kernels))
     state = [keras.ops.zeros(parameter_count(width), dtype="float32") for _ in range(4)]
-    update = compiled(backend, lambda *given: _repeat(_adam_step, loops, given))
+    update = runtime(backend).compiled(lambda *given: _repeat(_adam_step, loops, given))
     return WidthLimits(
         width=width,
         product_flops=product_flops(width, batch_size),
@@ -187,20 +173,20 @@ def _fastest_products(
     Which way of laying the kernels down XLA multiplies fastest, and whether it
     is faster in halves of a batch, depends on device and width.
     """
-    turned = [keras.ops.transpose(kernel) for kernel in kernels]
+    transposed = [keras.ops.transpose(kernel) for kernel in kernels]
     half = batch.shape[0] // 2
-    turned_products: Call = partial(_products, turned=True)
+    by_transposed: Call = partial(_products, transposed=True)
     ways = [
         (_products, [batch], kernels),
-        (turned_products, [batch], turned),
-        (turned_products, [batch[half:], batch[:half]] if half else [batch], turned),
+        (by_transposed, [batch], transposed),
+        (by_transposed, [batch[half:], batch[:half]] if half else [batch], transposed),
     ]
-    found = []
+    seconds = []
     for way, batches, laid in ways:
         repeat = partial(_repeat_products, way, loops)
-        loop = compiled(backend, lambda *given, repeat=repeat: repeat(*given))
-        found.append(samples(backend, partial(loop, batches, laid), loops))
-    return min(found, key=statistics.median)
+        loop = runtime(backend).compiled(lambda *given, repeat=repeat: repeat(*given))
+        seconds.append(samples(backend, partial(loop, batches, laid), loops))
+    return min(seconds, key=statistics.median)
 
 
 def _loops(work: int) -> int:
@@ -225,24 +211,24 @@ def _arrays(width: int, batch_size: int) -> list[NDArray[np.float32]]:
 def _products(
     batch: Any,
     *kernels: Any,
-    turned: bool = False,
+    transposed: bool = False,
     matmul: Call = keras.ops.matmul,
     transpose: Call = keras.ops.transpose,
 ) -> tuple[Any, ...]:
     """All matrix products of one step: the gradients of the kernels, laid down as these are.
 
     ``kernels`` are (inputs, units), or (units, inputs) where they are
-    ``turned``, as the tuned protocol keeps them.
+    ``transposed``, as the tuned protocol keeps them.
     """
     layers = [batch]
     for kernel in kernels:
-        layers.append(matmul(layers[-1], transpose(kernel) if turned else kernel))
+        layers.append(matmul(layers[-1], transpose(kernel) if transposed else kernel))
     down, gradients = layers[-1], []
     for layer, kernel in zip(layers[-2::-1], kernels[::-1], strict=True):
-        left, right = (down, layer) if turned else (layer, down)
+        left, right = (down, layer) if transposed else (layer, down)
         gradients.append(matmul(transpose(left), right))
         if kernel is not kernels[0]:
-            down = matmul(down, kernel if turned else transpose(kernel))
+            down = matmul(down, kernel if transposed else transpose(kernel))
     return tuple(gradients[::-1])
 
 
@@ -274,9 +260,9 @@ def _repeat_products(
         rows, laid = list(carried[:count]), list(carried[count : count + len(kernels)])
         gradients = [products(batch, *laid) for batch in rows]
         if by_batch:
-            rows = [_nudged(batch, *found) for batch, found in zip(rows, gradients, strict=True)]
+            rows = [_nudged(batch, *own) for batch, own in zip(rows, gradients, strict=True)]
         else:
-            laid[0] = _nudged(laid[0], *(found[0] for found in gradients))
+            laid[0] = _nudged(laid[0], *(first for first, *_ in gradients))
         return (*rows, *laid, *itertools.chain(*gradients))
 
     results = [keras.ops.zeros_like(kernel) for kernel in kernels] * count
