@@ -9,7 +9,7 @@ its batch of float rows each step, and the published epoch of Keras's ``fit``.
 The scan runs in a process of its own that stays asleep between its turns, so
 that two thread pools never compete. The last column is the rate of the tuned
 epoch's matrix products as a share of the rate that the same products reach
-alone (`crossover.training.microbenchmark`). Medians and the range over the rounds.
+alone (`crossover.training.stepparts`). Medians and the range over the rounds.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
 
 def compare(width: int) -> dict[str, Any]:
     """Train in turns at one width and return the ratios."""
-    from crossover.training.microbenchmark import measure_width
+    from crossover.training.stepparts import measure_width
 
     scan = Scan(width)
     epoch, fit = keras_epochs(width)

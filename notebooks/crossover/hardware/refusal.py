@@ -102,9 +102,9 @@ def _unfit_card(backend: Backend, facts: GpuFacts) -> str | None:
             "crossover-cpu"
         )
     if own > max(served):
-        known = _dotted(max(served))
+        newest = _dotted(max(served))
         return (
-            f"{_dotted(own)} is newer than this {backend}, which knows cards up to {known}: "
+            f"{_dotted(own)} is newer than this {backend}, which knows cards up to {newest}: "
             f"{BACKENDS[backend].newer_card}"
         )
     return None

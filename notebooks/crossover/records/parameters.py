@@ -185,9 +185,9 @@ def _given(
     }
 
 
-def _hint(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
+def _hint(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}."
 
 
 def _sentence(error: ValidationError, given: Mapping[str, Any]) -> ParameterError:

@@ -13,8 +13,8 @@ from crossover.records.settings import Backend
 def runtime_class(backend: Backend) -> type[BaseRuntime]:
     """The backend's class, which imports no framework."""
     module = importlib.import_module(f"{__name__}.{backend}")
-    found: type[BaseRuntime] = module.Runtime
-    return found
+    kind: type[BaseRuntime] = module.Runtime
+    return kind
 
 
 @cache
