@@ -71,10 +71,9 @@ def _on_battery(root: Path) -> bool | None:
     """Whether the machine runs on its own battery; None where it has none that is known."""
     folder = root / SUPPLIES
     if folder.is_dir():
+        # Of mice the scope is Device.
         supplies = [supply for supply in folder.iterdir() if _word(supply / "scope") != "Device"]
-        kinds = {
-            supply: _word(supply / "type") for supply in supplies
-        }  # Of mice the scope is Device.
+        kinds = {supply: _word(supply / "type") for supply in supplies}
         draining = [_word(supply / "status") == "Discharging"
                     for supply, kind in kinds.items() if kind == "Battery"]  # fmt: skip
         plugged = any(
