@@ -29,8 +29,8 @@ READ = """
 import sys
 from pathlib import Path
 from crossover.records.storage import read_records
-from crossover.report.backends import NAMES
-from crossover.study.study import study_from
+from crossover.report.sections.backends import NAMES
+from crossover.study.configuration import study_from
 for record in read_records(Path(sys.argv[1])).records:
     settings = record.settings
     print(NAMES[settings.backend], settings.protocol, record.width, record.test_accuracy > 0.1)
