@@ -278,8 +278,10 @@ def jax_programs(compiler: Compiler, width: int) -> Iterator[tuple[str, str]]:
         order = Order(IMAGES, tuned, 0)
         program = kind(build_model(width, tuned), order)
         data = np.zeros((IMAGES, IMAGE_PIXELS), np.uint8), np.zeros(IMAGES, np.uint8), order.next()
-        epoch = jax.jit(program.epoch, donate_argnums=0)
-        yield f"tuned ({name}), JAX", compiler.of_function(epoch, program.state(), *data)
+        yield (
+            f"tuned ({name}), JAX",
+            compiler.of_function(program.compiled, program.state, *data),
+        )
 
 
 def write_tensorflow(folder: Path, widths: list[int]) -> None:
@@ -304,8 +306,7 @@ def write_tensorflow(folder: Path, widths: list[int]) -> None:
                 tf.zeros(IMAGES, tf.uint8),
                 order.next(),
             )
-            epoch = tuned_tensorflow.compiled(program)
-            text = epoch.experimental_get_compiler_ir(*data)(stage="stablehlo")
+            text = program.compiled.experimental_get_compiler_ir(*data)(stage="stablehlo")
             (folder / f"{name}-{width}.mlir").write_text(text, encoding="utf-8")
 
 

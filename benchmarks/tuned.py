@@ -9,7 +9,7 @@ its batch of float rows each step, and the published epoch of Keras's ``fit``.
 The scan runs in a process of its own that stays asleep between its turns, so
 that two thread pools never compete. The last column is the rate of the tuned
 epoch's matrix products as a share of the rate that the same products reach
-alone (`crossover.training.microbenchmark`). Medians and the range over the rounds.
+alone (`crossover.training.stepparts`). Medians and the range over the rounds.
 """
 
 from __future__ import annotations
@@ -121,13 +121,13 @@ def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
     from crossover.training.model import build_model
     from crossover.training.published_training import fit_published
     from crossover.training.sweep import prepare_data
-    from crossover.training.tuned import tuned_training
+    from crossover.training.tuned import TunedTraining
 
     published = protocol_settings("published", epochs=1)
     tuned = protocol_settings("tuned", epochs=1)
     plain, bytes_ = prepare_data(published), prepare_data(tuned)
     model = build_model(width, published)
-    training = tuned_training(build_model(width, tuned), bytes_.images, bytes_.labels, tuned, 0)
+    training = TunedTraining(build_model(width, tuned), bytes_.images, bytes_.labels, tuned, 0)
 
     def fit() -> float:
         done = fit_published(model, plain.images, plain.labels, published, lambda *_: None)
@@ -143,7 +143,7 @@ def keras_epochs(width: int) -> tuple[Callable[[], float], Callable[[], float]]:
 
 def compare(width: int) -> dict[str, Any]:
     """Train in turns at one width and return the ratios."""
-    from crossover.training.microbenchmark import measure_width
+    from crossover.training.stepparts import measure_width
 
     scan = Scan(width)
     epoch, fit = keras_epochs(width)

@@ -55,3 +55,16 @@ def test_no_framework_is_imported_to_look_at_results(part):
         name.split(".")[0] for path in (PACKAGE / part).rglob("*.py") for name in imports(path)
     }
     assert found & FRAMEWORKS == set()
+
+
+def test_a_backend_is_named_only_where_backends_are_told_apart():
+    """Its facts, its runtime, and nothing else: no ladder asks which one it is."""
+    homes = {"records/backends.py", "hardware/runtimes"}
+    names = {"tensorflow", "jax", "torch"}
+    for path in paths():
+        place = path.relative_to(PACKAGE)
+        if {place.as_posix(), place.parent.as_posix()} & homes:
+            continue
+        texts = [node.value for node in ast.walk(ast.parse(path.read_text()))
+                 if isinstance(node, ast.Constant)]  # fmt: skip
+        assert not names & {text for text in texts if isinstance(text, str)}, place

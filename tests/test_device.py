@@ -10,7 +10,7 @@ import pytest
 
 from conftest import papermill
 from crossover.hardware.refusal import GpuFacts, why_no_gpu
-from crossover.hardware.runtimes import JAX_CARDS, TensorFlow
+from crossover.hardware.runtimes import jax, tensorflow
 from crossover.kernels import HIDDEN, install_kernels
 
 CARD = GpuFacts(
@@ -145,7 +145,7 @@ def test_a_card_that_is_too_new_for_tensorflow_is_one_for_jax():
 
 
 def test_an_old_card_is_told_apart_by_jax_too():
-    old = replace(CARD, capability=(6, 1), architectures=tuple(JAX_CARDS["13"]))
+    old = replace(CARD, capability=(6, 1), architectures=tuple(jax.CARDS["13"]))
     assert "6.1 is too old for jax, which needs 7.5: use the kernel" in why_no_gpu("jax", old)
 
 
@@ -153,10 +153,8 @@ FACTS = """
 import json
 from dataclasses import asdict
 from crossover.hardware.refusal import gather_facts
-class Silent:
-    def cuda(self): return None, None
-    def architectures(self): return []
-print(json.dumps(asdict(gather_facts("jax", Silent()))))
+from crossover.hardware.runtimes.jax import Runtime
+print(json.dumps(asdict(gather_facts(Runtime(None)))))
 """
 
 
@@ -171,7 +169,6 @@ def test_a_card_on_which_part_of_a_step_fails_is_not_started(broken, monkeypatch
     # Other tests may have started it in this process.
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     tf = pytest.importorskip("tensorflow")
-    real = TensorFlow()
 
     def fails(*_, **__):
         raise tf.errors.InternalError(None, None, "CUDA_ERROR_INVALID_HANDLE")
@@ -187,9 +184,8 @@ def test_a_card_on_which_part_of_a_step_fails_is_not_started(broken, monkeypatch
             found = getattr(self.whole, name)
             return Part(found, path) if broken.startswith(f"{path}.") else found
 
-    real.tf = Part(tf, "")
-    assert real.start("cpu") is None
-    assert TensorFlow().start("cpu") == "CPU:0"
+    assert tensorflow.Runtime(Part(tf, "")).start("cpu") is None
+    assert tensorflow.Runtime(tf).start("cpu") == "CPU:0"
 
 
 def test_unknown_facts_are_never_the_reason():

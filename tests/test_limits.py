@@ -25,7 +25,7 @@ from crossover.records.limits import (
 from crossover.records.parameters import parse_parameters
 from crossover.records.record import Machine, Software
 from crossover.records.storage import write_record
-from crossover.training import microbenchmark, timing
+from crossover.training import microbenchmark, stepparts, timing
 
 
 def make_limits(device="cpu", widths=(4, 1024), **changes):
@@ -64,24 +64,25 @@ def test_bytes_of_a_step_at_width_4():
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("width", [8, 96])
-def test_the_measured_step_holds_every_product(width, turned, parts):
+def test_the_measured_step_holds_every_product(width, transposed, parts):
     """The gradients of a linear network, against NumPy's; those of parts add up to the whole."""
-    batch, *kernels = microbenchmark._operands(width, 32)
+    batch, *kernels = stepparts._operands(width, 32)
     x, (a, b, c, d) = np.array(batch), map(np.array, kernels)
     h1, h2, h3 = x @ a, x @ a @ b, x @ a @ b @ c
     y = h3 @ d
     expected = [
         x.T @ (y @ d.T @ c.T @ b.T), h1.T @ (y @ d.T @ c.T), h2.T @ (y @ d.T), h3.T @ y,
     ]  # fmt: skip
-    products = microbenchmark._products
-    if turned:
-        products, expected = partial(products, turned=True), [each.T for each in expected]
+    products = stepparts._products
+    if transposed:
+        products = partial(products, transposed=True)
+        expected = [gradient.T for gradient in expected]
         kernels = [keras.ops.transpose(kernel) for kernel in kernels]
     batches = [batch[:12], batch[12:]] if parts == 2 else [batch]
     once = [sum(each) for each in zip(*(products(rows, *kernels) for rows in batches), strict=True)]
-    looped = microbenchmark._repeat_products(products, 3, batches, kernels)[parts + 4 :]
+    looped = stepparts._repeat_products(products, 3, batches, kernels)[parts + 4 :]
     summed = [sum(np.array(each) for each in looped[place::4]) for place in range(4)]
     for wanted, step, loop in zip(expected, once, summed, strict=True):
         np.testing.assert_allclose(np.array(step), wanted, rtol=1e-3, atol=1e-4)
@@ -90,14 +91,14 @@ def test_the_measured_step_holds_every_product(width, turned, parts):
 
 def test_the_optimizer_step_is_adams():
     values, gradients, first, second = (np.array([v]) for v in (1.0, 2.0, 0.5, 0.1))
-    updated, _, m, v = microbenchmark._adam_step(values, gradients, first, second)
+    updated, _, m, v = stepparts._adam_step(values, gradients, first, second)
     assert float(m[0]) == pytest.approx(0.9 * 0.5 + 0.1 * 2)
     assert float(v[0]) == pytest.approx(0.999 * 0.1 + 0.001 * 4)
     assert float(updated[0]) == pytest.approx(1 - 0.001 * 0.65 / (0.1039**0.5 + 1e-7), rel=1e-6)
 
 
 def test_measured_parts_are_positive_and_many():
-    found = microbenchmark.measure_width("tensorflow", 4, 128)
+    found = stepparts.measure_width("tensorflow", 4, 128)
     for samples in (found.products_loop, found.products_call, found.optimizer):
         assert len(samples) == timing.BLOCKS
         assert min(samples) > 0
@@ -106,7 +107,7 @@ def test_measured_parts_are_positive_and_many():
 
 
 def test_a_device_with_tf32_is_measured_with_it_and_without():
-    found = microbenchmark.measure_width("tensorflow", 4, 128, rounded="tf32")
+    found = stepparts.measure_width("tensorflow", 4, 128, rounded="tf32")
     assert len(found.tf32_loop) == len(found.tf32_call) == timing.BLOCKS
     assert found.products_seconds("tf32") <= found.products_seconds()
     assert microbenchmark.set_precision("tensorflow", False) == "float32"

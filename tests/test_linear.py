@@ -1,4 +1,4 @@
-"""The dense layer with a turned kernel, against Keras's own and against NumPy."""
+"""The dense layer with a transposed kernel, against Keras's own and against NumPy."""
 
 import keras
 import numpy as np

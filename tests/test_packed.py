@@ -14,7 +14,7 @@ from crossover.training.packed import pack, unpack
 # Trains three epochs by both programs from the same weights, dropout included; the last batch of
 # an epoch is filled up. The steps of a batch in halves have masks of their own.
 BOTH = """
-import importlib, json, sys
+import json, sys
 from crossover.hardware.environment import prepare_process
 backend = sys.argv[1]
 prepare_process(backend, "cpu", None)
@@ -22,8 +22,7 @@ import keras
 import numpy as np
 from crossover.training.model import build_model
 from crossover.records.settings import protocol_settings
-from crossover.training.tuned import MODULES
-module = importlib.import_module(MODULES[backend])
+from crossover.training.tuned import TunedTraining
 random = np.random.default_rng(0)
 images = random.integers(0, 256, (1050, 784), dtype=np.uint8)
 labels = random.integers(0, 10, 1050, dtype=np.uint8)
@@ -33,9 +32,9 @@ def trained(width, optimizer, program):
     keras.utils.set_random_seed(1)
     model = build_model(width, settings)
     before = [weights.copy() for weights in model.get_weights()]
-    training = module.TunedTraining(model, images, labels, settings, 3, getattr(module, program))
+    training = TunedTraining(model, images, labels, settings, 3, program)
     logs = [training.epoch() for _ in range(3)]
-    training.finish()
+    training.program.finish()
     after = [keras.ops.convert_to_numpy(each.value) for each in model.trainable_variables]
     moved = [float(np.abs(a - b).max()) for a, b in zip(after, before)]
     return {"weights": [weights.tolist() for weights in after], "logs": logs, "moved": moved}

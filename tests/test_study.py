@@ -184,7 +184,7 @@ def test_progress_rescales_its_guess_and_does_not_flood():
     progress = Progress([(4, 10.0), (8, 30.0)], 10, lines.append, lambda: clock[0])
     for epoch in range(1, 11):
         clock[0] += 2.0
-        progress.epoch(epoch, 2.0)
+        progress.epoch(epoch)
     progress.trial(make_record(width=4, fit=20.0))
     # 20 s for what was guessed at 10: the second trial, guessed at 30, will take 60.
     assert progress.left_seconds() == pytest.approx(60.0)

@@ -143,9 +143,10 @@ def test_every_epoch_is_timed_and_announced():
     seen = []
     settings = protocol_settings("tuned", epochs=3)
     model = build_model(4, settings)
-    trained = fit_tuned(model, images, labels, settings, 1, lambda *e: seen.append(e))
-    assert [number for number, _ in seen] == [1, 2, 3]
-    assert [s for _, s in seen] == trained.epochs
+    trained = fit_tuned(model, images, labels, settings, 1, seen.append)
+    assert seen == [1, 2, 3]
+    assert len(trained.epochs) == 3
+    assert min(trained.epochs) > 0
     assert {name: len(values) for name, values in trained.history.items()} == dict.fromkeys(
         ("loss", "accuracy", "val_loss", "val_accuracy"), 3
     )

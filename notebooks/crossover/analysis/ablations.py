@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from crossover.problem import BATCH_SIZE, steps_per_epoch
+from crossover.records.backends import BACKENDS
 from crossover.records.frame import groups, to_frame
 from crossover.records.record import Record
 from crossover.records.settings import Backend, Device, Settings, protocol_settings
@@ -29,18 +30,17 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no metrics": {"metrics": False},
 }
 
-# What a backend cannot do, or does already: Keras runs one step an execution on torch and JAX
-# always compiles with XLA; its counterpart on torch takes minutes to compile.
-STEPS = {"32 steps an execution", "an epoch an execution"}
-LEFT_OUT: dict[Backend, set[str]] = {"tensorflow": set(), "jax": {"XLA"}, "torch": STEPS | {"XLA"}}
 # A CPU has no TF32.
 ON_GPU = {"TF32"}
 
 
 def changes_of(backend: Backend) -> dict[str, dict[str, Any]]:
-    """The changes that a backend can make, by name; the baseline is the first."""
-    left_out = LEFT_OUT[backend]
-    return {name: change for name, change in CHANGES.items() if name not in left_out}
+    """The changes that a backend can make and has not made, by name; the baseline is the first."""
+    facts = BACKENDS[backend]
+    left_out = {"steps_per_execution"} if facts.one_step else set()
+    if facts.xla != "by choice":
+        left_out.add("jit_compile")
+    return {name: change for name, change in CHANGES.items() if not left_out & set(change)}
 
 
 def applies(change: Mapping[str, Any], device: Device) -> bool:

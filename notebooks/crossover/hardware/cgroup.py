@@ -84,8 +84,8 @@ def _quota(level: Path) -> float | None:
         allowed, _, period = text.partition(" ")
     else:
         allowed, period = read(level / "cpu.cfs_quota_us"), read(level / "cpu.cfs_period_us")
-    microseconds, each = number(allowed), number(period)
-    return microseconds / each if microseconds and each else None
+    microseconds, length = number(allowed), number(period)
+    return microseconds / length if microseconds and length else None
 
 
 def _throttling(level: Path) -> Throttling:

@@ -51,7 +51,7 @@ def read_clocks(root: Path = ROOT) -> Clocks:
     """Read the clocks and what sets them."""
     policies = [_policy(root, core) for core in own_cores()[:MOST_CORES]]
     first = policies[0]
-    now = [mhz for each in policies if (mhz := _mhz(each / "scaling_cur_freq")) is not None]
+    now = [mhz for policy in policies if (mhz := _mhz(policy / "scaling_cur_freq")) is not None]
     return Clocks(
         mhz=sum(now) / len(now) if now else None,
         limit_mhz=_mhz(first / "scaling_max_freq"),
@@ -71,11 +71,14 @@ def _on_battery(root: Path) -> bool | None:
     """Whether the machine runs on its own battery; None where it has none that is known."""
     folder = root / SUPPLIES
     if folder.is_dir():
-        supplies = [each for each in folder.iterdir() if _word(each / "scope") != "Device"]
-        kinds = {each: _word(each / "type") for each in supplies}  # Of mice the scope is Device.
-        draining = [_word(each / "status") == "Discharging"
-                    for each, kind in kinds.items() if kind == "Battery"]  # fmt: skip
-        plugged = any(kind != "Battery" and _flag(each / "online") for each, kind in kinds.items())
+        # Of mice the scope is Device.
+        supplies = [supply for supply in folder.iterdir() if _word(supply / "scope") != "Device"]
+        kinds = {supply: _word(supply / "type") for supply in supplies}
+        draining = [_word(supply / "status") == "Discharging"
+                    for supply, kind in kinds.items() if kind == "Battery"]  # fmt: skip
+        plugged = any(
+            kind != "Battery" and _flag(supply / "online") for supply, kind in kinds.items()
+        )
         return any(draining) and not plugged if draining else None
     try:
         battery = psutil.sensors_battery()

@@ -121,8 +121,8 @@ def _read_card(card: Card | None) -> CardState:
 
 
 def _held_down(handle: Any, policy: int) -> float | None:
-    found = ask(pynvml.nvmlDeviceGetViolationStatus, handle, policy)
-    return None if found is None else found.violationTime / 1e9
+    status = ask(pynvml.nvmlDeviceGetViolationStatus, handle, policy)
+    return None if status is None else status.violationTime / 1e9
 
 
 def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
@@ -131,7 +131,7 @@ def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
     elapsed = after.clock - before.clock
     capacity = elapsed * (os.cpu_count() or visible_cores()) if elapsed > 0.1 else None
     foreign = (after.busy - before.busy) - (after.own - before.own)
-    known = [state.reasons for state in (first, card) if state.reasons is not None]
+    told = [state.reasons for state in (first, card) if state.reasons is not None]
     fit = card.clock - first.clock
     power = _share(_minus(card.power_seconds, first.power_seconds), fit)
     thermal = _share(_minus(card.thermal_seconds, first.thermal_seconds), fit)
@@ -151,7 +151,7 @@ def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
         gpu_clock_mhz_after=card.sm_clock,
         gpu_memory_clock_mhz_before=first.memory_clock,
         gpu_memory_clock_mhz_after=card.memory_clock,
-        gpu_throttled=hot or any(reasons & TROUBLE for reasons in known) if known else None,
+        gpu_throttled=hot or any(reasons & TROUBLE for reasons in told) if told else None,
         gpu_throttle_reasons_before=reason_text(first.reasons),
         gpu_throttle_reasons_after=reason_text(card.reasons),
         gpu_power_cap_fraction=power,
@@ -165,8 +165,8 @@ def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
 
 def _clock_facts(before: Clocks, after: Clocks) -> dict[str, Any]:
     """The CPU's clocks; what sets them is told as it was at first, the worse where that tells."""
-    limits = [each.limit_mhz for each in (before, after) if each.limit_mhz is not None]
-    powered = [each.on_battery for each in (before, after) if each.on_battery is not None]
+    limits = [clocks.limit_mhz for clocks in (before, after) if clocks.limit_mhz is not None]
+    powered = [clocks.on_battery for clocks in (before, after) if clocks.on_battery is not None]
     return {
         "cpu_mhz_before": before.mhz,
         "cpu_mhz_after": after.mhz,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from crossover.hardware.quiet import held_messages
 from crossover.hardware.refusal import gather_facts, why_no_gpu
-from crossover.hardware.runtimes import DeviceError, runtime
+from crossover.hardware.runtimes import runtime
+from crossover.hardware.runtimes.base import DeviceError
 from crossover.hardware.variables import KERAS_DEFAULTS, THREADS
 from crossover.kernels import KERNEL_VARIABLE
 from crossover.records.settings import Backend, Device, Precision
@@ -58,10 +59,9 @@ def start_device(backend: Backend, device: Device) -> str:
         Also if it had started before with another number of threads.
     """
     with held_messages():
-        found = runtime(backend)
-        name = found.start(device)
+        name = runtime(backend).start(device)
         if name is None:
-            raise DeviceError(why_no_gpu(backend, gather_facts(backend, found)))
+            raise DeviceError(why_no_gpu(backend, gather_facts(runtime(backend))))
         _set_keras_defaults()
     started, meant = _threads_at_start(backend), os.environ.get(THREADS[0])
     if started != meant:
@@ -118,11 +118,15 @@ def precision_of(products: NDArray[np.float32]) -> Precision:
     return "float32" if kept > 16 else "tf32" if kept > 8 else "bfloat16"
 
 
+def device_of(backend: Backend, tensor: Any) -> Device:
+    """The device that a backend tensor lives on."""
+    return "cpu" if runtime(backend).place(tensor).lower().startswith("cpu") else "gpu"
+
+
 def assert_placement(backend: Backend, device: Device, tensor: Any) -> None:
     """Raise DeviceError unless a backend tensor lives on the device."""
-    place = runtime(backend).place(tensor)
-    kind = "cpu" if place.lower().startswith("cpu") else "gpu"
-    if kind != device:
+    if device_of(backend, tensor) != device:
+        place = runtime(backend).place(tensor)
         raise DeviceError(
             f"the tensors are on {place}, not on the {device.upper()}: nothing was recorded."
         )

@@ -101,12 +101,12 @@ def phase_joules(marks: dict[str, Counters]) -> tuple[PhaseJoules | None, PhaseJ
     """
     ends = list(marks.items())
     spans = {name: (ends[n][1], after) for n, (name, after) in enumerate(ends[1:])}
-    found = []
+    counters = []
     for joules in (card_joules, cpu_joules):
-        known = {name: joules(*span) for name, span in spans.items()}
-        has_any = any(value is not None for value in known.values())
-        found.append(PhaseJoules(**known) if has_any else None)
-    return found[0], found[1]
+        phases = {name: joules(*span) for name, span in spans.items()}
+        has_any = any(value is not None for value in phases.values())
+        counters.append(PhaseJoules(**phases) if has_any else None)
+    return counters[0], counters[1]
 
 
 def _positive(joules: float) -> float | None:

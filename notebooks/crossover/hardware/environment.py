@@ -7,9 +7,10 @@ import os
 from functools import cache
 
 from crossover.hardware.cgroup import cpu_quota
-from crossover.hardware.runtimes import DeviceError
+from crossover.hardware.runtimes.base import DeviceError
 from crossover.hardware.variables import DEFAULTS, THREADS, heeded_flags, is_cleared
 from crossover.kernels import HIDDEN
+from crossover.records.backends import BACKENDS
 from crossover.records.settings import Backend, Device
 from crossover.words import counted
 
@@ -26,7 +27,7 @@ def prepare_process(backend: Backend, device: Device, threads: int | None) -> No
     """
     _pin_threads(threads)
     clear_environment()
-    os.environ["KERAS_BACKEND"] = backend
+    os.environ["KERAS_BACKEND"] = BACKENDS[backend].package
     os.environ.update(NO_KERAS_FILE)
     os.environ.update(HIDDEN if device == "cpu" else MEMORY_GROWTH)
     os.environ.update(dict.fromkeys(THREADS, str(threads or usable_cores())))

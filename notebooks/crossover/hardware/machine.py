@@ -21,9 +21,11 @@ from crossover.hardware.card import ask, nvidia_driver_version, used_card
 from crossover.hardware.cgroup import binding, cpu_quota, memory_limit
 from crossover.hardware.clocks import describe_clocks
 from crossover.hardware.environment import pool_threads, visible_cores
-from crossover.hardware.runtimes import ARITHMETIC, runtime
+from crossover.hardware.pools import ARITHMETIC
+from crossover.hardware.runtimes import runtime
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
+from crossover.records.backends import BACKENDS
 from crossover.records.record import Code, Machine, Software
 from crossover.records.settings import Backend, Device
 
@@ -77,21 +79,21 @@ def describe_machine(device: Device, device_name: str) -> Machine:
 @cache
 def _processor() -> dict[str, Any]:
     """The CPU's model and microarchitecture; asking takes a second."""
-    known = cpuinfo.get_cpu_info()
+    cpu = cpuinfo.get_cpu_info()
     numbers = {"cpu_family": "family", "cpu_number": "model", "cpu_stepping": "stepping"}
     return {
-        "cpu_model": _text(known.get("brand_raw")),
-        "cpu_generation": _text(amd_generation(known) or archspec.cpu.host().name),
-        **{field: known[key] for field, key in numbers.items() if isinstance(known.get(key), int)},
+        "cpu_model": _text(cpu.get("brand_raw")),
+        "cpu_generation": _text(amd_generation(cpu) or archspec.cpu.host().name),
+        **{field: cpu[key] for field, key in numbers.items() if isinstance(cpu.get(key), int)},
     }
 
 
-def amd_generation(known: Mapping[str, Any]) -> str | None:
+def amd_generation(cpu: Mapping[str, Any]) -> str | None:
     """The microarchitecture of one of AMD's CPUs by its family and model; None of others."""
-    if known.get("vendor_id_raw") != "AuthenticAMD":
+    if cpu.get("vendor_id_raw") != "AuthenticAMD":
         return None
-    model = known.get("model", -1)
-    ranges = ZEN.get(known.get("family", 0), [])
+    model = cpu.get("model", -1)
+    ranges = ZEN.get(cpu.get("family", 0), [])
     return next((name for name, first, last in ranges if first <= model <= last), None)
 
 
@@ -142,7 +144,8 @@ def describe_software(backend: Backend, device: Device) -> Software:
 
 def installed_versions(backend: Backend) -> dict[str, str | None]:
     """The versions that all trials of a study share, by their names in `Software`."""
-    return {"backend": _version(backend), "keras": _version("keras"), "numpy": _version("numpy")}
+    package = BACKENDS[backend].package
+    return {"backend": _version(package), "keras": _version("keras"), "numpy": _version("numpy")}
 
 
 def _version(package: str) -> str | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+# The pool that multiplies on the CPU; threads of TensorFlow's are given this name.
+ARITHMETIC = "arithmetic"
 TASKS = Path("/proc/self/task")
 OWN = Path("/proc/thread-self/comm")
 

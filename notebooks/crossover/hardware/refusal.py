@@ -16,7 +16,8 @@ from crossover.hardware.card import (
     nvml_starts,
     visible_cards,
 )
-from crossover.hardware.runtimes import Runtime
+from crossover.hardware.runtimes.base import BaseRuntime
+from crossover.records.backends import BACKENDS
 from crossover.records.settings import Backend
 
 
@@ -39,7 +40,7 @@ class GpuFacts:
     architectures: tuple[str, ...] = ()
 
 
-def gather_facts(backend: Backend, runtime: Runtime) -> GpuFacts:
+def gather_facts(runtime: BaseRuntime) -> GpuFacts:
     """Ask driver, CUDA and framework."""
     started = nvml_starts()
     version = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2) if started else None
@@ -50,20 +51,16 @@ def gather_facts(backend: Backend, runtime: Runtime) -> GpuFacts:
         cards=tuple(card_names()),
         driver_cuda=(version // 1000, version % 1000 // 10) if version else None,
         capability=card.capability if card else None,
-        hidden_by=_hidden_by(backend),
+        hidden_by=_hidden_by_cuda() or runtime.hidden_by(),
         built_for=runtime.cuda()[0],
         architectures=tuple(runtime.architectures()),
     )
 
 
-def _hidden_by(backend: Backend) -> str | None:
+def _hidden_by_cuda() -> str | None:
     cards = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if cards is not None and visible_cards() == 0:
-        return f"CUDA_VISIBLE_DEVICES={cards}"
-    platforms = os.environ.get("JAX_PLATFORMS", "") if backend == "jax" else ""
-    if platforms and not {"cuda", "gpu"} & set(platforms.split(",")):
-        return f"JAX_PLATFORMS={platforms}"
-    return None
+    hidden = cards is not None and visible_cards() == 0
+    return f"CUDA_VISIBLE_DEVICES={cards}" if hidden else None
 
 
 def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
@@ -83,35 +80,42 @@ def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
         return f"{present} {facts.hidden_by} hides it: unset that, or name a card that exists."
     needed = int(facts.built_for.split(".")[0])
     if facts.driver_cuda is not None and facts.driver_cuda[0] < needed:
-        runs = ".".join(map(str, facts.driver_cuda))
+        runs = _dotted(facts.driver_cuda)
         return f"{present} runs CUDA up to {runs} and {backend} needs {needed}: update the driver."
-    known = _capabilities(facts.architectures)
-    if facts.capability is not None and known:
-        own, oldest, newest = (
-            ".".join(map(str, each)) for each in (facts.capability, min(known), max(known))
-        )
-        if facts.capability < min(known):
-            return (
-                f"{present} its compute capability {own} is too old for {backend}, which needs "
-                f"{oldest}: use the kernel crossover-cpu."
-            )
-        if facts.capability > max(known):
-            remedy = (
-                "update jax"
-                if backend == "jax"
-                else "run 'make report BACKEND=jax', for JAX makes its code for the card it finds"
-            )
-            return (
-                f"{present} its compute capability {own} is newer than this {backend}, which knows "
-                f"cards up to {newest}: {remedy}."
-            )
+    if (unfit := _unfit_card(backend, facts)) is not None:
+        return f"{present} its compute capability {unfit}."
     return (
         f"{present} {backend} cannot start it: the libraries of CUDA {facts.built_for} are missing "
         f"or broken: run '{again}' to install them."
     )
 
 
+def _unfit_card(backend: Backend, facts: GpuFacts) -> str | None:
+    """A card that is too old or too new for the framework, and what to do."""
+    served, own = _capabilities(facts.architectures), facts.capability
+    if own is None or not served:
+        return None
+    if own < min(served):
+        needed = _dotted(min(served))
+        return (
+            f"{_dotted(own)} is too old for {backend}, which needs {needed}: use the kernel "
+            "crossover-cpu"
+        )
+    if own > max(served):
+        newest = _dotted(max(served))
+        return (
+            f"{_dotted(own)} is newer than this {backend}, which knows cards up to {newest}: "
+            f"{BACKENDS[backend].newer_card}"
+        )
+    return None
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
 def _capabilities(architectures: tuple[str, ...]) -> list[tuple[int, int]]:
     """The compute capabilities of names such as 'sm_86' and 'compute_90'."""
-    found = [re.fullmatch(r"(?:sm|compute)_(\d+)(\d)[a-z]?", name) for name in architectures]
-    return [(int(match[1]), int(match[2])) for match in found if match]
+    pattern = r"(?:sm|compute)_(\d+)(\d)[a-z]?"
+    matches = [re.fullmatch(pattern, name) for name in architectures]
+    return [(int(match[1]), int(match[2])) for match in matches if match]

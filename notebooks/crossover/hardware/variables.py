@@ -74,34 +74,34 @@ def recorded_environment(variables: Mapping[str, str] = os.environ) -> dict[str,
     given = {name: variables[name] for name in RECORDED if variables.get(name)}
     if "XLA_FLAGS" in given:
         given["XLA_FLAGS"] = heeded_flags(given["XLA_FLAGS"])
-    found = {name: cleaned(value) for name, value in given.items()}
-    return {name: text for name, text in found.items() if text and text != DEFAULTS.get(name)}
+    shown = {name: cleaned(value) for name, value in given.items()}
+    return {name: text for name, text in shown.items() if text and text != DEFAULTS.get(name)}
 
 
 def ignored_environment(threads: int, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What the user has set that a training with so many threads does not heed."""
-    found = {name: value for name, value in variables.items() if value and is_cleared(name)}
+    ignored = {name: value for name, value in variables.items() if value and is_cleared(name)}
     sizes = {name: variables[name] for name in THREADS if variables.get(name)}
-    found |= {name: size for name, size in sizes.items() if size != str(threads)}
+    ignored |= {name: size for name, size in sizes.items() if size != str(threads)}
     flags = variables.get("XLA_FLAGS", "")
     left = set(heeded_flags(flags).split())
-    found |= {"XLA_FLAGS": " ".join(word for word in flags.split() if word not in left)}
-    return {name: text for name, value in sorted(found.items()) if (text := cleaned(value))}
+    ignored |= {"XLA_FLAGS": " ".join(word for word in flags.split() if word not in left)}
+    return {name: text for name, value in sorted(ignored.items()) if (text := cleaned(value))}
 
 
 def ignored_keras_file(variables: Mapping[str, str] = os.environ) -> list[str]:
     """The settings of Keras's configuration file that are not Keras's own, and not heeded."""
     try:
         home = variables.get("KERAS_HOME") or Path.home() / ".keras"
-        found: Any = json.loads((Path(home) / "keras.json").read_text(encoding="utf-8"))
+        settings: Any = json.loads((Path(home) / "keras.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RuntimeError):  # The last where a user has no home.
         return []
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         return []
     return [
-        printable(f"{name} {found[name]}", 60)
+        printable(f"{name} {settings[name]}", 60)
         for name, value in KERAS_DEFAULTS.items()
-        if name in found and found[name] != value
+        if name in settings and settings[name] != value
     ]
 
 

@@ -1,4 +1,4 @@
-"""The limits record: how fast a machine's device copies, starts work and multiplies."""
+"""The limits record: how fast a machine's device copies and multiplies."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 # What is measured once for all widths.
-COMMON = ("dispatch", "launch", "batch_bytes", "batch_copy", "large_bytes", "large_copy", "memory",
-          "peaks", "common_seconds")  # fmt: skip
+COMMON = ("batch_bytes", "batch_copy", "large_bytes", "large_copy", "memory", "peaks",
+          "common_seconds")  # fmt: skip
 
 
 def _not_all_zero(seconds: dict[Kind, float]) -> dict[Kind, float]:
@@ -130,11 +130,11 @@ class WidthLimits(Frozen):
 class Limits(Frozen):
     """What one device can do, measured beside the study; seconds are raw samples.
 
-    ``dispatch`` is one call of a compiled function that does nothing, result awaited; ``launch``
-    the same in a row, awaited once. ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to
-    the device, ``large_copy`` one block of ``large_bytes``; ``memory`` reads and writes such a
-    block on the device. ``peaks`` are the ways tried to do as much arithmetic as the device can.
-    ``common_seconds`` is what measuring these took.
+    ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to the device,
+    ``large_copy`` one block of ``large_bytes``; ``memory`` reads and writes such
+    a block on the device. ``peaks`` are the ways tried to do as much arithmetic
+    as the device can. ``common_seconds`` is what measuring these took.
+    ``dispatch`` and ``launch``, calls that do nothing, are in older records.
     """
 
     schema_version: Literal[1] = 1
@@ -144,8 +144,8 @@ class Limits(Frozen):
     batch_size: BatchSize
     threads: Threads | None
     started: Annotated[datetime, Field(strict=False)]
-    dispatch: Samples
-    launch: Samples
+    dispatch: Samples | None = None
+    launch: Samples | None = None
     batch_bytes: Annotated[int, Field(ge=1)]
     batch_copy: Samples
     large_bytes: Annotated[int, Field(ge=1)]

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from crossover.errors import CrossoverError
 from crossover.paths import DATA, FIGURES, RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, VALIDATION_SPLIT, WIDTHS, trained_images
+from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
 from crossover.records.settings import (
     Backend,
     BatchSize,
@@ -65,7 +66,7 @@ class SweepParameters(Frozen):
     device: Literal["auto", "cpu", "gpu"] = "auto"
     widths: Annotated[Widths, Field(min_length=1, max_length=64)]
     protocol: Protocol = "published"
-    backend: Backend = "tensorflow"
+    backend: Backend = DEFAULT_BACKEND
     epochs: int = EPOCHS
     batch_size: int = BATCH_SIZE
     dropout: float = 0.2
@@ -114,7 +115,7 @@ class SummaryParameters(Frozen):
 
     records: Folder
     limits: Folder
-    backend: Backend = "tensorflow"
+    backend: Backend = DEFAULT_BACKEND
     protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(max_length=2)]
     devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]
     widths: Annotated[Widths, Field(max_length=64)]
@@ -184,9 +185,9 @@ def _given(
     }
 
 
-def _hint(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
+def _hint(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}."
 
 
 def _sentence(error: ValidationError, given: Mapping[str, Any]) -> ParameterError:
@@ -210,17 +211,24 @@ def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
         )
     if parameters.protocol == "tuned":
         _refuse_changes(parameters)
-    if parameters.protocol == "tuned" and parameters.backend == "torch":
+    _refuse_what_the_backend_lacks(parameters)
+    return parameters
+
+
+def _refuse_what_the_backend_lacks(parameters: SweepParameters) -> None:
+    """Not every backend has every protocol, or several steps an execution."""
+    backend, protocol = parameters.backend, parameters.protocol
+    if protocol not in (has := BACKENDS[backend].protocols):
+        able = " or ".join(name for name, facts in BACKENDS.items() if protocol in facts.protocols)
         raise ParameterError(
-            "parameter 'protocol' is 'tuned': the backend torch has only 'published', choose "
-            "that, or the backend tensorflow or jax."
+            f"parameter 'protocol' is '{protocol}': the backend {backend} has only "
+            f"{' and '.join(map(repr, has))}, choose that, or the backend {able}."
         )
-    if parameters.backend == "torch" and (parameters.steps_per_execution or 1) > 1:
+    if BACKENDS[backend].one_step and (parameters.steps_per_execution or 1) > 1:
         raise ParameterError(
             f"parameter 'steps_per_execution' is {parameters.steps_per_execution}: Keras runs one "
-            "step an execution on the backend torch, leave it out."
+            f"step an execution on the backend {backend}, leave it out."
         )
-    return parameters
 
 
 def _refuse_changes(parameters: SweepParameters) -> None:

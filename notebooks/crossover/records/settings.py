@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from crossover.problem import BATCH_SIZE, EPOCHS, TRAIN_IMAGES, VALIDATION_SPLIT, steps_per_epoch
+from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
+
+
+def _one_of_the_backends(value: object) -> object:
+    if isinstance(value, str) and value in BACKENDS:
+        return value
+    *others, last = map(repr, BACKENDS)
+    expected = {"expected": f"{', '.join(others)} or {last}"}
+    raise PydanticCustomError("literal_error", "Input should be {expected}", expected)
+
 
 Device = Literal["cpu", "gpu"]
 Protocol = Literal["published", "tuned"]
-Backend = Literal["tensorflow", "jax", "torch"]
+Backend = Annotated[str, BeforeValidator(_one_of_the_backends)]
 # What a product of float32 matrices is rounded to: 23, 10 or 7 bits of a fraction.
 Precision = Literal["float32", "tf32", "bfloat16"]
 Width = Annotated[int, Field(ge=1, le=16384)]
@@ -44,7 +55,7 @@ class Settings(Frozen):
     their seconds must not be mixed.
     """
 
-    backend: Backend = "tensorflow"
+    backend: Backend = DEFAULT_BACKEND
     protocol: Protocol = "published"
     batch_size: BatchSize = BATCH_SIZE
     epochs: Epochs = EPOCHS
@@ -82,9 +93,7 @@ def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
     chosen = {name: value for name, value in given.items() if value is not None}
     plain = Settings(protocol=protocol, **chosen)
     if protocol == "published":
-        # JAX has no compiled step without XLA; its operations one by one are no `fit` that
-        # anybody runs.
-        compiled = chosen.get("jit_compile", plain.backend == "jax")
+        compiled = chosen.get("jit_compile", BACKENDS[plain.backend].xla == "always")
         # Said or not, the protocol's own way is one setting.
         rounded = plain.tf32 or None
         return plain.model_copy(update={"jit_compile": compiled, "tf32": rounded})

@@ -15,6 +15,7 @@ from crossover.errors import CrossoverError
 from crossover.files import StorageError
 from crossover.paths import RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
+from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.settings import Settings
 from crossover.report.sections.own_model import devices_of
 from crossover.report.text import finite
@@ -29,7 +30,7 @@ def last_settings(path: Path) -> list[Settings]:
     try:
         last = json.loads(path.read_text(encoding="utf-8"))["study"] if path.exists() else {}
         return own_settings(
-            last.get("backend", "tensorflow"),
+            last.get("backend", DEFAULT_BACKEND),
             last.get("epochs") or EPOCHS,
             last.get("batch_size") or BATCH_SIZE,
             last.get("threads") or None,

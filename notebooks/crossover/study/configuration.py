@@ -13,7 +13,8 @@ from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.hardware.card import nvidia_driver_version, visible_cards
 from crossover.paths import PROJECT
-from crossover.records.settings import Device, Protocol
+from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
+from crossover.records.settings import Device
 from crossover.study.last import last_settings
 from crossover.study.study import Study
 
@@ -64,9 +65,9 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     config |= {name.lower(): value for name, value in given.items() if name in PLACES}
     config["study"] |= study_settings(given)
     if verb == "explain":
-        backend = config["study"].get("backend") or "tensorflow"
+        backend = config["study"].get("backend") or DEFAULT_BACKEND
         # A backend that there is not is refused with the other settings.
-        changes = ablations.changes_of(backend) if backend in ablations.LEFT_OUT else {}
+        changes = ablations.changes_of(backend) if backend in BACKENDS else {}
         config["study"]["changes"] = list(changes.values())
     return config
 
@@ -104,11 +105,6 @@ def present_devices() -> list[Device]:
     return ["cpu", "gpu"] if nvidia_driver_version() or visible_cards() else ["cpu"]
 
 
-def protocols_of(backend: str) -> list[Protocol]:
-    """The protocols to sweep when none is named: all that the backend has."""
-    return ["published"] if backend == "torch" else ["published", "tuned"]
-
-
 def study_from(settings: Mapping[str, Any]) -> Study:
     """Build a study from a configuration's settings, empty ones left at their defaults.
 
@@ -119,7 +115,9 @@ def study_from(settings: Mapping[str, Any]) -> Study:
     """
     given = {name: value for name, value in settings.items() if value not in (None, "")}
     given.setdefault("devices", present_devices())
-    given.setdefault("protocols", protocols_of(given.get("backend", "tensorflow")))
+    # A backend that there is not is refused with the other settings.
+    facts = BACKENDS.get(str(given.get("backend")), BACKENDS[DEFAULT_BACKEND])
+    given.setdefault("protocols", list(facts.protocols))
     try:
         return Study(**given)
     except ValidationError as error:

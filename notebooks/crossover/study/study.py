@@ -14,6 +14,7 @@ from crossover.analysis import ablations
 from crossover.analysis.machines import own_settings, study_trials
 from crossover.errors import CrossoverError
 from crossover.problem import BATCH_SIZE, EPOCHS
+from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.limits import find_limits, limits_name
 from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
 from crossover.records.record import Record
@@ -60,7 +61,7 @@ class Study(Frozen):
     repeats: Repeat = 1
     epochs: Epochs = EPOCHS
     batch_size: BatchSize = BATCH_SIZE
-    backend: Backend = "tensorflow"
+    backend: Backend = DEFAULT_BACKEND
     threads: Threads | None = None
     seed: int = 777
     changes: Annotated[list[Change], Field(min_length=1, default_factory=lambda: [{}])]

@@ -12,23 +12,13 @@ import numpy.typing as npt
 
 from crossover.paths import PUBLISHED
 from crossover.problem import BATCH_SIZE, EPOCHS, parameter_count
+from crossover.records.backends import BACKENDS
 from crossover.records.limits import Limits, find_limits, limits_name
 from crossover.records.parameters import SweepParameters
 from crossover.records.published import read_table
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Device, Protocol, Settings
-
-# Seconds of measuring limits: what all widths have in common, and one width. Those of CPUs were
-# measured on two cores; those of a GPU are compiling, which took as long without one.
-LIMITS_SECONDS: dict[tuple[Backend, Device], tuple[float, float]] = {
-    ("tensorflow", "cpu"): (8.0, 8.0),
-    ("jax", "cpu"): (9.0, 9.0),
-    ("torch", "cpu"): (7.0, 4.0),
-    ("tensorflow", "gpu"): (10.0, 25.0),
-    ("jax", "gpu"): (15.0, 28.0),
-    ("torch", "gpu"): (5.0, 4.0),
-}
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[Device, Protocol, Backend]
@@ -81,7 +71,7 @@ class Estimate:
 
 def limits_seconds(sweep: SweepParameters, device: Device) -> float:
     """Seconds of measuring the limits that a sweep names, from what was measured of them."""
-    common, width = LIMITS_SECONDS[sweep.backend, device]
+    common, width = BACKENDS[sweep.backend].limits_seconds[device]
     measured = own_limits(sweep, device)
     taken = [limit.seconds for limit in measured.widths if limit.seconds] if measured else []
     if taken:

@@ -2,8 +2,8 @@
 
 A step multiplies by each kernel twice, forward and backward, and writes its
 gradient once. With Keras's (inputs, units) a narrow layer's gradient, and a wide
-layer's backward product, fall to XLA's slow ways of multiplying on a CPU; turned
-over, none of them does. The function computed is the same.
+layer's backward product, fall to XLA's slow ways of multiplying on a CPU;
+transposed, none of them does. The function computed is the same.
 """
 
 from __future__ import annotations

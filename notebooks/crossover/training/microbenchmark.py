@@ -1,69 +1,57 @@
-"""Measuring a device's limits: dispatch, copies, matrix products, Adam's arithmetic.
-
-How calls are repeated and timed is `crossover.training.timing`'s.
-"""
+"""Measuring a device's limits: copies, memory, and a record of all that others measure."""
 
 from __future__ import annotations
 
-import itertools
-import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import watch_conditions
 from crossover.hardware.device import assert_placement, set_precision
 from crossover.hardware.machine import describe_run
-from crossover.problem import CLASSES, IMAGE_PIXELS, batch_bytes, parameter_count, product_flops
+from crossover.hardware.runtimes import runtime
+from crossover.problem import batch_bytes
 from crossover.records.limits import Limits, WidthLimits
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Software
 from crossover.records.settings import Backend, Device, Precision
-from crossover.training.peaks import blas_threads, measure_peaks
+from crossover.training.peaks import measure_peaks
 from crossover.training.profiler import profile_step
-from crossover.training.timing import Call, compiled, samples, traced, wait
+from crossover.training.stepparts import measure_blas, measure_width
+from crossover.training.timing import samples
 
 LARGE_BYTES = 256 * 2**20
-TINY = 1e-9
 
 
 def measure_limits(
-    sweep: SweepParameters, device: Device, device_name: str, known: Limits | None = None
+    sweep: SweepParameters, device: Device, device_name: str, earlier: Limits | None = None
 ) -> Iterator[Limits]:
     """Measure what a limits record holds; yield it after each width, in the order given.
 
     Parameters
     ----------
-    known : Limits, optional
-        An earlier record of this device. It is gone on with where the machine,
+    earlier : Limits, optional
+        A record of this device. It is gone on with where the machine,
         its software and this code are still the same, or else measured anew.
     """
     backend = sweep.backend
     assert_placement(backend, device, keras.ops.ones(1))
     rounded = set_precision(backend, allow_tf32=True)
     facts = describe_run(backend, device, device_name)
-    wanted, widths, fewest = list(sweep.widths), [*known.widths] if known else [], 0
-    if known and not _same(known, facts):
-        wanted += [found.width for found in widths if found.width not in wanted]
-        known, widths, fewest = None, [], len(widths)
-    measured = {found.width for found in widths}
+    wanted, widths, fewest = list(sweep.widths), [*earlier.widths] if earlier else [], 0
+    if earlier and not _same(earlier, facts):
+        wanted += [one.width for one in widths if one.width not in wanted]
+        earlier, widths, fewest = None, [], len(widths)
+    measured = {one.width for one in widths}
     with watch_conditions(used_card(device_name) if device == "gpu" else None) as watched:
-        common = known.common if known else measure_common(backend, device, sweep.batch_size)
+        common = earlier.common if earlier else measure_common(backend, device, sweep.batch_size)
         for width in (width for width in wanted if width not in measured):
-            started = time.perf_counter()
-            parts = measure_width(backend, width, sweep.batch_size, rounded)
-            blas = measure_blas(backend, width, sweep.batch_size) if device == "cpu" else None
-            profile = profile_step(backend, device, width, sweep.batch_size)
-            taken = time.perf_counter() - started
-            more = {"profile": profile, "products_blas": blas, "seconds": taken}
-            widths.append(parts.model_copy(update=more))
+            widths.append(_measure_one(backend, device, width, sweep.batch_size, rounded))
             print(f"limits  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
             if len(widths) < fewest:
                 continue  # The earlier record tells more until then.
@@ -81,14 +69,25 @@ def measure_limits(
             )
 
 
-def _same(known: Limits, facts: dict[str, Any]) -> bool:
+def _measure_one(
+    backend: Backend, device: Device, width: int, batch_size: int, rounded: Precision
+) -> WidthLimits:
+    started = time.perf_counter()
+    parts = measure_width(backend, width, batch_size, rounded)
+    blas = measure_blas(backend, width, batch_size) if device == "cpu" else None
+    profile = profile_step(backend, device, width, batch_size)
+    taken = time.perf_counter() - started
+    return parts.model_copy(update={"profile": profile, "products_blas": blas, "seconds": taken})
+
+
+def _same(earlier: Limits, facts: dict[str, Any]) -> bool:
     """Whether a record is of this machine, software, environment and code."""
     # A pool may start at its first use.
     return bool(
-        known.machine == facts["machine"]
-        and _without_pools(known.software) == _without_pools(facts["software"])
-        and known.environment == facts["environment"]
-        and known.code.digest == facts["code"].digest
+        earlier.machine == facts["machine"]
+        and _without_pools(earlier.software) == _without_pools(facts["software"])
+        and earlier.environment == facts["environment"]
+        and earlier.code.digest == facts["code"].digest
     )
 
 
@@ -99,10 +98,7 @@ def _without_pools(software: Software) -> Software:
 def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[str, Any]:
     """Measure what is the same for all widths; the fields of `Limits`."""
     started, one_batch = time.perf_counter(), batch_bytes(batch_size)
-    dispatch, launch = measure_dispatch(backend)
     return {
-        "dispatch": dispatch,
-        "launch": launch,
         "batch_bytes": one_batch,
         "batch_copy": measure_copy(backend, one_batch),
         "large_bytes": LARGE_BYTES,
@@ -113,26 +109,13 @@ def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[st
     }
 
 
-def measure_dispatch(backend: Backend) -> tuple[list[float], list[float]]:
-    """Seconds of one call that does nothing: each awaited, and many awaited once."""
-    one = keras.ops.convert_to_tensor(np.float32(1))
-    nothing = compiled(backend, lambda value: value + 1)
-
-    def awaited() -> Any:
-        result = nothing(one)
-        wait(backend, result)
-        return result
-
-    return samples(backend, awaited), samples(backend, lambda: nothing(one))
-
-
 def measure_copy(backend: Backend, size: int) -> list[float]:
     """Seconds of moving ``size`` bytes from NumPy to the device, each copy awaited."""
     block = np.random.default_rng(0).random(size // 4, dtype=np.float32)
 
     def copy() -> Any:
         result = keras.ops.convert_to_tensor(block)
-        wait(backend, result)
+        runtime(backend).wait(result)
         return result
 
     return samples(backend, copy)
@@ -141,149 +124,5 @@ def measure_copy(backend: Backend, size: int) -> list[float]:
 def measure_memory(backend: Backend) -> list[float]:
     """Seconds of reading and writing ``LARGE_BYTES`` on the device."""
     block = keras.ops.ones(LARGE_BYTES // 4, dtype="float32")
-    ways = [traced(backend, lambda x: x + 1), compiled(backend, lambda x: x + 1)]
+    ways = [run(lambda x: x + 1) for run in (runtime(backend).traced, runtime(backend).compiled)]
     return min((samples(backend, lambda way=way: way(block)) for way in ways), key=np.median)
-
-
-def measure_width(
-    backend: Backend, width: int, batch_size: int, rounded: Precision = "float32"
-) -> WidthLimits:
-    """Measure the parts of one training step at one width.
-
-    ``rounded`` is the precision where TF32 is allowed: products are measured
-    with it too, where it is another one.
-    """
-    batch, *kernels = _operands(width, batch_size)
-    loops = _loops(parameter_count(width) * batch_size)
-    ways: dict[str, Any] = {}
-    for name in ("products",) if rounded == "float32" else ("tf32", "products"):
-        set_precision(backend, name == "tf32")
-        call = traced(backend, lambda *given: _products(*given))
-        ways[f"{name}_loop"] = _fastest_products(backend, loops, batch, kernels)
-        ways[f"{name}_call"] = samples(backend, lambda call=call: call(batch, *kernels))
-    state = [keras.ops.zeros(parameter_count(width), dtype="float32") for _ in range(4)]
-    update = compiled(backend, lambda *given: _repeat(_adam_step, loops, given))
-    return WidthLimits(
-        width=width,
-        product_flops=product_flops(width, batch_size),
-        optimizer=samples(backend, lambda: update(*state), loops),
-        **ways,
-    )
-
-
-def measure_blas(backend: Backend, width: int, batch_size: int) -> list[float]:
-    """Seconds of a step's products through NumPy's BLAS, on as many threads as the backend has."""
-    batch, *kernels = _arrays(width, batch_size)
-    call = partial(_products, batch, *kernels, matmul=np.matmul, transpose=np.transpose)
-    with blas_threads():
-        return samples(backend, call)
-
-
-def _fastest_products(
-    backend: Backend, loops: int, batch: Any, kernels: Sequence[Any]
-) -> list[float]:
-    """Seconds of a step's products in a compiled loop, in the fastest of three ways.
-
-    Which way of laying the kernels down XLA multiplies fastest, and whether it
-    is faster in halves of a batch, depends on device and width.
-    """
-    turned = [keras.ops.transpose(kernel) for kernel in kernels]
-    half = batch.shape[0] // 2
-    turned_products: Call = partial(_products, turned=True)
-    ways = [
-        (_products, [batch], kernels),
-        (turned_products, [batch], turned),
-        (turned_products, [batch[half:], batch[:half]] if half else [batch], turned),
-    ]
-    found = []
-    for way, batches, laid in ways:
-        repeat = partial(_repeat_products, way, loops)
-        loop = compiled(backend, lambda *given, repeat=repeat: repeat(*given))
-        found.append(samples(backend, partial(loop, batches, laid), loops))
-    return min(found, key=statistics.median)
-
-
-def _loops(work: int) -> int:
-    """Steps in one compiled call: many of the small ones, so that a call costs nothing."""
-    return int(np.clip(2e9 // work, 4, 256))
-
-
-def _operands(width: int, batch_size: int) -> list[Any]:
-    """A batch and the four kernels, as (inputs, units), on the device."""
-    return [keras.ops.convert_to_tensor(array) for array in _arrays(width, batch_size)]
-
-
-def _arrays(width: int, batch_size: int) -> list[NDArray[np.float32]]:
-    rng = np.random.default_rng(0)
-    sizes = [IMAGE_PIXELS, width, width, width, CLASSES]
-    shapes = [(batch_size, IMAGE_PIXELS), *itertools.pairwise(sizes)]
-    return [
-        rng.normal(0, rows**-0.5, (rows, columns)).astype(np.float32) for rows, columns in shapes
-    ]
-
-
-def _products(
-    batch: Any,
-    *kernels: Any,
-    turned: bool = False,
-    matmul: Call = keras.ops.matmul,
-    transpose: Call = keras.ops.transpose,
-) -> tuple[Any, ...]:
-    """All matrix products of one step: the gradients of the kernels, laid down as these are.
-
-    ``kernels`` are (inputs, units), or (units, inputs) where they are
-    ``turned``, as the tuned protocol keeps them.
-    """
-    layers = [batch]
-    for kernel in kernels:
-        layers.append(matmul(layers[-1], transpose(kernel) if turned else kernel))
-    down, gradients = layers[-1], []
-    for layer, kernel in zip(layers[-2::-1], kernels[::-1], strict=True):
-        left, right = (down, layer) if turned else (layer, down)
-        gradients.append(matmul(transpose(left), right))
-        if kernel is not kernels[0]:
-            down = matmul(down, kernel if turned else transpose(kernel))
-    return tuple(gradients[::-1])
-
-
-def _adam_step(values: Any, gradients: Any, first: Any, second: Any) -> tuple[Any, ...]:
-    """Adam's update without bias correction (Kingma & Ba 2015, algorithm 1)."""
-    first = 0.9 * first + 0.1 * gradients
-    second = 0.999 * second + 0.001 * gradients * gradients
-    values = values - 0.001 * first / (keras.ops.sqrt(second) + 1e-7)
-    return values, gradients, first, second
-
-
-def _repeat(step: Call, loops: int, operands: Sequence[Any]) -> Any:
-    """Run a step, whose results are its next operands, in a compiled loop."""
-    return keras.ops.fori_loop(0, loops, lambda _, carried: tuple(step(*carried)), tuple(operands))
-
-
-def _repeat_products(
-    products: Call, loops: int, batches: Sequence[Any], kernels: Sequence[Any]
-) -> Any:
-    """Run the products of each batch in a compiled loop whose every turn needs the one before.
-
-    A turn changes one number of each batch, or of the first kernel where that
-    is smaller to copy, by the products of the turn before: so none is left out.
-    """
-    count = len(batches)
-    by_batch = np.prod(batches[0].shape) <= np.prod(kernels[0].shape)
-
-    def turn(*carried: Any) -> tuple[Any, ...]:
-        rows, laid = list(carried[:count]), list(carried[count : count + len(kernels)])
-        gradients = [products(batch, *laid) for batch in rows]
-        if by_batch:
-            rows = [_nudged(batch, *found) for batch, found in zip(rows, gradients, strict=True)]
-        else:
-            laid[0] = _nudged(laid[0], *(found[0] for found in gradients))
-        return (*rows, *laid, *itertools.chain(*gradients))
-
-    results = [keras.ops.zeros_like(kernel) for kernel in kernels] * count
-    return _repeat(turn, loops, [*batches, *kernels, *results])
-
-
-def _nudged(operand: Any, *gradients: Any) -> Any:
-    """The operand with its first number changed by a trifle that each of the gradients sets."""
-    moved = operand[:1, :1] + TINY * sum(gradient[:1, :1] for gradient in gradients)
-    return keras.ops.slice_update(operand, (0, 0), moved)

@@ -119,7 +119,7 @@ class Packed:
         # Ten classes are too few to multiply as matrices: sums that fuse with what is around.
         logits = ops.sum(ops.expand_dims(layers[-1], 1) * head, axis=2) + biases[-1]
         down, sums = _loss(logits, labels, left)
-        below = _added(down[:, each : each + 1] * head[each] for each in range(CLASSES))
+        below = _added(down[:, row : row + 1] * head[row] for row in range(CLASSES))
         slopes = [self._through(below, layers[-1])]
         for kernel, layer in zip(kernels[:0:-1], layers[-2:0:-1], strict=True):
             slopes.append(self._through(ops.matmul(slopes[-1], ops.transpose(kernel)), layer))
@@ -149,13 +149,13 @@ def _loss(logits: Any, labels: Any, left: Any) -> tuple[Any, Tensors]:
     counted = ops.expand_dims(ops.arange(logits.shape[0]) < left, 1)
     true = ops.expand_dims(ops.cast(labels, "int32"), 1) == classes
     true = ops.logical_and(true, counted)
-    columns = [logits[:, each : each + 1] for each in range(CLASSES)]
+    columns = [logits[:, digit : digit + 1] for digit in range(CLASSES)]
     most = functools.reduce(ops.maximum, columns)
     total = _added(ops.exp(column - most) for column in columns)
     # The first of the largest, as argmax has it.
     answer: Any = CLASSES
-    for each in reversed(range(CLASSES)):
-        answer = ops.where(columns[each] == most, each, answer)
+    for digit in reversed(range(CLASSES)):
+        answer = ops.where(columns[digit] == most, digit, answer)
     share = 1 / ops.cast(left, "float32")
     down = ops.where(counted, ops.exp(logits - most) / total * share, 0.0)
     losses = ops.where(true, ops.log(total) + most - logits, 0.0)

@@ -12,9 +12,11 @@ import threadpoolctl
 
 from crossover.hardware.device import set_precision
 from crossover.hardware.environment import pool_threads
+from crossover.hardware.runtimes import runtime
+from crossover.records.backends import BACKENDS
 from crossover.records.limits import Peak
 from crossover.records.settings import Backend, Device, Precision
-from crossover.training.timing import Call, compiled, samples, traced
+from crossover.training.timing import samples
 
 # Sides of the square matrices: large enough for every library's best rate.
 SIDES: dict[Device, int] = {"cpu": 2048, "gpu": 8192}
@@ -29,19 +31,19 @@ def measure_peaks(backend: Backend, device: Device) -> list[Peak]:
 
     Products are made by the framework, its compiler and, on a CPU, NumPy's
     BLAS. What a CPU's cores can do at most, a loop of nothing but fused
-    multiply-adds shows; PyTorch runs none.
+    multiply-adds shows, where XLA compiles one.
     """
-    found = []
+    peaks = []
     allowed = set_precision(backend, allow_tf32=True)
     if allowed != "float32":
-        found += _framework_products(backend, device, allowed)
+        peaks += _framework_products(backend, device, allowed)
     set_precision(backend, allow_tf32=False)
-    found += _framework_products(backend, device, "float32")
+    peaks += _framework_products(backend, device, "float32")
     if device == "cpu":
-        found.append(_blas_product(backend))
-        if backend != "torch":
-            found += [_multiply_adds(backend, size) for size in NUMBERS]
-    return found
+        peaks.append(_blas_product(backend))
+        if BACKENDS[backend].xla != "never":
+            peaks += [_multiply_adds(backend, size) for size in NUMBERS]
+    return peaks
 
 
 @contextmanager
@@ -54,9 +56,9 @@ def blas_threads() -> Iterator[None]:
 def _framework_products(backend: Backend, device: Device, precision: Precision) -> list[Peak]:
     side = SIDES[device]
     matrix = keras.ops.convert_to_tensor(_matrix(side))
-    ways: dict[str, Call] = {backend: traced(backend, keras.ops.matmul)}
-    if backend == "tensorflow":
-        ways["tensorflow with XLA"] = compiled(backend, keras.ops.matmul)
+    ways = {backend: runtime(backend).traced(keras.ops.matmul)}
+    if BACKENDS[backend].xla == "by choice":
+        ways[f"{backend} with XLA"] = runtime(backend).compiled(keras.ops.matmul)
     return [
         Peak(
             way=f"product of {side} × {side}, {name}",
@@ -79,11 +81,11 @@ def _blas_product(backend: Backend) -> Peak:
 
 def blas_name() -> str:
     """NumPy's BLAS, its version, and the architecture that it has chosen."""
-    known = [each for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
-    if not known:
+    libraries = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    if not libraries:
         return "NumPy's BLAS"
     # SciPy may bring another of its own.
-    chosen = next((each for each in known if "numpy" in each["filepath"]), known[0])
+    chosen = next((pool for pool in libraries if "numpy" in pool["filepath"]), libraries[0])
     words = [chosen.get(name) or "" for name in ("internal_api", "version", "architecture")]
     return " ".join(filter(None, words))
 
@@ -98,7 +100,7 @@ def _multiply_adds(backend: Backend, size: int) -> Peak:
             values = values * np.float32(0.999) + np.float32(0.001 * number)
         return values
 
-    call = compiled(backend, lambda given: keras.ops.fori_loop(0, loops, turn, given))
+    call = runtime(backend).compiled(lambda given: keras.ops.fori_loop(0, loops, turn, given))
     values = keras.ops.ones(count)
     return Peak(
         way=f"fused multiply-adds on {4 * size // 2**10} KiB a thread, {backend}",

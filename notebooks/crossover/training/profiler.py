@@ -1,30 +1,27 @@
 """A training step under the framework's own profiler: what the wall clock was spent on.
 
-TensorFlow and JAX write the same traces (XSpace); torch's profiler is not read.
-Where a trace cannot be taken, there is no profile, and the study goes on.
+Where a trace cannot be taken, or is not read, there is no profile, and the study goes on.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crossover.hardware.runtimes import runtime, runtime_class
+from crossover.hardware.runtimes.base import Event
 from crossover.problem import CLASSES, IMAGE_PIXELS
 from crossover.records.limits import KINDS, Kind, StepProfile
 from crossover.records.settings import Backend, Device, protocol_settings
 from crossover.training.model import build_model
 
 STEPS, FEWEST_STEPS, SECONDS = 120, 40, 2.0
-# The event that begins each step of Keras's `fit`.
-STEP_EVENTS = {"tensorflow": "multi_step_on_iterator", "jax": "PjitFunction(train_step)"}
 # XLA hands products to libraries together with the additions that follow them (YNNPACK on CPUs).
 PRODUCTS = re.compile(
     r"matmul|gemm|gemv|splitk|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion", re.IGNORECASE
@@ -48,15 +45,6 @@ IGNORED = re.compile(
 RUNTIME = re.compile(r"::|\(|^(FunctionRun|ExecutorDoneCallback|Memory\w+|end: .*)$")
 
 
-class Event(NamedTuple):
-    """One event of a trace; nanoseconds."""
-
-    name: str
-    thread: str
-    start: float
-    end: float
-
-
 def profile_step(
     backend: Backend, device: Device, width: int, batch_size: int
 ) -> StepProfile | None:
@@ -64,17 +52,19 @@ def profile_step(
 
     The images are random: a step's time does not depend on them.
     """
-    if backend not in STEP_EVENTS:
+    step = runtime_class(backend).step_event
+    if step is None:
         return None
     fit = _Fit(backend, width, batch_size)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            with _tracing(backend, folder):
+            with runtime(backend).tracing(Path(folder)):
                 fit.run()
-            events = list(_read(backend, Path(folder)))
+            (trace,) = Path(folder).rglob("*.xplane.pb")
+            events = list(runtime(backend).events(trace))
         if device == "gpu" and not any(STREAM.search(event.thread) for event in events):
             raise ValueError("the trace holds nothing of the GPU (is CUPTI installed?)")
-        return step_profile(events, STEP_EVENTS[backend])
+        return step_profile(events, step)
     except Exception as error:  # The frameworks' own errors have no other class in common.
         print(f"No profile at width {width}: {str(error)[:200]}")
         return None
@@ -102,13 +92,13 @@ def step_profile(events: list[Event], step: str) -> StepProfile:
             spans[kind].append((max(event.start, begin), min(event.end, end)))
     seconds: dict[Kind, float] = {}
     busy: list[tuple[float, float]] = []
-    known = 0.0
+    counted = 0.0
     for kind in KINDS[:-1]:
         busy += spans[kind]
-        now = covered(np.array(busy).reshape(-1, 2))
-        seconds[kind] = (now - known) / steps / 1e9
-        known = now
-    seconds[KINDS[-1]] = (end - begin - known) / steps / 1e9
+        total = covered(np.array(busy).reshape(-1, 2))
+        seconds[kind] = (total - counted) / steps / 1e9
+        counted = total
+    seconds[KINDS[-1]] = (end - begin - counted) / steps / 1e9
     return StepProfile(steps=steps, seconds=seconds)
 
 
@@ -141,7 +131,7 @@ def covered(spans: NDArray[np.float64]) -> float:
 def _step_starts(events: Iterable[Event], step: str) -> list[float]:
     """When each step begins; an event inside another of its name is no step."""
     starts, reached = [], -np.inf
-    for event in sorted((each for each in events if each.name == step), key=lambda e: e.start):
+    for event in sorted((e for e in events if e.name == step), key=lambda e: e.start):
         if event.start >= reached:
             starts.append(event.start)
             reached = event.end
@@ -163,7 +153,7 @@ class _Fit:
         self.run()
         once = self.run() / FEWEST_STEPS
         self.steps = int(np.clip(SECONDS / once, FEWEST_STEPS, STEPS))
-        self.plain_seconds = self.run() / self.steps
+        self.run()  # As long as it will be traced.
 
     def run(self) -> float:
         """Train an epoch of ``steps`` steps and return its seconds."""
@@ -173,38 +163,3 @@ class _Fit:
             self.images[:count], self.labels[:count], batch_size=self.batch_size, verbose=0
         )
         return time.perf_counter() - started
-
-
-def _tracing(backend: Backend, folder: str) -> Any:
-    """A context whose operations are traced into a folder, the interpreter's calls left out."""
-    if backend == "jax":
-        profiler: Any = importlib.import_module("jax").profiler
-        options = profiler.ProfileOptions()
-        options.python_tracer_level = 0
-        return profiler.trace(folder, profiler_options=options)
-    profiler = importlib.import_module("tensorflow").profiler.experimental
-    options = profiler.ProfilerOptions(host_tracer_level=2, python_tracer_level=0)
-    return profiler.Profile(folder, options)
-
-
-def _read(backend: Backend, folder: Path) -> Iterator[Event]:
-    """The events of the one trace in a folder."""
-    (path,) = folder.rglob("*.xplane.pb")
-    if backend == "jax":
-        space = importlib.import_module("jax").profiler.ProfileData.from_file(str(path))
-        for plane in space.planes:
-            for line in plane.lines:
-                for event in line.events:
-                    start = event.start_ns
-                    yield Event(event.name, line.name, start, start + event.duration_ns)
-        return
-    space = importlib.import_module("tensorflow.tsl.profiler.protobuf.xplane_pb2").XSpace()
-    space.ParseFromString(path.read_bytes())
-    for plane in space.planes:
-        names = {number: found.name for number, found in plane.event_metadata.items()}
-        for line in plane.lines:
-            for event in line.events:
-                start = line.timestamp_ns + event.offset_ps / 1e3
-                yield Event(
-                    names[event.metadata_id], line.name, start, start + event.duration_ps / 1e3
-                )

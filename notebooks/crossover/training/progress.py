@@ -55,7 +55,7 @@ class Progress:
             return guess
         return guess * spent / finished
 
-    def epoch(self, number: int, seconds: float) -> None:
+    def epoch(self, number: int) -> None:
         """Note a finished epoch of the current trial."""
         self.done_fraction = number / self.epochs
         if self.now() - self.last_line >= LINE_EVERY_SECONDS and number < self.epochs:

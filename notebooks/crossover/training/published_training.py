@@ -14,7 +14,8 @@ from crossover.hardware.device import synchronize
 from crossover.records.settings import Backend, Settings
 from crossover.training.model import read_from_device
 
-EpochHook = Callable[[int, float], None]
+# Called after each epoch with its number, from 1.
+EpochHook = Callable[[int], None]
 
 
 class Trained(NamedTuple):
@@ -47,7 +48,7 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
         """Stop the epoch's clock when the device has finished."""
         synchronize(self.backend)
         self.seconds.append(time.perf_counter() - self.started)
-        self.on_epoch(epoch + 1, self.seconds[-1])
+        self.on_epoch(epoch + 1)
 
 
 def fit_published(
@@ -63,8 +64,6 @@ def fit_published(
     ----------
     images : float32 array (n, 784), 0 to 1
     labels : float32 array (n, 10), one-hot
-    on_epoch : callable
-        Called after each epoch with its number and its seconds.
     """
     clock = EpochClock(settings.backend, on_epoch)
     inputs: NDArray[Any] = images

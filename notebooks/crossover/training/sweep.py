@@ -130,8 +130,6 @@ class Runner:
         width : int
         position : int
             Place in the sweep's training order, from 1.
-        on_epoch : callable
-            Called after each epoch with its number and its seconds.
         """
         precision, warm_up_seconds = self.precision, self.warm_up_seconds
         provenance = self.provenance

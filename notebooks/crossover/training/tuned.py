@@ -8,37 +8,22 @@ with images that count for nothing, so that one compiled step serves all.
 
 from __future__ import annotations
 
+import abc
 import importlib
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from crossover.hardware.device import device_of, synchronize
 from crossover.problem import CLASSES
-from crossover.records.settings import Settings
+from crossover.records.backends import BACKENDS
+from crossover.records.settings import Backend, Settings
 from crossover.training.published_training import EpochHook, Trained
-
-MODULES = {
-    "tensorflow": "crossover.training.tuned_tensorflow",
-    "jax": "crossover.training.tuned_jax",
-}
-
-
-class Training(Protocol):
-    """A model, its data on the device, and its compiled epoch, on one backend."""
-
-    def epoch(self) -> dict[str, float]:
-        """Train one more epoch, evaluate the images held out, and return the logs."""
-
-    def values(self) -> list[Any]:
-        """All that an epoch hands to the next: weights, and the optimizer's variables."""
-
-    def finish(self) -> None:
-        """Leave what was learned in the model."""
 
 
 class Order:
@@ -66,9 +51,82 @@ class Order:
         return rows
 
 
-def logits_of(model: keras.Model) -> keras.Model:
-    """The same layers and weights up to the softmax, which the loss takes together with it."""
-    return keras.Model(model.inputs, model.layers[-2].output)
+class Program(abc.ABC):
+    """An epoch of a tuned model as one compiled call, in a backend's own way.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of the tuned protocol, compiled.
+    order : Order
+    """
+
+    def __init__(self, model: keras.Model, order: Order) -> None:
+        self.model, self.order = model, order
+        # The same layers and weights up to the softmax, which the loss takes together with it.
+        self.logits = keras.Model(model.inputs, model.layers[-2].output)
+
+    @abc.abstractmethod
+    def run(self, images: Any, labels: Any, rows: NDArray[np.int32]) -> dict[str, Any]:
+        """Train an epoch on the images of these rows; the logs, when they are there."""
+
+    @abc.abstractmethod
+    def values(self) -> list[Any]:
+        """All that an epoch hands to the next: weights, and the optimizer's variables."""
+
+    @abc.abstractmethod
+    def finish(self) -> None:
+        """Leave what was learned in the model."""
+
+
+class TunedTraining:
+    """A model, its data on the device, and its compiled epoch.
+
+    Parameters
+    ----------
+    model : keras.Model
+    images : uint8 array (n, 784)
+    labels : uint8 array (n,)
+    settings : Settings
+    seed : int
+        Seeds the order of the images in each epoch.
+    program : 'LayersProgram' or 'PackedProgram', optional
+        Through Keras's layers, as by default on a CPU, or the packed step of
+        the same arithmetic, as by default on a GPU.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        settings: Settings,
+        seed: int,
+        program: str | None = None,
+    ) -> None:
+        self.backend = settings.backend
+        self.order = Order(len(images), settings, seed)
+        self.data = ops.convert_to_tensor(images), ops.convert_to_tensor(labels)
+        on_cpu = device_of(self.backend, self.data[0]) == "cpu"
+        kind = program or ("LayersProgram" if on_cpu else "PackedProgram")
+        self.program: Program = getattr(programs(self.backend), kind)(model, self.order)
+
+    def epoch(self) -> dict[str, float]:
+        """Train one more epoch, evaluate the images held out, and return the logs."""
+        logs = self.program.run(*self.data, self.order.next())
+        synchronize(self.backend)
+        return {name: float(value) for name, value in logs.items()}
+
+
+def programs(backend: Backend) -> Any:
+    """The module that holds a backend's programs."""
+    return importlib.import_module(f"crossover.training.tuned_{BACKENDS[backend].package}")
+
+
+def assign(variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
+    """Give each variable its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def scaled(images: Any) -> Any:
@@ -110,19 +168,6 @@ def epoch_logs(
     return logs
 
 
-def tuned_training(
-    model: keras.Model,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    settings: Settings,
-    seed: int,
-) -> Training:
-    """Prepare the training on the settings' backend; see ``fit_tuned``."""
-    kind: Any = importlib.import_module(MODULES[settings.backend]).TunedTraining
-    training: Training = kind(model, images, labels, settings, seed)
-    return training
-
-
 def fit_tuned(
     model: keras.Model,
     images: NDArray[np.uint8],
@@ -140,7 +185,7 @@ def fit_tuned(
     seed : int
         Seeds the order of the images in each epoch.
     """
-    training = tuned_training(model, images, labels, settings, seed)
+    training = TunedTraining(model, images, labels, settings, seed)
     seconds: list[float] = []
     history: dict[str, list[float]] = {}
     for number in range(1, settings.epochs + 1):
@@ -149,6 +194,6 @@ def fit_tuned(
         seconds.append(time.perf_counter() - started)
         for name, value in logs.items():
             history.setdefault(name, []).append(value)
-        on_epoch(number, seconds[-1])
-    training.finish()
-    return Trained(seconds, history, training.values())
+        on_epoch(number)
+    training.program.finish()
+    return Trained(seconds, history, training.program.values())

@@ -5,7 +5,8 @@ A CPU runs Keras's layers, a GPU the packed step of the same arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -14,11 +15,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from crossover.hardware.device import synchronize
-from crossover.hardware.runtimes import runtime
-from crossover.records.settings import Settings
 from crossover.training.packed import Packed, unpack
-from crossover.training.tuned import Order, epoch_logs, logits_of, loss_and_hits, scaled
+from crossover.training.tuned import Order, Program, assign, epoch_logs, loss_and_hits, scaled
 
 # Trainable, other (dropout's seeds) and optimizer variables, as Keras's stateless calls take them.
 State = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
@@ -26,85 +24,76 @@ PackedState = tuple[list[jax.Array], list[jax.Array]]
 Sums = tuple[jax.Array, jax.Array]
 
 
-class TunedTraining:
-    """A model, its data on the device, and its compiled epoch; the device's program by default."""
+class Scan(Program):
+    """An epoch as a function of all that changes in it, a state that each call takes and renews."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.uint8],
-        settings: Settings,
-        seed: int,
-        program: type[LayersProgram] | type[PackedProgram] | None = None,
-    ) -> None:
-        self.settings = settings
-        self.order = Order(len(images), settings, seed)
-        self.data = [jax.device_put(images), jax.device_put(labels)]
-        on_cpu = runtime(settings.backend).place(self.data[0]) == "cpu"
-        kind = program or (LayersProgram if on_cpu else PackedProgram)
-        self.program: LayersProgram | PackedProgram = kind(model, self.order)
-        self.state: Any = self.program.state()
-        self.compiled = jax.jit(self.program.epoch, donate_argnums=0)
+    state: Any
 
-    def epoch(self) -> dict[str, float]:
-        """Train one more epoch, evaluate the images held out, and return the logs."""
-        self.state, logs = self.compiled(self.state, *self.data, self.order.next())
-        synchronize(self.settings.backend)
-        return {name: float(value) for name, value in logs.items()}
+    def __init__(self, model: keras.Model, order: Order) -> None:
+        super().__init__(model, order)
+        self.compiled = jax.jit(self.epoch, donate_argnums=0)
+
+    @abc.abstractmethod
+    def epoch(
+        self, state: Any, images: jax.Array, labels: jax.Array, rows: jax.Array
+    ) -> tuple[Any, dict[str, jax.Array]]:
+        """One epoch as one XLA program: a scan over the batches, then the images held out."""
+
+    def run(self, images: jax.Array, labels: jax.Array, rows: NDArray[np.int32]) -> dict[str, Any]:
+        logs: dict[str, jax.Array]
+        self.state, logs = self.compiled(self.state, images, labels, rows)
+        return logs
 
     def values(self) -> list[jax.Array]:
-        """All that an epoch hands to the next: weights, and the optimizer's variables."""
         leaves: list[jax.Array] = jax.tree.leaves(self.state)
         return leaves
 
-    def finish(self) -> None:
-        """Give the model the values that the epochs carried from call to call."""
-        self.program.finish(self.state)
+    def evaluated(
+        self, weights: list[jax.Array], others: list[jax.Array]
+    ) -> Callable[[jax.Array], jax.Array]:
+        """The logits of images, without dropout, by these trainable and other values."""
+        return lambda images: self.logits.stateless_call(weights, others, images, training=False)[0]
 
 
-class LayersProgram:
+def copied(variables: Iterable[keras.Variable]) -> list[jax.Array]:
+    """Copies of the values of variables: an epoch donates its state, and so overwrites it."""
+    return [jnp.copy(variable.value) for variable in variables]
+
+
+class LayersProgram(Scan):
     """An epoch through Keras's layers, and their gradients by JAX."""
 
     def __init__(self, model: keras.Model, order: Order) -> None:
-        self.model, self.order, self.logits = model, order, logits_of(model)
+        super().__init__(model, order)
         model.optimizer.build(model.trainable_variables)
         self.gradient = jax.grad(self._loss, has_aux=True)
+        self.state = tuple(copied(variables) for variables in self._groups)
 
     @property
-    def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
+    def _groups(self) -> tuple[list[keras.Variable], ...]:
         model = self.model
         return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
 
-    def state(self) -> State:
-        """Copies of the model's values: an epoch donates its state, and so overwrites it."""
-        trainable, others, optimizer = (
-            [jnp.copy(variable.value) for variable in group] for group in self._variables
-        )
-        return trainable, others, optimizer
-
-    def finish(self, state: State) -> None:
-        """Give the model what was learned."""
-        for group, values in zip(self._variables, state, strict=True):
-            for variable, value in zip(group, values, strict=True):
-                variable.assign(value)
+    def finish(self) -> None:
+        for variables, values in zip(self._groups, self.state, strict=True):
+            assign(variables, values)
 
     def epoch(
         self, state: State, images: jax.Array, labels: jax.Array, rows: jax.Array
     ) -> tuple[State, dict[str, jax.Array]]:
-        """One epoch as one XLA program: a scan over the batches, then the images held out."""
         size, trained = self.order.batch_size, self.order.trained
 
-        def step(state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, Sums]:
-            (weights, others, optimizer), (read, counted) = state, batch
-            known = images[read], labels[read], counted
-            gradients, (sums, others) = self.gradient(weights, others, known)
+        def step(state: State, chosen: tuple[jax.Array, jax.Array]) -> tuple[State, Sums]:
+            (weights, others, optimizer), (read, counted) = state, chosen
+            batch = images[read], labels[read], counted
+            gradients, (sums, others) = self.gradient(weights, others, batch)
             weights, optimizer = self.model.optimizer.stateless_apply(optimizer, gradients, weights)
             return (weights, others, optimizer), sums
 
         counted = jnp.arange(len(rows)) < trained
-        state, each = jax.lax.scan(step, state, (rows.reshape(-1, size), counted.reshape(-1, size)))
-        return state, epoch_logs(self.order, each, _evaluated(self, state[:2]), images, labels)
+        state, sums = jax.lax.scan(step, state, (rows.reshape(-1, size), counted.reshape(-1, size)))
+        evaluated = self.evaluated(state[0], state[1])
+        return state, epoch_logs(self.order, sums, evaluated, images, labels)
 
     def _loss(
         self, weights: list[jax.Array], others: list[jax.Array], batch: tuple[jax.Array, ...]
@@ -115,30 +104,22 @@ class LayersProgram:
         return sums[0] / counted.sum(), (sums, others)
 
 
-class PackedProgram:
+class PackedProgram(Scan):
     """An epoch in few kernels: the packed step, its gradients written out."""
 
     def __init__(self, model: keras.Model, order: Order) -> None:
-        self.model, self.order, self.logits = model, order, logits_of(model)
+        super().__init__(model, order)
         self.packed = Packed(model, jax.lax.optimization_barrier)
         # Dropout's states, which the evaluation takes and does not use.
-        self.others = [jnp.copy(variable.value) for variable in model.non_trainable_variables]
+        self.others = copied(model.non_trainable_variables)
+        self.state = copied(self.packed.variables), copied(self.packed.optimizer.variables)
 
-    def state(self) -> PackedState:
-        """Copies of the packed values, and of their optimizer's."""
-        groups = self.packed.variables, self.packed.optimizer.variables
-        values, optimizer = ([jnp.copy(each.value) for each in group] for group in groups)
-        return values, optimizer
-
-    def finish(self, state: PackedState) -> None:
-        """Give the model what was learned."""
-        for variable, value in zip(self.model.trainable_variables, unpack(state[0]), strict=True):
-            variable.assign(value)
+    def finish(self) -> None:
+        assign(self.model.trainable_variables, unpack(self.state[0]))
 
     def epoch(
         self, state: PackedState, images: jax.Array, labels: jax.Array, rows: jax.Array
     ) -> tuple[PackedState, dict[str, jax.Array]]:
-        """One epoch as one XLA program: a scan over the batches, then the images held out."""
         size, trained, optimizer = self.order.batch_size, self.order.trained, self.packed.optimizer
         number = optimizer.variables.index(optimizer.iterations)
 
@@ -154,13 +135,6 @@ class PackedProgram:
 
         begin = (*state, self.packed.sums(size))
         starts = jnp.arange(self.order.steps) * size
-        (values, slots, each), _ = jax.lax.scan(step, begin, starts)
-        evaluated = _evaluated(self, (unpack(values), self.others))
-        return (values, slots), epoch_logs(self.order, each, evaluated, images, labels)
-
-
-def _evaluated(
-    program: LayersProgram | PackedProgram, weights: tuple[list[jax.Array], list[jax.Array]]
-) -> Callable[[jax.Array], jax.Array]:
-    """The logits of images, without dropout, by these trainable and other values."""
-    return lambda images: program.logits.stateless_call(*weights, images, training=False)[0]
+        (values, slots, sums), _ = jax.lax.scan(step, begin, starts)
+        evaluated = self.evaluated(unpack(values), self.others)
+        return (values, slots), epoch_logs(self.order, sums, evaluated, images, labels)

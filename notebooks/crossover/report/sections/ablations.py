@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.ablations import BASELINE, ablation_table, noise_factors
+from crossover.records.backends import BACKENDS
 from crossover.records.frame import groups
 from crossover.records.settings import Backend
 from crossover.report import figure, htmltable, text
@@ -109,16 +110,7 @@ def ablation_sentences(table: pd.DataFrame) -> str:
 
 def dispatch_meaning(backend: Backend) -> str:
     """What steps an execution measure on a backend, in Keras's implementation of it."""
-    return {
-        "tensorflow": "With several *steps an execution* TensorFlow runs them in one call of its "
-        "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
-        "part *dispatch*.",
-        "jax": "Several *steps an execution* are a loop in Python on JAX: every step is still a "
-        "call. What an epoch an execution saves is Keras's bookkeeping between the steps, and the "
-        "part *dispatch* holds no more than that.",
-        "torch": "On torch Keras runs one step an execution, so that the part *dispatch* is not "
-        "measured.",
-    }[backend]
+    return BACKENDS[backend].steps_meaning
 
 
 def ablation_caution(table: pd.DataFrame, noise: dict[tuple[str, int], float]) -> str:

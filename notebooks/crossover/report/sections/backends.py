@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from crossover.analysis.merge import Merged
+from crossover.records.backends import BACKENDS
 from crossover.report import htmltable, text
 from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column
 from crossover.report.results import Results
 
-NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+NAMES = {backend: facts.name for backend, facts in BACKENDS.items()}
 CELL = ["protocol", "device", "parameters"]
 
 

@@ -1,0 +1,98 @@
+"""What the project needs to know of a backend, and what is common to all: a base class."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crossover.errors import CrossoverError
+from crossover.records.settings import Device
+
+Call = Callable[..., Any]
+
+
+class DeviceError(CrossoverError):
+    """The device that was asked for cannot be used."""
+
+
+class Event(NamedTuple):
+    """One event of a trace; nanoseconds."""
+
+    name: str
+    thread: str
+    start: float
+    end: float
+
+
+class BaseRuntime(abc.ABC):
+    """A backend on this machine. Each has a file beside this one, whose class ``Runtime`` it is.
+
+    Parameters
+    ----------
+    framework : module
+        The imported package.
+    """
+
+    # The event that begins each step of Keras's `fit` in a trace; None where none is read.
+    step_event: str | None = None
+
+    def __init__(self, framework: Any) -> None:
+        self.framework = framework
+
+    @abc.abstractmethod
+    def start(self, device: Device) -> str | None:
+        """Start the first such device, compute on it, and name it; None if there is none."""
+
+    @abc.abstractmethod
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work that was handed to it."""
+
+    @abc.abstractmethod
+    def place(self, tensor: Any) -> str:
+        """The kind of device that a tensor lives on."""
+
+    @abc.abstractmethod
+    def allow_tf32(self, allowed: bool) -> None:
+        """Let the device round the operands of float32 products to TF32, or forbid it."""
+
+    @abc.abstractmethod
+    def pools(self) -> dict[str, int]:
+        """The threads that each of its pools on the CPU has; those that are known.
+
+        ``arithmetic`` is the pool that multiplies on the CPU.
+        """
+
+    @abc.abstractmethod
+    def cuda(self) -> tuple[str | None, str | None]:
+        """The versions of CUDA and cuDNN that the backend was built for."""
+
+    @abc.abstractmethod
+    def architectures(self) -> list[str]:
+        """The card generations it holds or makes code for, such as 'sm_80'; empty if unknown."""
+
+    def hidden_by(self) -> str | None:
+        """The variable, beside CUDA's own, that hides every card from it: 'NAME=value'."""
+        return None
+
+    def wait(self, result: Any) -> None:
+        """Wait until a result is there."""
+        self.synchronize()
+
+    def compiled(self, function: Call) -> Call:
+        """The function as one XLA program; as it is where the backend has no XLA."""
+        return function
+
+    def traced(self, function: Call) -> Call:
+        """The function as the published protocol runs it."""
+        return self.compiled(function)
+
+    def tracing(self, folder: Path) -> AbstractContextManager[Any]:
+        """A context whose operations are traced into a folder, the interpreter's calls left out."""
+        raise NotImplementedError
+
+    def events(self, trace: Path) -> Iterator[Event]:
+        """The events of a trace (XSpace)."""
+        raise NotImplementedError

@@ -1,0 +1,114 @@
+"""JAX: its first device. Calls return before they are done, on the CPU too."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from crossover.hardware.pools import ARITHMETIC, count_threads
+from crossover.hardware.runtimes.base import BaseRuntime, Call, Event
+from crossover.records.settings import Device
+
+# The oldest by JAX's installation guide, the newest by the assembler that comes with its CUDA.
+CARDS = {"13": ["sm_75", "sm_121"], "12": ["sm_52", "sm_121"]}
+# What a start-up file may have set, though no variable has.
+SWITCHES = ("jax_enable_x64", "jax_disable_jit", "jax_debug_nans", "jax_debug_infs")
+
+
+class Runtime(BaseRuntime):
+    """What JAX does in its own way."""
+
+    step_event = "PjitFunction(train_step)"
+
+    def start(self, device: Device) -> str | None:
+        jax = self.framework
+        for switch in SWITCHES:
+            jax.config.update(switch, False)
+        try:
+            first = jax.devices()[0]
+            if (first.platform == "cpu") != (device == "cpu"):
+                return None
+            drawn = jax.random.uniform(jax.random.key(0), (8, 8))
+            compiled = jax.jit(lambda x: jax.nn.relu(x @ x))
+            compiled(jax.device_put(drawn, first)).block_until_ready()
+        except RuntimeError:
+            return None
+        return "CPU:0" if device == "cpu" else str(first.device_kind)
+
+    def synchronize(self) -> None:
+        # Every array that lives: waiting for a new one would do only where a device happens to
+        # work in the order of the calls, which JAX doesn't promise.
+        self.framework.block_until_ready(self.framework.live_arrays())
+
+    def wait(self, result: Any) -> None:
+        self.framework.block_until_ready(result)
+
+    def place(self, tensor: Any) -> str:
+        return ", ".join(sorted({str(device.platform) for device in tensor.devices()}))
+
+    def allow_tf32(self, allowed: bool) -> None:
+        # JAX's own word 'tensorfloat32' asks for XLA's precision 'high', with which the kernels
+        # that XLA writes itself stay in float32.
+        wanted = "default" if allowed else "highest"
+        self.framework.config.update("jax_default_matmul_precision", wanted)
+
+    def pools(self) -> dict[str, int]:
+        count = count_threads()["tf_XLAEigen"]
+        return {ARITHMETIC: count} if count else {}
+
+    def cuda(self) -> tuple[str | None, str | None]:
+        major = _cuda_major()
+        return (
+            (_cuda_version(major), _version(f"nvidia-cudnn-cu{major}")) if major else (None, None)
+        )
+
+    def architectures(self) -> list[str]:
+        return CARDS.get(_cuda_major() or "", [])
+
+    def hidden_by(self) -> str | None:
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        hides = platforms and not {"cuda", "gpu"} & set(platforms.split(","))
+        return f"JAX_PLATFORMS={platforms}" if hides else None
+
+    def compiled(self, function: Call) -> Call:
+        jitted: Call = self.framework.jit(function)
+        return jitted
+
+    def tracing(self, folder: Path) -> AbstractContextManager[Any]:
+        options = self.framework.profiler.ProfileOptions()
+        options.python_tracer_level = 0
+        context: AbstractContextManager[Any] = self.framework.profiler.trace(
+            str(folder), profiler_options=options
+        )
+        return context
+
+    def events(self, trace: Path) -> Iterator[Event]:
+        space = self.framework.profiler.ProfileData.from_file(str(trace))
+        for plane in space.planes:
+            for line in plane.lines:
+                for event in line.events:
+                    start = event.start_ns
+                    yield Event(event.name, line.name, start, start + event.duration_ns)
+
+
+def _cuda_major() -> str | None:
+    """The CUDA that its plugin is for."""
+    return next((major for major in CARDS if _version(f"jax-cuda{major}-plugin")), None)
+
+
+def _cuda_version(major: str) -> str:
+    """CUDA's version as its own package tells it; at least the major one is known."""
+    version = _version(f"nvidia-cuda-runtime-cu{major}") or _version("nvidia-cuda-runtime")
+    return ".".join(re.findall(r"\d+", version or major)[:3])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,68 @@
+"""What is known of each backend without importing it; what each does is in `hardware.runtimes`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one backend.
+
+    ``name`` is shown to readers, ``package`` is its own and Keras's name of it.
+    ``xla`` says whether a step is compiled with XLA ``by choice``, ``always`` or
+    ``never`` here, ``one_step`` whether Keras runs no more than one step an
+    execution, and ``steps_meaning`` what several of them are.
+    ``newer_card`` is what to do about a card that it is too old for, and
+    ``limits_seconds`` is what measuring a device's limits takes: what all widths
+    have in common, and one width.
+    """
+
+    name: str
+    package: str
+    steps_meaning: str
+    limits_seconds: Mapping[str, tuple[float, float]]
+    protocols: tuple[str, ...] = ("published", "tuned")
+    xla: Literal["by choice", "always", "never"] = "by choice"
+    one_step: bool = False
+    newer_card: str = "run 'make report BACKEND=jax', for JAX makes its code for the card it finds"
+
+
+# Seconds of limits on CPUs were measured on two cores; those of a GPU are compiling, which took as
+# long without one.
+BACKENDS = {
+    "tensorflow": Facts(
+        name="TensorFlow",
+        package="tensorflow",
+        steps_meaning="With several *steps an execution* TensorFlow runs them in one call of its "
+        "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
+        "part *dispatch*.",
+        limits_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
+    ),
+    "jax": Facts(
+        name="JAX",
+        package="jax",
+        steps_meaning="Several *steps an execution* are a loop in Python on JAX: every step is "
+        "still a call. What an epoch an execution saves is Keras's bookkeeping between the steps, "
+        "and the part *dispatch* holds no more than that.",
+        limits_seconds={"cpu": (9.0, 9.0), "gpu": (15.0, 28.0)},
+        # It has no other compiler; its operations one by one are no `fit` that anybody runs.
+        xla="always",
+        newer_card="update jax",
+    ),
+    "torch": Facts(
+        name="PyTorch",
+        package="torch",
+        steps_meaning="On torch Keras runs one step an execution, so that the part *dispatch* is "
+        "not measured.",
+        limits_seconds={"cpu": (7.0, 4.0), "gpu": (5.0, 4.0)},
+        protocols=("published",),
+        # XLA's counterpart takes minutes to compile.
+        xla="never",
+        one_step=True,
+    ),
+}
+# The published study's.
+DEFAULT_BACKEND = "tensorflow"
