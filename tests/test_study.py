@@ -193,6 +193,10 @@ def test_progress_rescales_its_guess_and_does_not_flood():
     assert len(lines) == 2
 
 
+def test_a_sweep_without_a_trial_left_takes_no_time():
+    assert Progress([], 10).left_seconds() == 0
+
+
 def test_clock_text():
     assert [clock_text(s) for s in (0, 59.6, 61, 3661)] == ["0:00", "1:00", "1:01", "1:01:01"]
 

@@ -51,7 +51,7 @@ class Progress:
             finished += self.done_fraction * self.expected[self.done][1]
         spent = self.now() - self.started
         guess = total - finished
-        if finished < 0.02 * total:
+        if finished <= 0.02 * total:
             return guess
         return guess * spent / finished
 
