@@ -78,6 +78,13 @@ def variables(work: Path) -> dict[str, str]:
     return os.environ | own | {"CROSSOVER_LOCK": str(work / "timing.lock"), "TMPDIR": str(home)}
 
 
+def setting_names() -> list[str]:
+    """The names of a study's settings, as the Makefile lists them, but those of a cluster."""
+    text = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    names = re.findall(r"^NAMES := (.*)$", text, re.MULTILINE)[0].split()
+    return [name for name in names if name not in ("PROFILE", "PARTITIONS", "NOTEBOOKS")]
+
+
 def main(words: list[str]) -> int:
     """Pack or run, as the command line says."""
     raw = argparse.RawTextHelpFormatter
@@ -92,10 +99,9 @@ def main(words: list[str]) -> int:
     running.add_argument("--archive", type=Path, help="keep all in this file, renewed meanwhile")
     running.add_argument("--seconds", type=float, default=570.0, help="the deadline")
     given, settings = parser.parse_known_args(words)
-    if wrong := [
-        word for word in settings if given.verb == "pack" or not re.match("[A-Z_]+=", word)
-    ]:
-        parser.error(f"unknown: {wrong[0]}")
+    names = [] if given.verb == "pack" else setting_names()
+    if wrong := [word for word in settings if "=" not in word or word.split("=")[0] not in names]:
+        parser.error(f"unknown: {wrong[0]}; settings are {', '.join(names)}")
     if given.verb == "pack":
         pack(given.wheels)
         return 0

@@ -25,7 +25,7 @@ from crossover.study.configuration import configuration, study_from
 from crossover.study.copies import CopyError, copy_notebooks
 from crossover.study.planner import lacking
 from crossover.study.sites import studies_of
-from crossover.study.slurm import SlurmError, choose_partitions, parse_partitions
+from crossover.study.slurm import SlurmError, choose_partitions, parse_partitions, read_partitions
 from crossover.study.workflow import workflow_plan
 from crossover.training.estimate import Estimate, balanced
 from crossover.training.plan import first_records, own_records, remaining_widths, sweep_progress
@@ -147,8 +147,19 @@ def test_partitions_are_read_from_sinfo():
     assert known["both"].cores == 16
     assert [partition.name for partition in choose_partitions([], known)] == ["cpu-a"]
     assert [p.name for p in choose_partitions(["odd", "both", "odd"], known)] == ["odd", "both"]
-    with pytest.raises(SlurmError, match="PARTITIONS names 'none': SLURM has cpu-a, both, odd"):
+    with pytest.raises(CrossoverError, match="PARTITIONS names 'none': SLURM has cpu-a, both, odd"):
         choose_partitions(["none"], known)
+
+
+@pytest.mark.parametrize("answer", ["exit 1", None])
+def test_a_slurm_that_is_missing_or_silent_has_a_code_of_its_own(answer, tmp_path, monkeypatch):
+    if answer:
+        (tmp_path / "sinfo").write_text(f"#!/bin/sh\n{answer}\n")
+        (tmp_path / "sinfo").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SlurmError) as caught:
+        read_partitions()
+    assert caught.value.code == 5
 
 
 def test_slurm_refuses_a_folder_with_a_space(project, tmp_path, monkeypatch):

@@ -53,8 +53,9 @@ def test_the_makefile_and_the_workflow_call_verbs_that_there_are():
     assert not re.search(r"python -m crossover\.", "\n".join(texts))
 
 
-def test_without_a_word_it_lists_its_verbs(capsys):
-    assert entry.main([]) == 0
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_without_a_verb_it_lists_them(words, capsys):
+    assert entry.main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(entry.VERBS)
 

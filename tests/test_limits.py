@@ -185,7 +185,7 @@ def test_a_byte_order_mark_costs_no_limits_and_a_key_twice_does(tmp_path):
 
 def test_limits_of_a_newer_version_are_told_as_such_and_not_used(tmp_path):
     path = write_limits(tmp_path, make_limits())
-    text = json.loads(path.read_text()) | {"schema_version": 2, "a_new_field": 1}
+    text = json.loads(path.read_text()) | {"schema_version": 3, "a_new_field": 1}
     path.write_text(json.dumps(text))
     assert read_limits(tmp_path) == ([], [Problem(path.name, NEWER)])
     assert find_limits(path) is None

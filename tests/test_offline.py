@@ -90,7 +90,10 @@ def test_a_shipped_plan_and_an_archive_are_handed_on(tmp_path, started):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [["--repeats", "3"], ["repeats"], ["repeats=3"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--repeats", "3"], ["repeats"], ["repeats=3"], ["BAKEND=jax"], ["SECONDS=9"], ["REPEATS"]],
+)
 def test_what_is_no_setting_is_refused_before_anything_is_installed(words, started, capsys):
     with pytest.raises(SystemExit) as caught:
         packed.main(["run", "a", "b", *words])

@@ -36,7 +36,7 @@ VERBS = {
 
 def main(words: list[str]) -> int:
     """Do what the first word says with the NAME=value words after it; return an exit code."""
-    if not words:
+    if not words or words[0] in ("-h", "--help", "help"):
         lines = [f"  {verb:<9}{does}" for verb, (does, _) in VERBS.items()]
         print("python -m crossover VERB NAME=value ...", *lines, sep="\n")
         return 0

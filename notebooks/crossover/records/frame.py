@@ -73,10 +73,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "repeat": lambda record: record.repeat,
     "epochs": lambda record: record.settings.epochs,
     "steps": lambda record: _steps(record.settings),
-    "evaluated": lambda record: (
-        record.settings.validation
-        * (TRAIN_IMAGES - trained_images(record.settings.validation_split))
-    ),
+    "evaluated": lambda record: _evaluated(record.settings),
     "batch_size": lambda record: record.settings.batch_size,
     "throttled": lambda record: record.conditions.gpu_throttled,
     "diverged": _diverged,

@@ -134,10 +134,10 @@ class Limits(Frozen):
     ``large_copy`` one block of ``large_bytes``; ``memory`` reads and writes such
     a block on the device. ``peaks`` are the ways tried to do as much arithmetic
     as the device can. ``common_seconds`` is what measuring these took.
-    ``dispatch`` and ``launch``, calls that do nothing, are in older records.
+    ``dispatch`` and ``launch``, calls that do nothing, are of version 1, which needs them.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     backend: Backend
     device: Device
     device_name: Text

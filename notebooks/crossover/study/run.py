@@ -28,7 +28,7 @@ from crossover.study.last import FILE, keep_settings, read_settings
 from crossover.study.planner import TRAIN, Job, lacking, left_text, plan_text
 from crossover.study.processes import Stopped, end_study, stoppable
 from crossover.study.sites import executor_of, studies_of
-from crossover.study.slurm import UNREACHED, queued
+from crossover.study.slurm import SlurmError, queued
 from crossover.study.study import Study
 from crossover.study.workflow import job_prefix, run_workflow, workflow_plan
 from crossover.training.memory import check_memory
@@ -87,8 +87,7 @@ def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
 def _check_slurm(folder: Path, config: dict[str, Any]) -> None:
     """Refuse what SLURM cannot start, and what still waits in its queue."""
     if " " in f"{PROJECT}{sys.executable}":
-        sentence = "SLURM's jobs start in no folder with a space: move the project."
-        raise CrossoverError(sentence, UNREACHED)
+        raise SlurmError("SLURM's jobs start in no folder with a space: move the project.")
     if not config["partial"] and (waiting := queued(job_prefix(folder))):
         raise CrossoverError(
             f"SLURM's queue still holds {counted(len(waiting), 'job')} of this study: wait, or "

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from crossover.errors import CrossoverError
 from crossover.records.settings import Device
 
-# The exit code where jobs cannot be handed to SLURM.
-UNREACHED = 5
-
 
 class SlurmError(CrossoverError):
-    """SLURM is missing, does not answer, or does not know a partition."""
+    """SLURM is missing, or does not answer: no job can be handed to it."""
+
+    code = 5
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,18 @@ def choose_partitions(names: list[str], partitions: dict[str, Partition]) -> lis
 
     Raises
     ------
-    SlurmError
+    CrossoverError
         If SLURM has no partition of a name, or no default.
     """
     unknown = [name for name in names if name not in partitions]
     if unknown:
-        raise SlurmError(f"PARTITIONS names {unknown[0]!r:.80}: SLURM has {', '.join(partitions)}.")
+        raise CrossoverError(
+            f"PARTITIONS names {unknown[0]!r:.80}: SLURM has {', '.join(partitions)}."
+        )
     chosen = [partitions[name] for name in dict.fromkeys(names)]
     chosen = chosen or [partition for partition in partitions.values() if partition.default]
     if not chosen:
-        raise SlurmError(
+        raise CrossoverError(
             f"SLURM has no default partition: give PARTITIONS, of {', '.join(partitions)}."
         )
     return chosen
@@ -91,6 +92,6 @@ def _ask(*command: str) -> str:
     except subprocess.SubprocessError as error:
         said = str(getattr(error, "stderr", None) or error).strip().splitlines()
         raise SlurmError(
-            f"SLURM's {command[0]} failed ({said[-1]}): check that its controller runs.", UNREACHED
+            f"SLURM's {command[0]} failed ({said[-1]}): check that its controller runs."
         ) from None
     return done.stdout

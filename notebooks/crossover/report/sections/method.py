@@ -12,6 +12,7 @@ from crossover.records.jsontext import Problem
 from crossover.report import text
 from crossover.report.results import Results
 from crossover.report.text import SENTENCE, literal
+from crossover.words import counted
 
 MOST_PROBLEMS = 50
 # Rows of the table that are no kind of noise within what the interval is made for.
@@ -83,5 +84,7 @@ def problems_sentence(study: Merged, more: Sequence[Problem] = ()) -> str:
         if len(problems) > MOST_PROBLEMS:
             lines.append(f"- {what}: and {len(problems) - MOST_PROBLEMS:,} more.")
     if study.left_out:
-        lines.append(f"- {study.left_out} trials with other settings are not in this report.")
+        are = "is" if study.left_out == 1 else "are"
+        trials = counted(study.left_out, "trial")
+        lines.append(f"- {trials} with other settings {are} not in this report.")
     return "\n".join(lines)
