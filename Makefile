@@ -91,7 +91,7 @@ test: tested lint  ## run the tests, in some six minutes on two cores
 
 # Three workers, for these tests wait for other processes a lot.
 test-all: test  ## and those that take longest: kills, browsers, every backend, a SLURM
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --durations 12 -m long
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --durations 12 -m long
 
 test-slurm: tested  ## run a study through a real SLURM on this machine (root, Debian's slurm-wlm and munge)
 	@$(BIN)/python -m pytest -m slurm -s tests/test_slurm.py

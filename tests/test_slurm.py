@@ -16,8 +16,7 @@ from conftest import copy_project, outside, papermill
 from crossover.paths import PROJECT
 from crossover.records.storage import read_records, record_name
 
-# One worker has the one SLURM, and its tests in their order.
-pytestmark = [pytest.mark.slurm, pytest.mark.long, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.long]
 
 CLUSTER = PROJECT / "tests" / "slurm" / "cluster.sh"
 # The quick verb measures no limits, which would be one more job.
