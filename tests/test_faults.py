@@ -37,12 +37,12 @@ TINY = [f"WIDTHS={WIDTHS}", "EPOCHS=1", "PROTOCOLS=published", "DEVICES=cpu", "R
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
-def trials(project):
-    return project / "data" / "runs" / "main" / "trials"
+def trials(project, study="main"):
+    return project / "data" / "runs" / study / "trials"
 
 
-def contents(project):
-    return {path.name: path.read_bytes() for path in trials(project).glob("*.json")}
+def contents(project, study="main"):
+    return {path.name: path.read_bytes() for path in trials(project, study).glob("*.json")}
 
 
 def role(process):
@@ -89,7 +89,7 @@ def runs(door, *words):
 # What a kill waits for: the project, the running front door and the records before decide.
 EVENTS = {
     "its kernel is up": lambda project, door, kept: "kernel" in study_processes(door),
-    "a trial is recorded": lambda project, door, kept: len(contents(project)) > len(kept),
+    "a trial is recorded": lambda project, door, kept: len(contents(project, "quick")) > len(kept),
     "its report is made": lambda project, door, kept: runs(door, "notebooks/summary.ipynb"),
     "its page is rendered": lambda project, door, kept: runs(
         door, "render", "crossover.report.render"
@@ -125,7 +125,7 @@ def disturbed_run(project, chance, event, kept, log):
     """
     paths = project / "out.txt", project / "err.txt"  # An orphan would hold a pipe open.
     with paths[0].open("w") as out, paths[1].open("w") as err:
-        door = front_door(project, "report", *TINY, stdout=out, stderr=err)
+        door = front_door(project, "quick", *TINY, stdout=out, stderr=err)
     while door.poll() is None and not EVENTS[event](project, door, kept):
         time.sleep(0.02)
     assert door.poll() is None, f"the study ended before {event}: {paths[1].read_text()}"
@@ -144,7 +144,7 @@ def test_kills_lose_nothing(project):
     for event in STRIKES:
         before = len(log)
         code, out, err = disturbed_run(project, chance, event, kept, log)
-        now = contents(project)
+        now = contents(project, "quick")
         for number, row in enumerate(log[before:], before + 1):
             print(f"kill {number:2}: when {event}: {row}")
         print(f"         exit {code}, {len(now)} of 12 trials")
@@ -156,19 +156,21 @@ def test_kills_lose_nothing(project):
         assert "Study:" not in out or "Traceback" not in err
     assert len(log) >= FEWEST_KILLS
     assert with_records >= FEWEST_KILLS - 2, "the kills struck before there was anything to lose"
-    code, out, err = report(project, "report", *TINY)
+    code, out, err = report(project, "quick", *TINY)
     assert code == 0, out + err
-    assert kept.items() <= contents(project).items()
-    loaded = read_records(trials(project))
+    assert kept.items() <= contents(project, "quick").items()
+    loaded = read_records(trials(project, "quick"))
     assert loaded.problems == []
     trained = sorted((record.repeat, record.width, record.seed) for record in loaded.records)
     assert trained == sorted(
         (repeat, int(width), 776 + repeat) for repeat in (1, 2) for width in WIDTHS.split()
     )
     assert not list(project.rglob("*.tmp"))
-    assert not (trials(project) / "rejected").exists()
+    assert not (trials(project, "quick") / "rejected").exists()
     assert marked(project) == []
-    page = bs4.BeautifulSoup((project / "figures" / "report.html").read_text(), "html.parser")
+    page = bs4.BeautifulSoup(
+        (project / "figures" / "quick" / "report.html").read_text(), "html.parser"
+    )
     assert "Unfinished study" not in page.get_text()
     print(f"after {len(log)} kills: {len(loaded.records)} trials, none lost, none trained twice")
 
