@@ -16,10 +16,14 @@ FLOAT_BYTES = 4
 PARAMETER_PASSES = 2 + 1 + 4 + 3
 
 
+def weight_count(width: int) -> int:
+    """Numbers in the four kernels of 784 → width → width → width → 10."""
+    return IMAGE_PIXELS * width + 2 * width * width + CLASSES * width
+
+
 def parameter_count(width: int) -> int:
-    """Trainable parameters of 784 → width → width → width → 10, with biases."""
-    weights = IMAGE_PIXELS * width + 2 * width * width + CLASSES * width
-    return weights + 3 * width + CLASSES
+    """Trainable parameters: the kernels' weights and the layers' biases."""
+    return weight_count(width) + 3 * width + CLASSES
 
 
 def trained_images(validation_split: float = VALIDATION_SPLIT) -> int:
@@ -38,13 +42,12 @@ def product_flops(width: int, batch_size: int) -> int:
     Forward and weight gradients take 2 · batch · weights each, and so do the
     gradients of the inputs, which the first layer does not need.
     """
-    first, later = IMAGE_PIXELS * width, 2 * width * width + CLASSES * width
-    return 2 * batch_size * (2 * first + 3 * later)
+    return 2 * batch_size * (3 * weight_count(width) - IMAGE_PIXELS * width)
 
 
 def evaluation_flops(width: int, images: int) -> int:
     """Floating-point operations of the products that evaluate ``images`` images: forward only."""
-    return 2 * images * (IMAGE_PIXELS * width + 2 * width * width + CLASSES * width)
+    return 2 * images * weight_count(width)
 
 
 def batch_bytes(batch_size: int) -> int:
