@@ -11,8 +11,6 @@ narrower and does not hold where one device has two speeds.
 Writes ``coverage.csv`` and ``statuses.csv`` in ``data/reference``, which the report cites.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import multiprocessing

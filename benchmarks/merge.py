@@ -1,7 +1,5 @@
 """Seconds and peak memory of loading, merging and summarising many machines' trials."""
 
-from __future__ import annotations
-
 import resource
 import tempfile
 import time

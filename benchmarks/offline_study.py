@@ -13,8 +13,6 @@ Unpacked into an empty `data/runs/main`, `make record` and `make partial BACKEND
 read it. Only the standard library is imported here.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

@@ -1,7 +1,5 @@
 """Seconds to plan a study of 100,000 trials: reading records, finding what is missing, the DAG."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

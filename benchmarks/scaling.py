@@ -8,8 +8,6 @@ Two questions, answered by discrete events over recorded times:
 The last columns say by how much a study would be shorter if one thing took no time at all.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 A stand-in for papermill sleeps, so that nothing trains: only Snakemake and sbatch work.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -12,8 +12,6 @@ epoch's matrix products as a share of the rate that the same products reach
 alone (`crossover.training.stepparts`). Medians and the range over the rounds.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import itertools
 import json

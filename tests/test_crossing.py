@@ -1,7 +1,5 @@
 """The crossover, against hand-computed crossings and the published table."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Accuracy parity, against scipy's Welch test and a proportion's arithmetic."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The published study: its table and its claims."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -1,7 +1,5 @@
 """Summaries and speed-ups, against plain pandas and scipy's own intervals."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

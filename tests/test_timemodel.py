@@ -1,7 +1,5 @@
 """The time model, against synthetic times and scipy's own weighted fit."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -4,8 +4,6 @@ A verb's module is imported when it is called: the front door opens at once, and
 nothing of what trains. Ctrl-C ends it without a traceback even while it imports.
 """
 
-from __future__ import annotations
-
 import signal
 import sys
 

@@ -1,7 +1,5 @@
 """NAME=value words of a command line."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 

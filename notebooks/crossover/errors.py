@@ -1,7 +1,5 @@
 """The base of the package's own exceptions: a sentence for the user, and a command's exit code."""
 
-from __future__ import annotations
-
 import sys
 
 

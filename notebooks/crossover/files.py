@@ -1,7 +1,5 @@
 """Files: written in one step or not at all, and read only where they are plain files."""
 
-from __future__ import annotations
-
 import errno
 import glob
 import os

@@ -1,7 +1,5 @@
 """The two kernels of one environment: the CPU one hides every accelerator."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

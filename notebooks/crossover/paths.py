@@ -1,7 +1,5 @@
 """The one place that knows the project's folders."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]

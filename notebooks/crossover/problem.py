@@ -1,7 +1,5 @@
 """The learning problem: MNIST, the published model, what one of its steps computes and moves."""
 
-from __future__ import annotations
-
 IMAGE_PIXELS = 28 * 28
 CLASSES = 10
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
@@ -39,8 +37,8 @@ def steps_per_epoch(batch_size: int, validation_split: float = VALIDATION_SPLIT)
 def product_flops(width: int, batch_size: int) -> int:
     """Floating-point operations of a step's matrix products.
 
-    Forward and weight gradients take 2 · batch · weights each, and so do the
-    gradients of the inputs, which the first layer does not need.
+    Forward and weight gradients take 2 · batch · weights each, and so do the gradients of the
+    inputs, which the first layer does not need.
     """
     return 2 * batch_size * (3 * weight_count(width) - IMAGE_PIXELS * width)
 

@@ -1,7 +1,5 @@
 """Words that sentences all over the project share."""
 
-from __future__ import annotations
-
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number of things in words: '1 trial', '2 trials'."""

@@ -1,7 +1,5 @@
 """Ablations: what one change of the published protocol buys, and the batch-size map."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,8 +106,8 @@ def noise_factors(trials: pd.DataFrame) -> dict[tuple[str, int], float]:
     Returns
     -------
     dict
-        By device and width, the longest steady time over the shortest; cells
-        of a single trial are left out, for they show no noise.
+        By device and width, the longest steady time over the shortest; cells of a single trial are
+        left out, for they show no noise.
     """
     plain = trials[trials["protocol"] == "published"].dropna(subset=["steady_seconds"])
     return {
@@ -125,8 +123,8 @@ def batch_map(records: Sequence[Record]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each device, width and batch size: ``parameters`` and
-        ``epoch_seconds`` (median over repeats of the epoch after the first).
+        One row for each device, width and batch size: ``parameters`` and ``epoch_seconds`` (median
+        over repeats of the epoch after the first).
     """
     mapped = [record for record in records if on_map(record.settings)]
     if len({record.settings.batch_size for record in mapped}) < 2:

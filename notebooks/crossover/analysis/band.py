@@ -4,20 +4,18 @@ A repeat trains all widths on both devices, one sweep after the other: what slow
 minutes or hours is in both, or in a whole sweep. So the unit is the repeat, not the trial. At each
 size the band is the wider of two intervals of the median by order statistics:
 
-- that of the repeats' own curves of their log ratio, straight between widths,
-  which holds where whole sweeps are slow together;
-- that of the two widths' medians, each with limits of its own, joined as
-  independent ones are (Zou & Donner 2008), which holds where trainings are
-  slow one by one, so that the curves' median and the medians' curve differ.
+- that of the repeats' own curves of their log ratio, straight between widths, which holds where
+  whole sweeps are slow together;
+- that of the two widths' medians, each with limits of its own, joined as independent ones are (Zou
+  & Donner 2008), which holds where trainings are slow one by one, so that the curves' median and
+  the medians' curve differ.
 
 It needs no law of the noise, but independent repeats. How often it holds on simulated machines, and
 where it does not, stands in ``data/reference/coverage.csv`` (``benchmarks/coverage.py``).
 
-Repeats of two machines are paired by their number, too. Which belongs to
-which is then arbitrary, and the band somewhat wider than it could be.
+Repeats of two machines are paired by their number, too. Which belongs to which is then arbitrary,
+and the band somewhat wider than it could be.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,8 +34,8 @@ Counts = npt.NDArray[np.int64]
 class Band:
     """Log ratio CPU/GPU over log parameters, each of shape (points,).
 
-    ``repeats`` are those that each point is known from; ``alone`` names the
-    device whose repeats they are, where the other was timed once.
+    ``repeats`` are those that each point is known from; ``alone`` names the device whose repeats
+    they are, where the other was timed once.
     """
 
     log_parameters: Floats

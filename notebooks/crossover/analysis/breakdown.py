@@ -107,9 +107,9 @@ def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFram
     Returns
     -------
     DataFrame
-        One row for each device and width: ``step_us`` (median microseconds of
-        the study's steady step, NaN where there is none), ``profiled_us`` and
-        one column of microseconds for each of ``KINDS``, which add up to it.
+        One row for each device and width: ``step_us`` (median microseconds of the study's steady
+        step, NaN where there is none), ``profiled_us`` and one column of microseconds for each of
+        ``KINDS``, which add up to it.
     """
     steps = step_seconds(trials).groupby([trials[key] for key in STEP]).median() * 1e6
     rows = [

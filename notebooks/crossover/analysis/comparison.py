@@ -1,7 +1,5 @@
 """Crossovers of every comparison that a frame of trials allows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict
 

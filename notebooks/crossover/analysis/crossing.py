@@ -1,7 +1,5 @@
 """The crossover: from how many parameters on the GPU is faster, and how sure that is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -91,10 +89,10 @@ class Crossover:
 def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
     """Find the crossover of two sets of timed trainings.
 
-    The estimate interpolates the log ratio of medians linearly over log
-    parameters. Limits and status are those of `crossover.analysis.band`: the
-    devices have crossed only where the band says of some smaller size that
-    the CPU wins, of some larger one that the GPU does, and of none the contrary.
+    The estimate interpolates the log ratio of medians linearly over log parameters. Limits and
+    status are those of `crossover.analysis.band`: the devices have crossed only where the band says
+    of some smaller size that the CPU wins, of some larger one that the GPU does, and of none the
+    contrary.
 
     Parameters
     ----------
@@ -165,9 +163,9 @@ def _crossed(
 ) -> Crossover:
     """The crossover with its limits: the CPU's last sure win, and the GPU's first.
 
-    ``rising`` are the widths after which the medians change sides; of several
-    the one in the middle of the limits counts. Before and beyond the limits,
-    where one slow training may hide the winner again, nothing is open any more.
+    ``rising`` are the widths after which the medians change sides; of several the one in the middle
+    of the limits counts. Before and beyond the limits, where one slow training may hide the winner
+    again, nothing is open any more.
     """
     winners, parameters = band.winners(), np.exp(band.log_parameters)
     last, first = np.flatnonzero(winners < 0).max(), np.flatnonzero(winners > 0).min()

@@ -35,8 +35,8 @@ def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
     Parameters
     ----------
     trials, summary : DataFrame
-        One row a trial, of the machines wanted; what
-        `crossover.analysis.summary.summarise` returns, for these machines at least.
+        One row a trial, of the machines wanted; what `crossover.analysis.summary.summarise`
+        returns, for these machines at least.
 
     Returns
     -------
@@ -78,9 +78,9 @@ def _plain(values: pd.Series[float]) -> list[float | None]:
 def _training_model(trials: pd.DataFrame, timing: str) -> dict[str, Any] | None:
     """A whole training's seconds by its parameters, for plain arithmetic.
 
-    ``seconds`` are those for each of 1, parameters and the parameters' root;
-    ``inverse``, shape (3, 3), says how much less sure each share of them is, and
-    ``reach`` is half a 95 % prediction interval for a spread of one; see `Predictor`.
+    ``seconds`` are those for each of 1, parameters and the parameters' root; ``inverse``, shape (3,
+    3), says how much less sure each share of them is, and ``reach`` is half a 95 % prediction
+    interval for a spread of one; see `Predictor`.
     """
     predictor = fit_predictor(trials, timing)
     if predictor is None:

@@ -1,7 +1,5 @@
 """Joules of each training, and from which size on a GPU needs less of them."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from crossover.analysis.comparison import timed

@@ -1,7 +1,5 @@
 """A study's trials told apart: by partition, by machine, and by what differs in their settings."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +105,8 @@ def groups_of(machine: str, records: list[Record], study: Settings) -> list[Grou
 def study_trials(records: list[Record], settings: list[Settings]) -> list[Record]:
     """The trials of one folder that belong to a study: those of the machine that has most.
 
-    Report and planner alike count these: another machine's trials are none of
-    the study's, though they may bear the names that its own would have.
+    Report and planner alike count these: another machine's trials are none of the study's, though
+    they may bear the names that its own would have.
 
     Parameters
     ----------

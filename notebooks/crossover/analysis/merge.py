@@ -1,7 +1,5 @@
 """What the summary compares: this machine's trials, the references, the published table."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,8 +79,8 @@ class Merged:
     def gpu_machine(self) -> str:
         """The machine whose GPU stands in the comparison: this one, or a reference.
 
-        A recorded reference goes before the published table; this machine's
-        name, without a GPU, stands where no reference is comparable.
+        A recorded reference goes before the published table; this machine's name, without a GPU,
+        stands where no reference is comparable.
         """
         if "gpu" in self.devices:
             return self.own
@@ -106,8 +104,8 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
     Parameters
     ----------
     source : Path
-        This study's trials: a folder of records and of its partitions' folders,
-        or one reference file.
+        This study's trials: a folder of records and of its partitions' folders, or one reference
+        file.
     settings : list of Settings
         Trials with other settings are left out, and counted.
     references : Path

@@ -1,7 +1,5 @@
 """Cells whose repeats have two speeds: a median alone hides one of them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -6,8 +6,6 @@ than k of them lie on one side of it, so that the level is a sum of binomial pro
 Values that depend on each other, as those of a machine that drifts, have a lower one.
 """
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -31,8 +29,8 @@ class Ranks(NamedTuple):
 def median_ranks(count: int) -> Ranks:
     """The narrowest limits of the median of so many values with a level of 95 % or more.
 
-    Up to five values reach no such level: theirs are the smallest and the
-    largest, 93.75 % from five.
+    Up to five values reach no such level: theirs are the smallest and the largest, 93.75 % from
+    five.
     """
     tails = 2 * stats.binom.cdf(np.arange(max(count // 2, 1)), count, 0.5)
     rank = max(int(np.sum(tails <= 1 - WANTED_LEVEL)), 1)
@@ -66,8 +64,8 @@ def median_limits(values: Floats) -> tuple[Floats, Floats]:
 def interpolated_limits(values: Floats) -> tuple[Floats, Floats]:
     """Limits of the median along the first axis, at the level of five values: 93.75 %.
 
-    Of more values between two ranks, by the weights of Hettmansperger & Sheather
-    (1986); the extremes of five values or fewer.
+    Of more values between two ranks, by the weights of Hettmansperger & Sheather (1986); the
+    extremes of five values or fewer.
     """
     ordered, count = np.sort(values, axis=0), len(values)
     levels = 1 - 2 * stats.binom.cdf(np.arange(max(count // 2, 1)), count, 0.5)

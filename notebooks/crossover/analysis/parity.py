@@ -18,10 +18,10 @@ LEVEL = 0.05
 def accuracy_parity(trials: pd.DataFrame) -> pd.DataFrame:
     """Compare the mean test accuracies of both devices, width by width.
 
-    From two repeats on each device the interval is Welch's t (1947). With a
-    single repeat it is that of two independent proportions of 10,000 test
-    images each: it knows nothing of how much repeats differ by their seed, and
-    so is too narrow where training is unstable (very small widths).
+    From two repeats on each device the interval is Welch's t (1947). With a single repeat it is
+    that of two independent proportions of 10,000 test images each: it knows nothing of how much
+    repeats differ by their seed, and so is too narrow where training is unstable (very small
+    widths).
 
     ``differs`` holds Holm's correction (1979) over the widths of a comparison: one warning by
     chance in 20 *reports*, not in 20 widths. Unlike Bonferroni's it gives no power away, and like

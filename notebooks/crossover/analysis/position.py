@@ -1,7 +1,5 @@
 """Whether a training's place in its sweep changes its time: warming up, or slowing down."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
@@ -22,9 +20,9 @@ def position_effects(trials: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each curve of at least five whole repeats and three widths: machine,
-        backend, protocol, device, ``effect``, ``low`` and ``high`` (shares of the
-        time: 0.01 is 1 % longer) and ``interval`` (its name).
+        One row for each curve of at least five whole repeats and three widths: machine, backend,
+        protocol, device, ``effect``, ``low`` and ``high`` (shares of the time: 0.01 is 1 % longer)
+        and ``interval`` (its name).
     """
     rows = []
     for key, curve in groups(trials, CURVE):

@@ -81,14 +81,14 @@ def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor 
     Parameters
     ----------
     timing : 'cold' or 'steady', optional
-        Steady where it is known: a cold time mixes what a training costs once with
-        its epochs, and trials of few epochs with those of many.
+        Steady where it is known: a cold time mixes what a training costs once with its epochs, and
+        trials of few epochs with those of many.
 
     Returns
     -------
     Predictor or None
-        None where fewer than three sizes were timed. Non-negative least
-        squares of the relative errors of each cell's median.
+        None where fewer than three sizes were timed. Non-negative least squares of the relative
+        errors of each cell's median.
     """
     timing = timing or timing_of(trials)
     whole = _fit(trials, timing)

@@ -1,7 +1,5 @@
 """How near trainings come to the hardware's limit: rates against measured ceilings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Speed-ups: the summary with both devices side by side."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 COMPARISON = ["machine", "backend", "protocol", "width"]

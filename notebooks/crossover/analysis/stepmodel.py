@@ -23,8 +23,8 @@ Term = Literal["overhead", "images", "work", "root"]
 class StepModel:
     """Seconds of a step = terms / ``scales`` · ``coefficients``, none of which is below zero.
 
-    ``design`` is what was fitted, terms / scales / times, shape (times, terms);
-    ``residual`` the square root of the sum of squared relative errors.
+    ``design`` is what was fitted, terms / scales / times, shape (times, terms); ``residual`` the
+    square root of the sum of squared relative errors.
     """
 
     terms: Sequence[Term]

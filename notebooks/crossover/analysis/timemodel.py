@@ -89,10 +89,10 @@ def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each machine, backend, protocol and device: ``timing``, the
-        fields of `TimeModel`, NaN where a curve has fewer than three timed
-        sizes, and ``start_low`` and ``start_high``, the least and the most
-        seconds that a training of any size costs once (medians; NaN where unknown).
+        One row for each machine, backend, protocol and device: ``timing``, the fields of
+        `TimeModel`, NaN where a curve has fewer than three timed sizes, and ``start_low`` and
+        ``start_high``, the least and the most seconds that a training of any size costs once
+        (medians; NaN where unknown).
     """
     rows = []
     for curve, group in groups(trials, CURVE):

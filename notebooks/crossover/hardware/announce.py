@@ -1,7 +1,5 @@
 """What of this machine is unusual right now, for the user to read before anything is trained."""
 
-from __future__ import annotations
-
 from crossover.hardware.conditions import Watched
 from crossover.hardware.environment import usable_cores
 from crossover.hardware.variables import (

@@ -1,7 +1,5 @@
 """The NVIDIA card in use: found as CUDA finds it, described through NVML."""
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from collections.abc import Callable
@@ -23,9 +21,9 @@ Value = TypeVar("Value")
 class Card:
     """The card that CUDA calls its first.
 
-    ``capability`` is its compute capability, such as (9, 0); ``handle`` is
-    NVML's, None where NVML does not know the card. A ``shared``
-    card is cut into instances (MIG): its counters include its neighbours.
+    ``capability`` is its compute capability, such as (9, 0); ``handle`` is NVML's, None where NVML
+    does not know the card. A ``shared`` card is cut into instances (MIG): its counters include its
+    neighbours.
     """
 
     model: str
@@ -39,10 +37,9 @@ class Card:
 def find_card() -> Card | None:
     """The first card that CUDA leaves visible to this process, or None.
 
-    CUDA itself is asked, not the environment: it alone knows what indices,
-    UUIDs and MIG names in CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER and a
-    container's limits come to, and every framework counts as it does. Ask
-    only when the environment is set: CUDA reads it once.
+    CUDA itself is asked, not the environment: it alone knows what indices, UUIDs and MIG names in
+    CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER and a container's limits come to, and every framework
+    counts as it does. Ask only when the environment is set: CUDA reads it once.
     """
     cuda, count = _start_cuda()
     if cuda is None or not count:
@@ -88,8 +85,8 @@ def _start_cuda() -> tuple[Any, int | None]:
 def used_card(device_name: str) -> Card | None:
     """The card behind a framework's device, or None if CUDA's first is another model.
 
-    A framework may skip a card that it cannot use; no other card's facts or
-    energy may then stand in a record.
+    A framework may skip a card that it cannot use; no other card's facts or energy may then stand
+    in a record.
     """
     card = find_card()
     if card is None:

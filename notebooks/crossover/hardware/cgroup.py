@@ -5,8 +5,6 @@ controller, `/proc/self/mountinfo` where it is mounted. A group's limits hold fo
 it, so that every level up to the mount counts; what lies above it a container cannot see.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,8 +21,8 @@ UNLIMITED = 2**62
 class Throttling:
     """How often groups with a quota ran, how often they were held back, and for how long.
 
-    ``periods`` and ``throttled`` count the scheduler's periods (usually 0.1 s)
-    in which the group ran and was held back; ``seconds`` add up over its cores.
+    ``periods`` and ``throttled`` count the scheduler's periods (usually 0.1 s) in which the group
+    ran and was held back; ``seconds`` add up over its cores.
     """
 
     periods: int

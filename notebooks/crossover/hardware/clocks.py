@@ -1,7 +1,5 @@
 """The CPU's clocks: what they may be, what they are, and what holds them down."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,9 @@ MOST_CORES = 8
 class Clocks:
     """The clocks at one moment, None where the system does not tell, as few virtual machines do.
 
-    ``mhz`` is the mean of this process's cores, ``limit_mhz`` the most that
-    they are allowed now; ``governor`` is what sets them, ``preference`` what
-    the processor itself is told to prefer, ``profile`` the laptop's own mode.
+    ``mhz`` is the mean of this process's cores, ``limit_mhz`` the most that they are allowed now;
+    ``governor`` is what sets them, ``preference`` what the processor itself is told to prefer,
+    ``profile`` the laptop's own mode.
     """
 
     mhz: float | None = None

@@ -1,7 +1,5 @@
 """The state of the machine around a trial: load, steal, the card's clocks, energy."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator
@@ -60,8 +58,8 @@ class CardState:
 class Watched:
     """A trial that is watched: counters at its start and at the ends of its phases.
 
-    Clocks fall as soon as a device idles, so that they are read at the end of
-    the fit, or where there is none, last.
+    Clocks fall as soon as a device idles, so that they are read at the end of the fit, or where
+    there is none, last.
     """
 
     def __init__(self, card: Card | None) -> None:

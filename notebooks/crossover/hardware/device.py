@@ -1,7 +1,5 @@
 """The device: starting it, proving that it is used and what it computes in, waiting for it."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from functools import cache
@@ -29,8 +27,8 @@ def kernel_device(asked: str) -> Device:
     Raises
     ------
     DeviceError
-        If no Crossover kernel runs and the device is left to it, or if the
-        kernel is for the other device.
+        If no Crossover kernel runs and the device is left to it, or if the kernel is for the other
+        device.
     """
     kernel = os.environ.get(KERNEL_VARIABLE)
     if asked == "auto" and kernel not in ("cpu", "gpu"):
@@ -54,9 +52,9 @@ def start_device(backend: Backend, device: Device) -> str:
     Raises
     ------
     DeviceError
-        If the framework sees no such device, or cannot compute on it; the
-        message tells a missing driver from a GPU that the framework cannot use.
-        Also if it had started before with another number of threads.
+        If the framework sees no such device, or cannot compute on it; the message tells a missing
+        driver from a GPU that the framework cannot use. Also if it had started before with another
+        number of threads.
     """
     with held_messages():
         name = runtime(backend).start(device)
@@ -97,9 +95,8 @@ def synchronize(backend: Backend) -> None:
 def set_precision(backend: Backend, allow_tf32: bool) -> Precision:
     """Let matrix products round to TF32 or forbid it; return what they do then.
 
-    That is tried and not looked up, for it depends on the card too: a matrix of
-    ones, each with one more bit set further to the right, is multiplied by the
-    unit matrix.
+    That is tried and not looked up, for it depends on the card too: a matrix of ones, each with one
+    more bit set further to the right, is multiplied by the unit matrix.
     """
     runtime(backend).allow_tf32(allow_tf32)
     ops: Any = importlib.import_module("keras").ops
@@ -111,8 +108,8 @@ def set_precision(backend: Backend, allow_tf32: bool) -> Precision:
 def precision_of(products: NDArray[np.float32]) -> Precision:
     """What is left of ``ONE_AND_A_BIT`` after a product tells how it was rounded.
 
-    Sums of several products of less bits, which some libraries take for one of
-    float32, keep a few bits less than all.
+    Sums of several products of less bits, which some libraries take for one of float32, keep a few
+    bits less than all.
     """
     kept = int((products[:FRACTION_BITS] == ONE_AND_A_BIT[:FRACTION_BITS]).sum())
     return "float32" if kept > 16 else "tf32" if kept > 8 else "bfloat16"

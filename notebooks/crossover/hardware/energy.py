@@ -1,7 +1,5 @@
 """Energy from the hardware's own counters: the card's through NVML, the CPU's through RAPL."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +37,7 @@ class Counters:
 def read_counters(card: Card | None) -> Counters:
     """Read both counters once; what cannot be read is left out.
 
-    A card that is cut into instances counts for all of them, so its energy is
-    unknown.
+    A card that is cut into instances counts for all of them, so its energy is unknown.
     """
     millijoules = None
     if card is not None and card.handle is not None and not card.shared:
@@ -51,8 +48,8 @@ def read_counters(card: Card | None) -> Counters:
 def read_rapl(folder: Path = RAPL) -> tuple[Zone, ...]:
     """The CPU packages' counters; empty unless every one of them can be read.
 
-    Only packages are counted: their sub-zones are part of them, and the zone
-    of the whole board ('psys') includes them.
+    Only packages are counted: their sub-zones are part of them, and the zone of the whole board
+    ('psys') includes them.
     """
     zones = []
     try:
@@ -96,8 +93,7 @@ def phase_joules(marks: dict[str, Counters]) -> tuple[PhaseJoules | None, PhaseJ
     Parameters
     ----------
     marks : dict
-        Readings in order, each under the phase that it ends; the first one's
-        name is not used.
+        Readings in order, each under the phase that it ends; the first one's name is not used.
     """
     ends = list(marks.items())
     spans = {name: (ends[n][1], after) for n, (name, after) in enumerate(ends[1:])}

@@ -1,7 +1,5 @@
 """A process for the frameworks: its environment, its cores, and the threads that it may use."""
 
-from __future__ import annotations
-
 import math
 import os
 from functools import cache
@@ -22,8 +20,8 @@ NO_KERAS_FILE = {"KERAS_HOME": os.devnull}
 def prepare_process(backend: Backend, device: Device, threads: int | None) -> None:
     """Set what a framework reads once, when it is imported; clear what must not reach it.
 
-    ``threads`` pins the process to that many of its cores. Every pool gets as
-    many threads as the process may use of them: see ``usable_cores``.
+    ``threads`` pins the process to that many of its cores. Every pool gets as many threads as the
+    process may use of them: see ``usable_cores``.
     """
     _pin_threads(threads)
     clear_environment()

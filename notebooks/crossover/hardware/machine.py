@@ -1,7 +1,5 @@
 """The machine, its software and this code: the provenance of a record."""
 
-from __future__ import annotations
-
 import hashlib
 import platform
 import subprocess
@@ -43,8 +41,8 @@ ZEN = {
 def describe_run(backend: Backend, device: Device, device_name: str) -> dict[str, Any]:
     """What a trial or the limits are measured with: the fields that both records share.
 
-    These are ``machine``, ``software``, ``environment`` and ``code``. Ask once
-    the device has started, and outside timed sections.
+    These are ``machine``, ``software``, ``environment`` and ``code``. Ask once the device has
+    started, and outside timed sections.
     """
     return {
         "machine": describe_machine(device, device_name),
@@ -57,8 +55,8 @@ def describe_run(backend: Backend, device: Device, device_name: str) -> dict[str
 def describe_machine(device: Device, device_name: str) -> Machine:
     """Describe the hardware and operating system; what is unknown is None.
 
-    The GPU is described where it is the device, under the name that the
-    framework gives it: a card that the trial didn't use is none of its facts.
+    The GPU is described where it is the device, under the name that the framework gives it: a card
+    that the trial didn't use is none of its facts.
     """
     gpu = _gpu_facts(device_name) if device == "gpu" else {}
     return Machine(

@@ -1,7 +1,5 @@
 """The threads of this process by their names, where the system tells."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """What C++ libraries write past Python, held back while all goes well."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +12,8 @@ STDERR = 2
 def held_messages() -> Iterator[None]:
     """Hold back what is written to file descriptor 2; show it if the block raises.
 
-    A framework's libraries greet on that descriptor while they load, in a
-    notebook in red, and no setting of TensorFlow's silences its own.
+    A framework's libraries greet on that descriptor while they load, in a notebook in red, and no
+    setting of TensorFlow's silences its own.
     """
     with tempfile.TemporaryFile() as held:
         saved = os.dup(STDERR)

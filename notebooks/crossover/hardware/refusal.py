@@ -1,7 +1,5 @@
 """Why a GPU that was asked for cannot be used, and the one thing to do about it."""
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass
@@ -25,10 +23,9 @@ from crossover.records.settings import Backend
 class GpuFacts:
     """What driver, CUDA and framework say; None is unknown.
 
-    ``driver_cuda`` is the newest CUDA that the driver runs, ``capability`` that
-    of CUDA's first card, ``hidden_by`` the environment variable that leaves the
-    process no card, and ``architectures`` the card generations that the
-    framework holds or makes code for.
+    ``driver_cuda`` is the newest CUDA that the driver runs, ``capability`` that of CUDA's first
+    card, ``hidden_by`` the environment variable that leaves the process no card, and
+    ``architectures`` the card generations that the framework holds or makes code for.
     """
 
     driver: str | None = None
@@ -66,9 +63,9 @@ def _hidden_by_cuda() -> str | None:
 def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
     """One sentence: what is missing, and its remedy.
 
-    A missing driver, a card hidden by the environment, a framework without
-    CUDA, a driver too old for it, a card too old or too new for it, and missing
-    CUDA libraries are told apart, in this order.
+    A missing driver, a card hidden by the environment, a framework without CUDA, a driver too old
+    for it, a card too old or too new for it, and missing CUDA libraries are told apart, in this
+    order.
     """
     if facts.driver is None:
         return "A GPU was asked for but no NVIDIA driver is present: use the kernel crossover-cpu."

@@ -1,7 +1,5 @@
 """Linux's own files in /proc and /sys, each of a word or a number."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 ROOT = Path("/")

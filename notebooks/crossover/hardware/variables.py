@@ -1,7 +1,5 @@
 """Environment variables by what becomes of them: set by us, not heeded, or heeded and recorded."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -108,8 +106,8 @@ def ignored_keras_file(variables: Mapping[str, str] = os.environ) -> list[str]:
 def cleaned(value: str) -> str:
     """A variable's value without line breaks, paths or names of people, of bounded length.
 
-    Of a path, only the name of a library is kept. What is cut off is told by a
-    digest, so that two values that differ stay two.
+    Of a path, only the name of a library is kept. What is cut off is told by a digest, so that two
+    values that differ stay two.
     """
     text = " ".join(re.sub(r"[^\s:=,;\"']+", _shown, value).split())
     text = printable(text, len(text))

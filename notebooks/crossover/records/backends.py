@@ -1,7 +1,5 @@
 """What is known of each backend without importing it; what each does is in `hardware.runtimes`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +9,12 @@ from typing import Literal
 class Facts:
     """What is known of one backend.
 
-    ``name`` is shown to readers, ``package`` is its own and Keras's name of it.
-    ``xla`` says whether a step is compiled with XLA ``by choice``, ``always`` or
-    ``never`` here, ``one_step`` whether Keras runs no more than one step an
-    execution, and ``steps_meaning`` what several of them are.
-    ``newer_card`` is what to do about a card that it is too old for, and
-    ``limits_seconds`` is what measuring a device's limits takes: what all widths
-    have in common, and one width.
+    ``name`` is shown to readers, ``package`` is its own and Keras's name of it. ``xla`` says
+    whether a step is compiled with XLA ``by choice``, ``always`` or ``never`` here, ``one_step``
+    whether Keras runs no more than one step an execution, and ``steps_meaning`` what several of
+    them are. ``newer_card`` is what to do about a card that it is too old for, and
+    ``limits_seconds`` is what measuring a device's limits takes: what all widths have in common,
+    and one width.
     """
 
     name: str

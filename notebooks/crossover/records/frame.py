@@ -1,7 +1,5 @@
 """Records as a data frame, and the refusal to put unlike trials on one curve."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -98,8 +96,8 @@ NUMBERS: dict[str, Callable[[Record], float | None]] = {
 def check_one_machine(records: Sequence[Record]) -> None:
     """Raise MixedTrialsError unless all trials share hardware, and each backend's software.
 
-    They must share what their environments said too. What earlier versions
-    did not record agrees with everything.
+    They must share what their environments said too. What earlier versions did not record agrees
+    with everything.
     """
     first_of: dict[tuple[str, ...], dict[str, Any]] = {}
     for record in records:
@@ -114,8 +112,8 @@ def check_comparable(records: Sequence[Record]) -> None:
     Raises
     ------
     MixedTrialsError
-        Names the field and both values: settings and software must agree
-        among all trials of a protocol, the hardware among those of a device.
+        Names the field and both values: settings and software must agree among all trials of a
+        protocol, the hardware among those of a device.
     """
     check_one_machine(records)
     first_of: dict[tuple[str, ...], dict[str, Any]] = {}

@@ -1,7 +1,5 @@
 """JSON of a model as others may have written it: read within bounds, or told why it is none."""
 
-from __future__ import annotations
-
 import codecs
 import json
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The limits record: how fast a machine's device copies and multiplies."""
 
-from __future__ import annotations
-
 import statistics
 from datetime import datetime
 from pathlib import Path
@@ -46,8 +44,8 @@ def _not_all_zero(seconds: dict[Kind, float]) -> dict[Kind, float]:
 class StepProfile(Frozen):
     """The wall clock of a published step under the framework's profiler, split by kind.
 
-    ``seconds`` of each kind add up to the step: a moment counts for the first
-    kind that any thread was in.
+    ``seconds`` of each kind add up to the step: a moment counts for the first kind that any thread
+    was in.
     """
 
     steps: Annotated[int, Field(ge=1)]
@@ -130,11 +128,11 @@ class WidthLimits(Frozen):
 class Limits(Frozen):
     """What one device can do, measured beside the study; seconds are raw samples.
 
-    ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to the device,
-    ``large_copy`` one block of ``large_bytes``; ``memory`` reads and writes such
-    a block on the device. ``peaks`` are the ways tried to do as much arithmetic
-    as the device can. ``common_seconds`` is what measuring these took.
-    ``dispatch`` and ``launch``, calls that do nothing, are of version 1, which needs them.
+    ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one
+    block of ``large_bytes``; ``memory`` reads and writes such a block on the device. ``peaks`` are
+    the ways tried to do as much arithmetic as the device can. ``common_seconds`` is what measuring
+    these took. ``dispatch`` and ``launch``, calls that do nothing, are of version 1, which needs
+    them.
     """
 
     schema_version: Literal[1, 2] = 2

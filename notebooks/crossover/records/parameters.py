@@ -1,7 +1,5 @@
 """The parameters of a sweep, checked before anything is imported or trained."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,10 +105,9 @@ class SweepParameters(Frozen):
 class SummaryParameters(Frozen):
     """What papermill hands to the summary notebook.
 
-    Trials that ``protocols``, ``devices``, ``widths`` and ``repeats`` ask for
-    and that are not recorded are named as missing; without protocols or
-    devices, those that have a trial count. A folder that is None is the
-    project's own; any other counts from where the notebook is executed.
+    Trials that ``protocols``, ``devices``, ``widths`` and ``repeats`` ask for and that are not
+    recorded are named as missing; without protocols or devices, those that have a trial count. A
+    folder that is None is the project's own; any other counts from where the notebook is executed.
     """
 
     records: Folder
@@ -141,12 +138,11 @@ def check_parameters(
     Parameters
     ----------
     namespace, hidden : mapping
-        The notebook's variables, and those that IPython itself put there.
-        When the notebook runs again in one process, its own variables stand
-        beside the parameters, and no name is unknown.
+        The notebook's variables, and those that IPython itself put there. When the notebook runs
+        again in one process, its own variables stand beside the parameters, and no name is unknown.
     kind : str
-        What the notebook records: ``output`` None is that folder of the
-        project's main study, wherever the notebook is executed from.
+        What the notebook records: ``output`` None is that folder of the project's main study,
+        wherever the notebook is executed from.
 
     Raises
     ------

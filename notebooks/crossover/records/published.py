@@ -105,14 +105,14 @@ def check_claims(
     crossover : Series
         The cold row of `crossover.analysis.comparison.crossovers` for them.
     copy_seconds, overhead_seconds : float, optional
-        Seconds that a GPU step spends on copying its batch from host to
-        device, and on everything that does not grow with the model.
+        Seconds that a GPU step spends on copying its batch from host to device, and on everything
+        that does not grow with the model.
 
     Returns
     -------
     DataFrame
-        One row a claim: ``claim``, ``published`` (what the source says),
-        ``holds`` (True, False, or None: cannot be tested) and ``evidence``.
+        One row a claim: ``claim``, ``published`` (what the source says), ``holds`` (True, False, or
+        None: cannot be tested) and ``evidence``.
 
     Raises
     ------

@@ -1,9 +1,7 @@
 """The trial record: the schema of everything that one training leaves behind."""
 
-from __future__ import annotations
-
 import statistics
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
@@ -35,13 +33,12 @@ Environment = Annotated[dict[Text, Text], Field(max_length=100)]
 class Machine(Frozen):
     """The hardware and the operating system; None is unknown or absent.
 
-    ``cpu_generation`` is the microarchitecture, for one name of a CPU may
-    stand for several: ``cpu_family``, ``cpu_number`` and ``cpu_stepping`` are
-    the processor's own numbers for it. ``cpu_quota`` are the cores, and
-    ``memory_limit_bytes`` the memory, that a container grants. ``cpu_driver``
-    is what sets the clocks, between ``cpu_mhz_min`` and ``cpu_mhz_max``;
-    ``cpu_boost`` and ``smt`` say whether cores may run above their nominal
-    clock, and two threads share one.
+    ``cpu_generation`` is the microarchitecture, for one name of a CPU may stand for several:
+    ``cpu_family``, ``cpu_number`` and ``cpu_stepping`` are the processor's own numbers for it.
+    ``cpu_quota`` are the cores, and ``memory_limit_bytes`` the memory, that a container grants.
+    ``cpu_driver`` is what sets the clocks, between ``cpu_mhz_min`` and ``cpu_mhz_max``;
+    ``cpu_boost`` and ``smt`` say whether cores may run above their nominal clock, and two threads
+    share one.
     """
 
     cpu_model: Text | None = None
@@ -72,9 +69,9 @@ class Machine(Frozen):
 class Software(Frozen):
     """Versions of what the trial ran on, and its threads; None is unknown or absent.
 
-    ``pools`` are the threads that each of the backend's pools on the CPU has,
-    counted in the process; ``threads`` those that multiply on the CPU. CUDA is
-    a GPU's: a trial on the CPU has none, whatever its backend was built for.
+    ``pools`` are the threads that each of the backend's pools on the CPU has, counted in the
+    process; ``threads`` those that multiply on the CPU. CUDA is a GPU's: a trial on the CPU has
+    none, whatever its backend was built for.
     """
 
     python: Text | None = None
@@ -98,17 +95,15 @@ class PhaseJoules(Frozen):
 class Conditions(Frozen):
     """The state of the machine around a trial.
 
-    ``steal_fraction`` and ``foreign_fraction`` are shares of the capacity of
-    all visible cores that the hypervisor, or other processes, took while the
-    trial ran. A card's clocks and throttle reasons are read before the trial
-    and at the end of its fit; its ``_fraction`` are the shares of the time
-    between in which power or heat held the clocks down, by the driver's
-    counters. ``cpu_throttled_fraction`` is the share of the scheduler's periods
-    in which the container's quota held the trial back, and
-    ``cpu_throttled_seconds`` for how long, added up over the cores. The CPU's
-    clock, the most that it is allowed, and what sets it are read like a card's.
-    ``gpu_joules`` is of the whole card, ``cpu_joules`` of all CPU
-    packages, whoever used them; the ``_energy_joules`` are their sums.
+    ``steal_fraction`` and ``foreign_fraction`` are shares of the capacity of all visible cores that
+    the hypervisor, or other processes, took while the trial ran. A card's clocks and throttle
+    reasons are read before the trial and at the end of its fit; its ``_fraction`` are the shares of
+    the time between in which power or heat held the clocks down, by the driver's counters.
+    ``cpu_throttled_fraction`` is the share of the scheduler's periods in which the container's
+    quota held the trial back, and ``cpu_throttled_seconds`` for how long, added up over the cores.
+    The CPU's clock, the most that it is allowed, and what sets it are read like a card's.
+    ``gpu_joules`` is of the whole card, ``cpu_joules`` of all CPU packages, whoever used them; the
+    ``_energy_joules`` are their sums.
     """
 
     load_average_before: Number | None = None
@@ -142,9 +137,8 @@ class Conditions(Frozen):
 class Phases(Frozen):
     """Wall-clock seconds of each phase; every epoch is kept raw.
 
-    ``runtime_start`` and ``data`` happen once a sweep, ``warm_up`` is the
-    sweep's throw-away training; they are repeated in each of its records.
-    ``fit`` is what the published study timed.
+    ``runtime_start`` and ``data`` happen once a sweep, ``warm_up`` is the sweep's throw-away
+    training; they are repeated in each of its records. ``fit`` is what the published study timed.
     """
 
     runtime_start: Seconds
@@ -168,9 +162,9 @@ class Code(Frozen):
 class Record(Frozen):
     """One trial: one training of one width on one device, one repeat.
 
-    ``precision`` is what the device's matrix products had, by a product that
-    was tried; ``environment`` what the trial heeded of it, see
-    `crossover.hardware.environment`. Both are None in records of earlier versions.
+    ``precision`` is what the device's matrix products had, by a product that was tried;
+    ``environment`` what the trial heeded of it, see `crossover.hardware.environment`. Both are None
+    in records of earlier versions.
     """
 
     schema_version: Literal[1] = 1
@@ -195,7 +189,7 @@ class Record(Frozen):
     code: Code
 
     @model_validator(mode="after")
-    def consistent(self) -> Record:
+    def consistent(self) -> Self:
         """Refuse records whose parts contradict each other."""
         expected = parameter_count(self.width)
         if self.parameters != expected:

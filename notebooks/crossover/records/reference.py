@@ -1,7 +1,5 @@
 """References: one file of JSON lines a machine, from a stranger or from this machine's study."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence
@@ -84,8 +82,8 @@ def keep(name: str, study: Path, references: Path = REFERENCES, partition: str =
     Raises
     ------
     CrossoverError
-        If the name is no file name, there is no trial, the trials are
-        of unlike hardware or software, or the reference exists already.
+        If the name is no file name, there is no trial, the trials are of unlike hardware or
+        software, or the reference exists already.
     """
     if not NAME.fullmatch(name):
         raise CrossoverError(f"NAME is {name!r:.80}: use small letters, digits and hyphens.")

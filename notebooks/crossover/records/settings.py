@@ -1,7 +1,5 @@
 """The settings that trials share, and what each protocol decides of them."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Annotated, Any, Literal
 
@@ -45,14 +43,12 @@ class Frozen(BaseModel):
 class Settings(Frozen):
     """Everything that two trials must share to stand on one curve.
 
-    ``steps_per_execution`` is the number of batches that one call of the
-    backend trains; ``data`` says whether the training set lies in host memory
-    or on the device; ``validation`` whether the split-off images are evaluated
-    after each epoch; ``threads`` limits the CPU threads (None: all visible);
-    ``tf32`` says whether a device may round the operands of a matrix product to
-    TF32 (None: the protocol's own way, see ``allows_tf32``);
-    ``revision`` counts the ways in which a protocol has been programmed, for
-    their seconds must not be mixed.
+    ``steps_per_execution`` is the number of batches that one call of the backend trains; ``data``
+    says whether the training set lies in host memory or on the device; ``validation`` whether the
+    split-off images are evaluated after each epoch; ``threads`` limits the CPU threads (None: all
+    visible); ``tf32`` says whether a device may round the operands of a matrix product to TF32
+    (None: the protocol's own way, see ``allows_tf32``); ``revision`` counts the ways in which a
+    protocol has been programmed, for their seconds must not be mixed.
     """
 
     backend: Backend = DEFAULT_BACKEND

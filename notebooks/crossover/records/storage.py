@@ -1,7 +1,5 @@
 """Trial records on disk: one JSON file a trial, named after it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,8 +38,8 @@ def write_record(folder: Path, record: Record) -> Path:
     Raises
     ------
     StorageError
-        One sentence, if the disk is full, the folder cannot be written, or
-        this trial is recorded there.
+        One sentence, if the disk is full, the folder cannot be written, or this trial is recorded
+        there.
     """
     path = folder / record_name(record)
     try:

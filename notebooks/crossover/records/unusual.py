@@ -1,7 +1,5 @@
 """What is unusual about the machine of a trial, and changes its time: in a few words."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """``make predict``: which device for a model of so many parameters, from recorded trials."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

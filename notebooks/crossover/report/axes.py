@@ -1,7 +1,5 @@
 """Axes in plain numbers: parameters with a tick at each measured size, seconds and ratios."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

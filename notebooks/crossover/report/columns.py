@@ -1,7 +1,5 @@
 """A table told by its columns: where a cell's value stands, and how it reads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Measured curves on an axis: their names, medians, every repeat, and their ends in words."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Names beside the ends of curves, moved apart where they would overlap."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -59,9 +57,9 @@ def spread_apart(
 ) -> npt.NDArray[np.float64]:
     """Centres between 0 and 1 nearest to the wanted ones at which bars do not overlap.
 
-    Distances between neighbours are at least the mean of their heights, so that
-    the centres less those distances must ascend: least squares under an order,
-    which isotonic regression solves. Bars that have no room together rise over 1.
+    Distances between neighbours are at least the mean of their heights, so that the centres less
+    those distances must ascend: least squares under an order, which isotonic regression solves.
+    Bars that have no room together rise over 1.
     """
     if len(wanted) < 2:
         return wanted

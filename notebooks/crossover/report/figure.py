@@ -1,7 +1,5 @@
 """A figure from its style to its files: drawn, shown with its alt text, and saved."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 from collections.abc import Callable
@@ -44,8 +42,8 @@ def show(folder: Path, name: str, draw: Callable[..., str], *content: object, **
 def publish(figure: Figure, folder: Path, name: str, alt: str) -> None:
     """Show a figure with its alt text and save it as SVG and PNG.
 
-    The output's metadata also holds a narrow drawing, for the report on a
-    phone, of figures over parameters: their ticks and labels make room.
+    The output's metadata also holds a narrow drawing, for the report on a phone, of figures over
+    parameters: their ticks and labels make room.
     """
     png = io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})

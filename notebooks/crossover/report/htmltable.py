@@ -1,7 +1,5 @@
 """One frame as a table that reads well in the report, in JupyterLab and on a phone."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from html import escape
 from itertools import groupby
@@ -43,8 +41,8 @@ def table_html(frame: pd.DataFrame, caption: str, text: Collection[str] = ()) ->
     Parameters
     ----------
     frame : DataFrame
-        Cells as they shall read. Columns are names, or (group, name) pairs:
-        neighbours of one group stand under one spanning heading.
+        Cells as they shall read. Columns are names, or (group, name) pairs: neighbours of one group
+        stand under one spanning heading.
     caption : str
     text : collection of str
         Names of columns set to the left and wrapped; the rest are numbers.

@@ -1,7 +1,5 @@
 """The report's page: an executed notebook as one HTML file that opens offline."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from pathlib import Path
@@ -47,8 +45,8 @@ def render(notebook: Path, page: Path) -> int:
     Raises
     ------
     RenderError
-        If the file is no notebook, an element of the page would load anything
-        from elsewhere, or the page holds a script that is not the template's.
+        If the file is no notebook, an element of the page would load anything from elsewhere, or
+        the page holds a script that is not the template's.
     """
     config = Config({"HTMLExporter": {"extra_template_basedirs": [str(NOTEBOOKS)]}})
     exporter = HTMLExporter(

@@ -1,7 +1,5 @@
 """Words and numbers of the page: what was not measured, and strangers' texts that stay texts."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

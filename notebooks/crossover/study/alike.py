@@ -1,7 +1,5 @@
 """Whether a study may be gone on with here: on the same machine, in the same environment."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from crossover.errors import CrossoverError
@@ -98,8 +96,8 @@ def check_room(
     Raises
     ------
     UnlikeError
-        If trials of another machine bear the names of missing ones, or the
-        study's own differ in software.
+        If trials of another machine bear the names of missing ones, or the study's own differ in
+        software.
     """
     digests = {study.settings(protocol).digest for protocol in study.protocols}
     try:

@@ -1,7 +1,5 @@
 """A study's files in one archive that is whole at every moment, whatever is cut off."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import tarfile
@@ -19,8 +17,8 @@ ARCHIVE_SECONDS = 20.0
 def archived(folder: Path, archive: Path | None) -> Iterator[None]:
     """Keep a folder in an archive that is renewed every ``ARCHIVE_SECONDS`` and at the end.
 
-    Whatever is cut off, the archive is a whole one: it is written beside and
-    then put in the place of the last.
+    Whatever is cut off, the archive is a whole one: it is written beside and then put in the place
+    of the last.
     """
     if archive is None:
         yield

@@ -1,7 +1,5 @@
 """The settings of a command: the file's defaults, then NAME=value words, checked, and a study."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,8 +46,7 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     Raises
     ------
     CrossoverError
-        If a setting is unknown, a number is none, or the file is no
-        configuration.
+        If a setting is unknown, a number is none, or the file is no configuration.
     """
     config = defaults()
     if verb == "partial":

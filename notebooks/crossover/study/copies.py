@@ -1,7 +1,5 @@
 """Copy executed notebooks to where papermill can write: a folder, S3, Google or Azure storage."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

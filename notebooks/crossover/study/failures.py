@@ -1,7 +1,5 @@
 """What failed in a workflow, in sentences from its logs."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The settings of the last study, kept beside its trials for the verbs that go back to it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A study against the clock: jobs in order of worth, or of a plan, until the time is out."""
 
-from __future__ import annotations
-
 import math
 import re
 import signal
@@ -51,9 +49,8 @@ class Clock:
 def worthwhile(study: Study) -> Iterator[tuple[Job, float]]:
     """What a study lacks, and the least seconds that a job must have: see ``run_jobs``.
 
-    A sweep without a measured one like it is always begun: each of its trials
-    is recorded when it ends, so that whatever the deadline cuts off was not in
-    vain.
+    A sweep without a measured one like it is always begun: each of its trials is recorded when it
+    ends, so that whatever the deadline cuts off was not in vain.
     """
     for planned in lacking(study, _own(study), explained=True):
         job = planned.timed(Estimate(_own(study)))  # By what has been recorded meanwhile.
@@ -72,8 +69,8 @@ def run_jobs(
     Parameters
     ----------
     todo : iterable
-        Each job, and the seconds that must be left for it to begin; asked for
-        when the job before has ended.
+        Each job, and the seconds that must be left for it to begin; asked for when the job before
+        has ended.
 
     Returns
     -------

@@ -10,8 +10,6 @@ A plan is a table of comma-separated values; lines that begin with # are left ou
 begin.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterator, Mapping

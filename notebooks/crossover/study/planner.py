@@ -1,10 +1,9 @@
 """What a study lacks: notebooks to execute, in the order of worth, and how long they take."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from crossover.analysis import ablations
 from crossover.records.parameters import SweepParameters
@@ -27,8 +26,8 @@ LIMITS_PARAMETERS = {"device", "widths", "backend", "batch_size", "threads", "ou
 class Job:
     """One notebook to execute for a study; ``sweep`` holds its parameters.
 
-    ``timed_seconds`` are expected of its trials or measurements; they are
-    ``guessed`` where no trial like them has been recorded on this machine.
+    ``timed_seconds`` are expected of its trials or measurements; they are ``guessed`` where no
+    trial like them has been recorded on this machine.
     """
 
     name: str
@@ -81,7 +80,7 @@ class Job:
         """Minutes after which a scheduler may end it."""
         return START_MINUTES + math.ceil(SLOWER * self.timed_seconds / 60)
 
-    def timed(self, estimate: Estimate) -> Job:
+    def timed(self, estimate: Estimate) -> Self:
         """The same with what it is expected to take."""
         if self.notebook == LIMITS:
             return replace(self, timed_seconds=limits_seconds(self.sweep, self.device))
@@ -113,8 +112,8 @@ def lacking(
     limits : bool
         Whether the devices' limits belong to it.
     explained : bool
-        Whether one repeat of the ablations does, at those of their widths that
-        the study has; these come last.
+        Whether one repeat of the ablations does, at those of their widths that the study has; these
+        come last.
     """
     sweeps = jobs_of(study, TRAIN, study.missing(own), own)
     jobs = [job for job in sweeps if job.sweep.repeat == 1]

@@ -1,7 +1,5 @@
 """The processes of a study: ended together, and none left behind."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator
@@ -50,8 +48,8 @@ def stoppable() -> Iterator[None]:
 def end_study(mark: str) -> int:
     """End every process that carries a study's mark; return how many there were.
 
-    The mark is an environment variable, which a process hands down to all that
-    it starts: kernels that outlived a killed parent are found by it too.
+    The mark is an environment variable, which a process hands down to all that it starts: kernels
+    that outlived a killed parent are found by it too.
     """
     ended: set[int] = set()
     for _ in range(ROUNDS):  # An ending process may start one more.

@@ -1,7 +1,5 @@
 """The front door: plan a study, let Snakemake run it, and report whatever there is."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from contextlib import suppress

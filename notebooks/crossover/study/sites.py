@@ -1,7 +1,5 @@
 """The machines that a study runs on: this one, or groups of a cluster's like nodes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,14 +29,14 @@ def executor_of(profile: str) -> str:
 def studies_of(config: Mapping[str, Any]) -> list[Study]:
     """The studies of one command: one, or one a partition.
 
-    The machine that plans is not the one that trains on a cluster: there,
-    devices and cores are what SLURM says, or the devices are named.
+    The machine that plans is not the one that trains on a cluster: there, devices and cores are
+    what SLURM says, or the devices are named.
 
     Parameters
     ----------
     config : mapping
-        As `crossover.study.configuration.configuration` returns it; without
-        names of ``partitions``, SLURM's default one is meant.
+        As `crossover.study.configuration.configuration` returns it; without names of
+        ``partitions``, SLURM's default one is meant.
 
     Raises
     ------

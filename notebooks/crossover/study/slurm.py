@@ -1,7 +1,5 @@
 """What SLURM says of its partitions and of the jobs in its queue."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a report is made of, as one digest: it is made anew where that has changed."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +13,8 @@ CODE = ("crossover/**/*.py", "crossover/**/*.mplstyle", "summary.ipynb", "templa
 def report_state(folder: Path) -> str:
     """Digest of a study's records, the references and the report's own code.
 
-    Records count by name, size and time of change, whichever way that moves;
-    code by its text, which a checkout gives other times.
+    Records count by name, size and time of change, whichever way that moves; code by its text,
+    which a checkout gives other times.
     """
     digest = hashlib.sha256()
     for part in _parts(folder):

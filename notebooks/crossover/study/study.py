@@ -1,7 +1,5 @@
 """A study: all sweeps that belong together, and which of them are missing."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from functools import partial
@@ -48,10 +46,9 @@ Partition = Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]{0,62})?$")]
 class Study(Frozen):
     """The settings of a study, as ``make report`` takes them.
 
-    ``changes`` are variants of these settings, each trained in its own sweeps.
-    ``shards`` splits each sweep by width into that many jobs; ``partition``
-    names the part of a cluster whose nodes, of ``cores`` CPU cores each, train
-    this study's trials.
+    ``changes`` are variants of these settings, each trained in its own sweeps. ``shards`` splits
+    each sweep by width into that many jobs; ``partition`` names the part of a cluster whose nodes,
+    of ``cores`` CPU cores each, train this study's trials.
     """
 
     folder: str
@@ -94,9 +91,9 @@ class Study(Frozen):
     def missing_limits(self) -> dict[str, SweepParameters]:
         """What is not measured of the devices' limits, by the name of the executed notebook.
 
-        The widths come in the order of worth: those of the ablations first. A
-        record that cannot be read, or is of another machine or software than the
-        study's trials, is named by the report and left as it is.
+        The widths come in the order of worth: those of the ablations first. A record that cannot be
+        read, or is of another machine or software than the study's trials, is named by the report
+        and left as it is.
         """
         missing: dict[str, SweepParameters] = {}
         for device in self.devices:
@@ -148,8 +145,8 @@ class Study(Frozen):
     def check_seed(self, records: list[Record]) -> None:
         """Raise ``SeedError`` where a trial of these settings began from another seed.
 
-        A trial is told by its repeat, which has a seed of its own: a second
-        seed for the same repeat would have to replace what was measured.
+        A trial is told by its repeat, which has a seed of its own: a second seed for the same
+        repeat would have to replace what was measured.
         """
         first = itertools.takewhile(lambda sweep: sweep.repeat == 1, self.sweeps())
         own = {sweep.settings.digest for sweep in first}

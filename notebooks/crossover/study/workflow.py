@@ -1,7 +1,5 @@
 """Hand a plan to Snakemake: which notebooks it executes, and what the report is made of."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -76,8 +74,8 @@ def job_prefix(folder: Path) -> str:
 def run_workflow(folder: Path, plan: dict[str, Any], profile: str, *targets: str) -> int:
     """Run a plan up to its targets as a profile says and return Snakemake's exit code.
 
-    Messages go to ``messages-<target>.log`` in the study's folder; what failed
-    is told in sentences.
+    Messages go to ``messages-<target>.log`` in the study's folder; what failed is told in
+    sentences.
     """
     executor = executor_of(profile)
     settings = folder / "workflow.json"

@@ -1,7 +1,5 @@
 """What is asserted of a model around its training: where it lies, and what it computes in."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
@@ -15,8 +13,8 @@ from crossover.records.settings import Backend, Device
 def assert_model(model: keras.Model, batch: NDArray[Any], backend: Backend, device: Device) -> None:
     """Refuse a model that lies elsewhere than on the device, or computes in other than float32.
 
-    Weights, and the batch as the framework takes it, are looked at; so is what
-    each layer computes in, and what comes of it by the framework's own rules.
+    Weights, and the batch as the framework takes it, are looked at; so is what each layer computes
+    in, and what comes of it by the framework's own rules.
 
     Raises
     ------

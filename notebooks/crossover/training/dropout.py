@@ -1,12 +1,9 @@
 """Dropout whose random numbers cost next to nothing: a hash of each unit's number.
 
-Keras's own layer draws from a generator meant for cryptographic-strength
-streams; at width 256 that took a third of a tuned epoch on a CPU. Here each
-unit's number is mixed with two keys of the step by MurmurHash3's finalizer
-(Appleby 2011), which compilers fuse into the arithmetic around it.
+Keras's own layer draws from a generator meant for cryptographic-strength streams; at width 256 that
+took a third of a tuned epoch on a CPU. Here each unit's number is mixed with two keys of the step
+by MurmurHash3's finalizer (Appleby 2011), which compilers fuse into the arithmetic around it.
 """
-
-from __future__ import annotations
 
 from typing import Any
 

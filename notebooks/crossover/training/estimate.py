@@ -1,7 +1,5 @@
 """How long trials take, so that a plan can name minutes."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,9 +26,8 @@ Key = tuple[Device, Protocol, Backend]
 class Curve:
     """What trials of one kind take, over ascending logarithms of their parameters.
 
-    ``starts`` are the seconds of a fit beyond its epochs (tracing, compiling),
-    ``epochs`` the logarithms of the seconds of a later epoch at batch size 128;
-    shape (sizes,) each.
+    ``starts`` are the seconds of a fit beyond its epochs (tracing, compiling), ``epochs`` the
+    logarithms of the seconds of a later epoch at batch size 128; shape (sizes,) each.
     """
 
     sizes: Floats
@@ -47,11 +44,10 @@ class Curve:
 class Estimate:
     """Seconds that trials will take, from a machine's trials or the references.
 
-    Trials of the same protocol, backend and device are interpolated in the
-    logarithms of parameters and seconds; their epochs are scaled by number and
-    batch size, what comes before the second epoch is paid once. Without any,
-    the recorded references stand in, or else the published table: right to a
-    factor of a few.
+    Trials of the same protocol, backend and device are interpolated in the logarithms of parameters
+    and seconds; their epochs are scaled by number and batch size, what comes before the second
+    epoch is paid once. Without any, the recorded references stand in, or else the published table:
+    right to a factor of a few.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:

@@ -1,12 +1,10 @@
 """A dense layer whose kernel lies as (units, inputs), one unit's weights in a row.
 
-A step multiplies by each kernel twice, forward and backward, and writes its
-gradient once. With Keras's (inputs, units) a narrow layer's gradient, and a wide
-layer's backward product, fall to XLA's slow ways of multiplying on a CPU;
-transposed, none of them does. The function computed is the same.
+A step multiplies by each kernel twice, forward and backward, and writes its gradient once. With
+Keras's (inputs, units) a narrow layer's gradient, and a wide layer's backward product, fall to
+XLA's slow ways of multiplying on a CPU; transposed, none of them does. The function computed is the
+same.
 """
-
-from __future__ import annotations
 
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One timed sweep at a time on a machine, whatever started it."""
 
-from __future__ import annotations
-
 import errno
 import getpass
 import itertools
@@ -34,8 +32,8 @@ class LockError(CrossoverError):
 def lock_path() -> Path:
     """The lock's file, one a user in the machine's temporary folder.
 
-    Names that another user's file has taken are passed over, so that all
-    sweeps of one user find the same one.
+    Names that another user's file has taken are passed over, so that all sweeps of one user find
+    the same one.
     """
     if LOCK_VARIABLE in os.environ:
         return Path(os.environ[LOCK_VARIABLE])
@@ -101,14 +99,13 @@ def _pass_strangers(path: Path, wait_seconds: float) -> None:
 def timing_lock(wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the machine for timing; wait for a sweep that holds it.
 
-    The operating system releases the lock when its process ends, however it
-    ends: a killed sweep never blocks the next one.
+    The operating system releases the lock when its process ends, however it ends: a killed sweep
+    never blocks the next one.
 
     Raises
     ------
     LockError
-        If the machine is still held after ``wait_seconds``, or the lock's file
-        cannot be opened.
+        If the machine is still held after ``wait_seconds``, or the lock's file cannot be opened.
     """
     path = lock_path()
     if LOCK_VARIABLE not in os.environ:

@@ -1,7 +1,5 @@
 """Memory that a sweep needs, so that one that cannot fit is refused before it trains."""
 
-from __future__ import annotations
-
 import psutil
 
 from crossover.errors import CrossoverError
@@ -23,8 +21,8 @@ class MemoryLimitError(CrossoverError):
 def least_bytes(width: int, batch_size: int, device: Device) -> int:
     """The least memory of the host that training a width takes.
 
-    On a CPU that is the process itself, four values a parameter, and a batch
-    with the activations of three layers; on a GPU these lie on the card.
+    On a CPU that is the process itself, four values a parameter, and a batch with the activations
+    of three layers; on a GPU these lie on the card.
     """
     if device == "gpu":
         return BASE_BYTES

@@ -1,7 +1,5 @@
 """Measuring a device's limits: copies, memory, and a record of all that others measure."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,8 +34,8 @@ def measure_limits(
     Parameters
     ----------
     earlier : Limits, optional
-        A record of this device. It is gone on with where the machine,
-        its software and this code are still the same, or else measured anew.
+        A record of this device. It is gone on with where the machine, its software and this code
+        are still the same, or else measured anew.
     """
     backend = sweep.backend
     assert_placement(backend, device, keras.ops.ones(1))

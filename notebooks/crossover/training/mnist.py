@@ -1,7 +1,5 @@
 """MNIST: where it lies, how its content is verified, how it is scaled."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
@@ -88,8 +86,8 @@ def _idx_digest(array: NDArray[np.uint8]) -> str:
 def scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Flatten images to (n, 784) and map the training range 0–255 to 0–1.
 
-    The minimum and maximum are the training set's (0 and 255), for the test
-    set too: the published study scaled the test set by its own.
+    The minimum and maximum are the training set's (0 and 255), for the test set too: the published
+    study scaled the test set by its own.
     """
     return (images.reshape(len(images), IMAGE_PIXELS) / np.float32(255)).astype(np.float32)
 

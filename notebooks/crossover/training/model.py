@@ -1,7 +1,5 @@
 """The model of the published study: 784 → w → w → w → 10."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 
@@ -29,8 +27,8 @@ def build_model(width: int, settings: Settings) -> keras.Model:
     width : int
         Units of each of the three hidden layers.
     settings : Settings
-        Dropout after each hidden layer, optimizer, XLA and steps per
-        execution, all set explicitly so that every device does the same.
+        Dropout after each hidden layer, optimizer, XLA and steps per execution, all set explicitly
+        so that every device does the same.
 
     Returns
     -------
@@ -76,8 +74,8 @@ def read_from_device(
 ) -> keras.Model:
     """The same layers and weights, compiled to read images (n, 784) by their row number.
 
-    Keras's ``fit`` feeds batches from host memory whatever it is given; with
-    the images in the model only row numbers travel to the device.
+    Keras's ``fit`` feeds batches from host memory whatever it is given; with the images in the
+    model only row numbers travel to the device.
     """
     layers = [keras.layers.Input((), dtype="int32"), Rows(images), *model.layers]
     return compile_model(keras.Sequential(layers), settings)

@@ -1,13 +1,10 @@
 """The tuned step for a GPU: the same arithmetic in as few kernels as XLA lets it be.
 
-A narrow network's step costs a GPU what starting its kernels costs, so that the
-fewest win. The variables are four: the kernels of the hidden layers, each as
-(inputs, units), and one matrix of all that is left, whose rows are as long as a
-layer is wide. The gradients are written out, for what would be eight small
-reductions is then one. `benchmarks/compiled.py` counts what it comes to.
+A narrow network's step costs a GPU what starting its kernels costs, so that the fewest win. The
+variables are four: the kernels of the hidden layers, each as (inputs, units), and one matrix of all
+that is left, whose rows are as long as a layer is wide. The gradients are written out, for what
+would be eight small reductions is then one. `benchmarks/compiled.py` counts what it comes to.
 """
-
-from __future__ import annotations
 
 import functools
 import itertools
@@ -39,9 +36,9 @@ def pack(weights: Sequence[Any]) -> Tensors:
     Returns
     -------
     list of 4 tensors
-        Shapes (832, w), (w, w), (w, w) and (13 + ⌈10 / w⌉, w): the rows of the
-        last are the classes' kernels, the hidden layers' biases, and the
-        classes' biases; the rest is zero and stays so.
+        Shapes (832, w), (w, w), (w, w) and (13 + ⌈10 / w⌉, w): the rows of the last are the
+        classes' kernels, the hidden layers' biases, and the classes' biases; the rest is zero and
+        stays so.
     """
     kernels, biases = weights[::2], weights[1::2]
     width = kernels[0].shape[0]
@@ -142,8 +139,8 @@ def _added(terms: Iterable[Any]) -> Any:
 def _loss(logits: Any, labels: Any, left: Any) -> tuple[Any, Tensors]:
     """Slopes of the mean cross-entropy, and the losses and hits of each image, all (batch, 10).
 
-    What is looked for over the ten classes is a chain over ten columns: it
-    fuses into one kernel, where reductions would be three.
+    What is looked for over the ten classes is a chain over ten columns: it fuses into one kernel,
+    where reductions would be three.
     """
     classes = ops.arange(CLASSES)
     counted = ops.expand_dims(ops.arange(logits.shape[0]) < left, 1)

@@ -1,7 +1,5 @@
 """The most arithmetic that a device does: large products, and fused multiply-adds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,9 +27,8 @@ LOOP_FLOPS = 2**32
 def measure_peaks(backend: Backend, device: Device) -> list[Peak]:
     """Every way tried; TF32 is allowed for the products, and named where the device has it.
 
-    Products are made by the framework, its compiler and, on a CPU, NumPy's
-    BLAS. What a CPU's cores can do at most, a loop of nothing but fused
-    multiply-adds shows, where XLA compiles one.
+    Products are made by the framework, its compiler and, on a CPU, NumPy's BLAS. What a CPU's cores
+    can do at most, a loop of nothing but fused multiply-adds shows, where XLA compiles one.
     """
     peaks = []
     allowed = set_precision(backend, allow_tf32=True)

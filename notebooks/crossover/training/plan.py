@@ -1,7 +1,5 @@
 """What a sweep still has to train, in which order, and what it has trained."""
 
-from __future__ import annotations
-
 import math
 import random
 
@@ -19,10 +17,10 @@ from crossover.words import counted
 def balanced_order(widths: list[int], seed: int, repeat: int) -> list[int]:
     """Training order of the widths, the same for both devices of one repeat.
 
-    A cyclic Latin square: the seed shuffles the widths once, and each repeat
-    starts elsewhere in that circle, so that of as many repeats as there are widths each
-    stands once at every position. The steps from start to start are near the
-    golden section of the circle, which spreads the positions of few repeats, too.
+    A cyclic Latin square: the seed shuffles the widths once, and each repeat starts elsewhere in
+    that circle, so that of as many repeats as there are widths each stands once at every position.
+    The steps from start to start are near the golden section of the circle, which spreads the
+    positions of few repeats, too.
     """
     order = sorted(widths)
     random.Random(seed).shuffle(order)
@@ -57,8 +55,8 @@ def remaining_widths(sweep: SweepParameters, device: Device) -> list[tuple[int, 
 def first_records(sweep: SweepParameters) -> list[Record]:
     """The first repeat's trials of the sweep's protocol, on both devices.
 
-    They tell how long others take, and what those must share with them: of a
-    large study, each sweep reads no more than these.
+    They tell how long others take, and what those must share with them: of a large study, each
+    sweep reads no more than these.
     """
     return read_files(sweep.folder.glob(f"{sweep.protocol}-*-w*-r1-*.json")).records
 

@@ -3,8 +3,6 @@
 Where a trace cannot be taken, or is not read, there is no profile, and the study goes on.
 """
 
-from __future__ import annotations
-
 import re
 import tempfile
 import time
@@ -73,8 +71,8 @@ def profile_step(
 def step_profile(events: list[Event], step: str) -> StepProfile:
     """Split the time between the steps' beginnings by what any thread was busy with.
 
-    Each moment counts once, for the first kind of ``KINDS`` that a thread was
-    in; moments without any event are the interpreter's.
+    Each moment counts once, for the first kind of ``KINDS`` that a thread was in; moments without
+    any event are the interpreter's.
 
     Raises
     ------

@@ -1,7 +1,5 @@
 """Progress of a sweep: the plan first, then a line now and then with the time left."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 
@@ -23,8 +21,8 @@ class Progress:
     Parameters
     ----------
     expected : sequence of (int, float)
-        Widths in training order and a first guess of each one's seconds; the
-        guess is rescaled by what the sweep has measured so far.
+        Widths in training order and a first guess of each one's seconds; the guess is rescaled by
+        what the sweep has measured so far.
     epochs : int
         Epochs of each trial.
     """

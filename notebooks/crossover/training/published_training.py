@@ -1,7 +1,5 @@
 """The published protocol: Keras's own ``fit``, timed as the study timed it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,8 +19,7 @@ EpochHook = Callable[[int], None]
 class Trained(NamedTuple):
     """What a fit leaves behind: seconds of each epoch, history, and all values that it carried.
 
-    The values are the model's weights and the optimizer's variables, as they
-    lay on the device.
+    The values are the model's weights and the optimizer's variables, as they lay on the device.
     """
 
     epochs: list[float]

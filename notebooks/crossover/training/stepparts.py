@@ -1,7 +1,5 @@
 """A training step taken apart: its matrix products and Adam's arithmetic, each timed by itself."""
 
-from __future__ import annotations
-
 import itertools
 import statistics
 from collections.abc import Sequence
@@ -29,8 +27,8 @@ def measure_width(
 ) -> WidthLimits:
     """Measure the parts of one training step at one width.
 
-    ``rounded`` is the precision where TF32 is allowed: products are measured
-    with it too, where it is another one.
+    ``rounded`` is the precision where TF32 is allowed: products are measured with it too, where it
+    is another one.
     """
     batch, *kernels = _operands(width, batch_size)
     loops = _loops(parameter_count(width) * batch_size)
@@ -63,8 +61,8 @@ def _fastest_products(
 ) -> list[float]:
     """Seconds of a step's products in a compiled loop, in the fastest of three ways.
 
-    Which way of laying the kernels down XLA multiplies fastest, and whether it
-    is faster in halves of a batch, depends on device and width.
+    Which way of laying the kernels down XLA multiplies fastest, and whether it is faster in halves
+    of a batch, depends on device and width.
     """
     transposed = [keras.ops.transpose(kernel) for kernel in kernels]
     half = batch.shape[0] // 2
@@ -110,8 +108,8 @@ def _products(
 ) -> tuple[Any, ...]:
     """All matrix products of one step: the gradients of the kernels, laid down as these are.
 
-    ``kernels`` are (inputs, units), or (units, inputs) where they are
-    ``transposed``, as the tuned protocol keeps them.
+    ``kernels`` are (inputs, units), or (units, inputs) where they are ``transposed``, as the tuned
+    protocol keeps them.
     """
     layers = [batch]
     for kernel in kernels:
@@ -143,8 +141,8 @@ def _repeat_products(
 ) -> Any:
     """Run the products of each batch in a compiled loop whose every turn needs the one before.
 
-    A turn changes one number of each batch, or of the first kernel where that
-    is smaller to copy, by the products of the turn before: so none is left out.
+    A turn changes one number of each batch, or of the first kernel where that is smaller to copy,
+    by the products of the turn before: so none is left out.
     """
     count = len(batches)
     by_batch = np.prod(batches[0].shape) <= np.prod(kernels[0].shape)

@@ -1,7 +1,5 @@
 """A sweep: the trials of one device, protocol and repeat, one after the other."""
 
-from __future__ import annotations
-
 import gc
 import math
 import time

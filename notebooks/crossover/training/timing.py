@@ -1,10 +1,8 @@
 """Timing calls in blocks.
 
-A call is repeated until a block of them takes a few milliseconds; the clock is
-read when the device has finished, and the seconds a call of several blocks are kept.
+A call is repeated until a block of them takes a few milliseconds; the clock is read when the device
+has finished, and the seconds a call of several blocks are kept.
 """
-
-from __future__ import annotations
 
 import time
 

@@ -1,12 +1,10 @@
 """The tuned protocol: whole epochs compiled into one call, the data on the device.
 
-The learning problem is the published one: same model, batch size, shuffling,
-dropout, optimizer and validation split. Pixels stay bytes on the device; a
-step reads the rows of its batch and scales them. The last batch is filled up
-with images that count for nothing, so that one compiled step serves all.
+The learning problem is the published one: same model, batch size, shuffling, dropout, optimizer and
+validation split. Pixels stay bytes on the device; a step reads the rows of its batch and scales
+them. The last batch is filled up with images that count for nothing, so that one compiled step
+serves all.
 """
-
-from __future__ import annotations
 
 import abc
 import importlib
@@ -91,8 +89,8 @@ class TunedTraining:
     seed : int
         Seeds the order of the images in each epoch.
     program : 'LayersProgram' or 'PackedProgram', optional
-        Through Keras's layers, as by default on a CPU, or the packed step of
-        the same arithmetic, as by default on a GPU.
+        Through Keras's layers, as by default on a CPU, or the packed step of the same arithmetic,
+        as by default on a GPU.
     """
 
     def __init__(

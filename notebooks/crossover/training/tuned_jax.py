@@ -3,8 +3,6 @@
 A CPU runs Keras's layers, a GPU the packed step of the same arithmetic.
 """
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable, Iterable
 from typing import Any

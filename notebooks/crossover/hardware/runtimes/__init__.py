@@ -1,7 +1,5 @@
 """Each backend's own way to do what all do: a file and class each, under one base class."""
 
-from __future__ import annotations
-
 import importlib
 from functools import cache
 
@@ -24,8 +22,7 @@ def runtime(backend: Backend) -> BaseRuntime:
     Raises
     ------
     DeviceError
-        If the backend is not installed in this environment, or is and cannot
-        be imported.
+        If the backend is not installed in this environment, or is and cannot be imported.
     """
     package = BACKENDS[backend].package
     try:

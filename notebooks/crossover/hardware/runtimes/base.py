@@ -1,7 +1,5 @@
 """What the project needs to know of a backend, and what is common to all: a base class."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext

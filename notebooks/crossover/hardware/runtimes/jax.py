@@ -1,7 +1,5 @@
 """JAX: its first device. Calls return before they are done, on the CPU too."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

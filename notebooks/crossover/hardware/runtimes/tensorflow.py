@@ -1,7 +1,5 @@
 """TensorFlow: one GPU made visible, its memory taken as it is needed."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from collections.abc import Iterator

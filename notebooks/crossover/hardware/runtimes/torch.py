@@ -1,7 +1,5 @@
 """PyTorch: its first CUDA device; computing on the CPU is synchronous."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from crossover.hardware.pools import ARITHMETIC

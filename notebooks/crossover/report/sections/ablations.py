@@ -1,7 +1,5 @@
 """What each single change of the published protocol buys."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Accuracy: whether both devices learn the same."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator

@@ -1,7 +1,5 @@
 """The answer: one computed sentence, what stands against it, and what it rests on."""
 
-from __future__ import annotations
-
 import itertools
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Backends side by side: this machine's same trainings, each backend a column."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from crossover.analysis.merge import Merged

@@ -1,7 +1,5 @@
 """The map of batch sizes: which device is faster by parameters and batch size."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """The published claims, tested on the published table and on this machine's trials."""
 
-from __future__ import annotations
-
 from crossover.records import published
 from crossover.report import htmltable
 from crossover.report.columns import Column, Row, words

@@ -1,7 +1,5 @@
 """The section on energy: joules of trainings, and from which size on a GPU needs fewer."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from crossover.analysis.crossing import Crossover, rounded

@@ -1,7 +1,5 @@
 """The published guess, that copying costs small models their advantage, put to numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import pandas as pd

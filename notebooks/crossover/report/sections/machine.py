@@ -1,7 +1,5 @@
 """Hardware, software and data set, beside the published study's."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Which device for my model: between the measured sizes, and predicted beyond them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

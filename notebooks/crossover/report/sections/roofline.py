@@ -1,7 +1,5 @@
 """How near the hardware's limit: rates of training steps against measured ceilings."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

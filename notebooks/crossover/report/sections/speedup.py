@@ -1,7 +1,5 @@
 """Speed-up: CPU time over GPU time, and every comparison's crossover."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Each cell with its spread over the repeats and its flags."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from crossover.analysis.merge import Merged

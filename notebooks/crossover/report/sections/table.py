@@ -1,7 +1,5 @@
 """The table: this machine's seconds and accuracy, in the published table's shape beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """How far tuning moves it: both protocols of this machine."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 
