@@ -56,17 +56,6 @@ def prepare_data(settings: Settings) -> Prepared:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A trained model and the wall-clock seconds that building and training took."""
-
-    model: keras.Model
-    build_seconds: float
-    fit_seconds: float
-    epoch_seconds: list[float]
-    history: dict[str, list[float]]
-
-
-@dataclass(frozen=True)
 class Runner:
     """Trains and records trials that share settings, device and data."""
 
@@ -94,15 +83,10 @@ class Runner:
     def check_alike(self, recorded: Sequence[Record]) -> None:
         """Refuse trials that could share no curve with those of these settings on this machine.
 
-        Raises
-        ------
-        MixedTrialsError
-            Names what differs: software, threads, or the environment.
+        `MixedTrialsError` names what differs: software, threads, or the environment.
         """
-        here, own = (
-            {**self.provenance, "device": self.device},
-            processor(self.provenance["machine"]),
-        )
+        here = {**self.provenance, "device": self.device}
+        own = processor(self.provenance["machine"])
         for record in recorded:
             if record.settings == self.settings and processor(record.machine) == own:
                 check_one_machine([record, record.model_copy(update=here)])
@@ -123,11 +107,7 @@ class Runner:
     def trial(self, width: int, position: int, on_epoch: EpochHook) -> Record:
         """Train one width, evaluate it, and return its record.
 
-        Parameters
-        ----------
-        width : int
-        position : int
-            Place in the sweep's training order, from 1.
+        ``position`` is its place in the sweep's training order, from 1.
         """
         precision, warm_up_seconds = self.precision, self.warm_up_seconds
         provenance = self.provenance
@@ -135,9 +115,9 @@ class Runner:
         begun = datetime.now(UTC)
         card = used_card(self.device_name) if self.device == "gpu" else None
         with watch_conditions(card) as watched:
-            fit = self._fit(width, self.settings, on_epoch, ends=watched.ends)
+            model, history, seconds = self._fit(width, self.settings, on_epoch, ends=watched.ends)
             started = time.perf_counter()
-            loss, accuracy = self._evaluate(fit.model)
+            loss, accuracy = self._evaluate(model)
             evaluate_seconds = time.perf_counter() - started
             watched.ends("evaluate")
         return Record(
@@ -145,7 +125,7 @@ class Runner:
             device=self.device,
             device_name=self.device_name,
             width=width,
-            parameters=fit.model.count_params(),
+            parameters=model.count_params(),
             repeat=self.sweep.repeat,
             seed=self.seed,
             position=position,
@@ -154,14 +134,12 @@ class Runner:
                 runtime_start=self.runtime_start_seconds,
                 warm_up=warm_up_seconds,
                 data=self.data.seconds,
-                build=fit.build_seconds,
-                epochs=fit.epoch_seconds,
-                fit=fit.fit_seconds,
                 evaluate=evaluate_seconds,
+                **seconds,
             ),
             test_accuracy=accuracy,
             test_loss=_finite(loss),
-            history={name: [_finite(v) for v in values] for name, values in fit.history.items()},
+            history={name: [_finite(v) for v in values] for name, values in history.items()},
             precision=precision,
             conditions=watched.conditions,
             **provenance,
@@ -174,7 +152,8 @@ class Runner:
         on_epoch: EpochHook,
         images: int | None = None,
         ends: Callable[[str], None] = lambda phase: None,
-    ) -> Fit:
+    ) -> tuple[keras.Model, dict[str, list[float]], dict[str, Any]]:
+        """A trained model, its history, and the seconds of `Phases` that building and fit took."""
         keras.utils.set_random_seed(self.seed)
         started = time.perf_counter()
         model = build_model(width, settings)
@@ -193,7 +172,8 @@ class Runner:
         assert_model(model, train[0][: settings.batch_size], settings.backend, self.device)
         for value in trained.values:
             assert_float32("what a step carries, the optimizer's moments too, is", value.dtype)
-        return Fit(model, build_seconds, fit_seconds, trained.epochs, trained.history)
+        seconds = {"build": build_seconds, "epochs": trained.epochs, "fit": fit_seconds}
+        return model, trained.history, seconds
 
     def _evaluate(self, model: keras.Model) -> tuple[float, float]:
         """Loss and accuracy on the 10,000 test images."""
