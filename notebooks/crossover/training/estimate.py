@@ -1,12 +1,10 @@
 """How long trials take, so that a plan can name minutes."""
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from crossover.paths import PUBLISHED
 from crossover.problem import BATCH_SIZE, EPOCHS, parameter_count
@@ -18,23 +16,23 @@ from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Device, Protocol, Settings
 
-Floats = npt.NDArray[np.float64]
 Key = tuple[Device, Protocol, Backend]
+Parts = tuple[float, float]
 
 
-@dataclass(frozen=True)
 class Curve:
-    """What trials of one kind take, over ascending logarithms of their parameters.
+    """What trials of one kind take, over their parameters; of like trials the medians.
 
-    ``starts`` are the seconds of a fit beyond its epochs (tracing, compiling), ``epochs`` the
-    logarithms of the seconds of a later epoch at batch size 128; shape (sizes,) each.
+    Each trial has two parts: the seconds of its fit beyond the epochs (tracing, compiling), and
+    those of a later epoch at batch size 128.
     """
 
-    sizes: Floats
-    starts: Floats
-    epochs: Floats
+    def __init__(self, parts: Mapping[int, Sequence[Parts]]) -> None:
+        ascending = sorted(parts)
+        self.starts, epochs = np.transpose([np.median(parts[size], axis=0) for size in ascending])
+        self.sizes, self.epochs = np.log(ascending), np.log(epochs)
 
-    def at(self, parameters: int) -> tuple[float, float]:
+    def at(self, parameters: int) -> Parts:
         """Seconds of the start and of an epoch at a size, interpolated in logarithms."""
         size = np.log(parameters)
         start = np.interp(size, self.sizes, self.starts)
@@ -88,26 +86,24 @@ def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int)
     """
     ordered = sorted(widths, key=lambda width: (seconds(width), width), reverse=True)
     groups: list[list[int]] = [[] for _ in range(min(parts, len(ordered)))]
-    loads = [0.0] * len(groups)
     for width in ordered:
-        lightest = min(range(len(groups)), key=lambda group: (loads[group], len(groups[group])))
-        groups[lightest].append(width)
-        loads[lightest] += seconds(width)
+        lightest = min(groups, key=lambda group: (sum(map(seconds, group)), len(group)))
+        lightest.append(width)
     return [sorted(group) for group in groups]
 
 
 def _curves(records: Iterable[Record], long: Mapping[Key, Curve]) -> dict[Key, Curve]:
     """The medians of the trials of each kind; ``long`` ones split fits of a single epoch."""
-    kinds: dict[Key, dict[int, list[tuple[float, float]]]] = {}
+    kinds: dict[Key, dict[int, list[Parts]]] = {}
     for record in records:
         settings = record.settings
         key = (record.device, settings.protocol, settings.backend)
         parts = _parts(record, long.get(key))
         kinds.setdefault(key, {}).setdefault(record.parameters, []).append(parts)
-    return {key: _curve(sizes) for key, sizes in kinds.items()}
+    return {key: Curve(sizes) for key, sizes in kinds.items()}
 
 
-def _parts(record: Record, long: Curve | None) -> tuple[float, float]:
+def _parts(record: Record, long: Curve | None) -> Parts:
     """Seconds of a trial's start, and of an epoch at the published batch size."""
     settings, fit = record.settings, record.phases.fit
     batches = settings.batch_size / BATCH_SIZE
@@ -121,12 +117,6 @@ def _parts(record: Record, long: Curve | None) -> tuple[float, float]:
     return fit * (1 - share), fit * share * batches
 
 
-def _curve(sizes: Mapping[int, list[tuple[float, float]]]) -> Curve:
-    ordered = sorted(sizes)
-    starts, epochs = np.array([np.median(sizes[size], axis=0) for size in ordered]).T
-    return Curve(np.log(np.array(ordered, dtype=np.float64)), starts, np.log(epochs))
-
-
 @cache
 def _recorded() -> dict[Key, Curve]:
     records = (record for path in reference_paths() for record in read_reference(path).records)
@@ -137,4 +127,4 @@ def _recorded() -> dict[Key, Curve]:
 def _published(device: Device) -> Curve:
     table = read_table(PUBLISHED)
     fits = dict(zip(table["parameters"], table[f"{device}_seconds"], strict=True))
-    return _curve({size: [(0.0, seconds / EPOCHS)] for size, seconds in fits.items()})
+    return Curve({size: [(0.0, seconds / EPOCHS)] for size, seconds in fits.items()})
