@@ -2,7 +2,6 @@
 
 import errno
 import getpass
-import itertools
 import os
 import stat
 import tempfile
@@ -27,25 +26,6 @@ SAY_EVERY_SECONDS = 120.0
 
 class LockError(CrossoverError):
     """Another sweep is being timed on this machine."""
-
-
-def lock_path() -> Path:
-    """The lock's file, one a user in the machine's temporary folder.
-
-    Names that another user's file has taken are passed over, so that all sweeps of one user find
-    the same one.
-    """
-    if LOCK_VARIABLE in os.environ:
-        return Path(os.environ[LOCK_VARIABLE])
-    names = _names()
-    return next((path for path in names if not _stranger(path)), names[0])
-
-
-def _names() -> list[Path]:
-    """The default lock's file, and what stands in for it."""
-    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
-    folder = Path(tempfile.gettempdir())
-    return [folder / f"crossover-{user}{ending}.lock" for ending in ("", "-2", "-3", "-4")]
 
 
 def _stranger(path: Path) -> str:
@@ -78,10 +58,18 @@ def _held_by_stranger(path: Path) -> bool:
     return False
 
 
-def _pass_strangers(path: Path, wait_seconds: float) -> None:
-    """Say whose files are passed over, and wait for what is being timed under them."""
+def _own_path(wait_seconds: float) -> Path:
+    """The lock's file, one a user in the machine's temporary folder.
+
+    Names that another user's file has taken are passed over, so that all sweeps of one user find
+    the same one. Say whose they are, and wait for what is being timed under them.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    folder = Path(tempfile.gettempdir())
+    names = [folder / f"crossover-{user}{ending}.lock" for ending in ("", "-2", "-3", "-4")]
+    path = next((name for name in names if not _stranger(name)), names[0])
     ends = time.monotonic() + wait_seconds
-    for passed in itertools.takewhile(lambda name: name != path, _names()):
+    for passed in names[: names.index(path)]:
         said = f"The lock file {passed.name} {_stranger(passed)}"
         if _held_by_stranger(passed):
             print(f"{said} and is held: waiting for that sweep to end.", flush=True)
@@ -93,6 +81,7 @@ def _pass_strangers(path: Path, wait_seconds: float) -> None:
                 )
             time.sleep(1.0)
         print(f"{said}: using {path.name}.", flush=True)
+    return path
 
 
 @contextmanager
@@ -100,16 +89,11 @@ def timing_lock(wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the machine for timing; wait for a sweep that holds it.
 
     The operating system releases the lock when its process ends, however it ends: a killed sweep
-    never blocks the next one.
-
-    Raises
-    ------
-    LockError
-        If the machine is still held after ``wait_seconds``, or the lock's file cannot be opened.
+    never blocks the next one. Raises `LockError` if the machine is still held after
+    ``wait_seconds``, or the lock's file cannot be opened.
     """
-    path = lock_path()
-    if LOCK_VARIABLE not in os.environ:
-        _pass_strangers(path, wait_seconds)
+    given = os.environ.get(LOCK_VARIABLE)
+    path = _own_path(wait_seconds) if given is None else Path(given)
     lock = FileLock(path)
     try:
         _acquire(lock, wait_seconds)
