@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class DataSetError(CrossoverError):
 
 
 class Mnist(NamedTuple):
-    """Images as uint8 (n, 28, 28) and labels as uint8 (n,)."""
+    """Images as uint8 (n, 28, 28), labels as uint8 (n,); 60,000 to train on, 10,000 to test."""
 
     x_train: NDArray[np.uint8]
     y_train: NDArray[np.uint8]
@@ -36,22 +36,9 @@ class Mnist(NamedTuple):
 
 
 def load_mnist(path: Path = MNIST) -> Mnist:
-    """Read MNIST and verify each array against the published files.
+    """Read MNIST, a NumPy archive with Keras's keys, and verify it against the published files.
 
-    Parameters
-    ----------
-    path : Path
-        A NumPy archive with Keras's keys x_train, y_train, x_test, y_test.
-
-    Returns
-    -------
-    Mnist
-        60,000 training and 10,000 test images, uint8, with their labels.
-
-    Raises
-    ------
-    DataSetError
-        If the file is missing, unreadable, or an array differs.
+    Raises `DataSetError` if the file is missing, unreadable, or an array differs.
     """
     arrays = _read_arrays(path)
     for name, expected in DIGESTS.items():
@@ -92,7 +79,7 @@ def scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (images.reshape(len(images), IMAGE_PIXELS) / np.float32(255)).astype(np.float32)
 
 
-def one_hot(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def one_hot(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """Labels 0–9 of shape (n,) as one-hot rows of shape (n, 10)."""
     rows: NDArray[np.float32] = np.eye(CLASSES, dtype=np.float32)[labels]
     return rows

@@ -6,7 +6,8 @@ Where a trace cannot be taken, or is not read, there is no profile, and the stud
 import re
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,16 @@ from crossover.hardware.runtimes.base import Event
 from crossover.problem import CLASSES, IMAGE_PIXELS
 from crossover.records.limits import KINDS, Kind, StepProfile
 from crossover.records.settings import Backend, Device, protocol_settings
+from crossover.training.mnist import one_hot
 from crossover.training.model import build_model
 
 STEPS, FEWEST_STEPS, SECONDS = 120, 40, 2.0
 # XLA hands products to libraries together with the additions that follow them (YNNPACK on CPUs).
-PRODUCTS = re.compile(
-    r"matmul|gemm|gemv|splitk|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion", re.IGNORECASE
-)
+PRODUCTS = re.compile(r"(?i)matmul|gemm|gemv|splitk|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion")
 TO_DEVICE = re.compile(
-    r"memcpy_?h(ost)?(2|to)d|\bh2d\b|host ?to ?device|copytodevice|deviceput", re.IGNORECASE
+    r"(?i)memcpy_?h(ost)?(2|to)d|\bh2d\b|host ?to ?device|copytodevice|deviceput"
 )
-FROM_DEVICE = re.compile(
-    r"memcpy_?d(evice)?(2|to)h|\bd2h\b|device ?to ?host|copytohost", re.IGNORECASE
-)
+FROM_DEVICE = re.compile(r"(?i)memcpy_?d(evice)?(2|to)h|\bd2h\b|device ?to ?host|copytohost")
 INPUT = re.compile(r"IteratorGetNext|Iterator::Root")
 # Threads that run operations. A GPU's streams run nothing else, whatever a kernel's C++ name holds.
 WORKERS = re.compile(r"tf_Compute|XLAEigen|XLAPjRtCpuClient")
@@ -53,11 +51,11 @@ def profile_step(
     step = runtime_class(backend).step_event
     if step is None:
         return None
-    fit = _Fit(backend, width, batch_size)
+    fit = _short_fit(backend, width, batch_size)
     try:
         with tempfile.TemporaryDirectory() as folder:
             with runtime(backend).tracing(Path(folder)):
-                fit.run()
+                fit()
             (trace,) = Path(folder).rglob("*.xplane.pb")
             events = list(runtime(backend).events(trace))
         if device == "gpu" and not any(STREAM.search(event.thread) for event in events):
@@ -72,12 +70,7 @@ def step_profile(events: list[Event], step: str) -> StepProfile:
     """Split the time between the steps' beginnings by what any thread was busy with.
 
     Each moment counts once, for the first kind of ``KINDS`` that a thread was in; moments without
-    any event are the interpreter's.
-
-    Raises
-    ------
-    ValueError
-        If the trace holds fewer than two steps.
+    any event are the interpreter's. Raises `ValueError` if the trace holds fewer than two steps.
     """
     starts = _step_starts(events, step)
     if len(starts) < 2:
@@ -136,28 +129,22 @@ def _step_starts(events: Iterable[Event], step: str) -> list[float]:
     return starts
 
 
-class _Fit:
+def _short_fit(backend: Backend, width: int, batch_size: int) -> Callable[[], float]:
     """Keras's ``fit`` of one short epoch on random images, compiled beforehand."""
+    settings = protocol_settings("published", backend=backend, batch_size=batch_size, epochs=1)
+    model = build_model(width, settings)
+    random = np.random.default_rng(0)
+    images = random.random((STEPS * batch_size, IMAGE_PIXELS), dtype=np.float32)
+    labels = one_hot(random.integers(CLASSES, size=len(images)))
 
-    def __init__(self, backend: Backend, width: int, batch_size: int) -> None:
-        settings = protocol_settings("published", backend=backend, batch_size=batch_size, epochs=1)
-        self.model = build_model(width, settings)
-        self.batch_size, self.steps = batch_size, FEWEST_STEPS
-        random = np.random.default_rng(0)
-        self.images = random.random((STEPS * batch_size, IMAGE_PIXELS), dtype=np.float32)
-        self.labels = np.eye(CLASSES, dtype=np.float32)[
-            random.integers(CLASSES, size=len(self.images))
-        ]
-        self.run()
-        once = self.run() / FEWEST_STEPS
-        self.steps = int(np.clip(SECONDS / once, FEWEST_STEPS, STEPS))
-        self.run()  # As long as it will be traced.
-
-    def run(self) -> float:
-        """Train an epoch of ``steps`` steps and return its seconds."""
-        count = self.steps * self.batch_size
+    def seconds(steps: int) -> float:
+        count = steps * batch_size
         started = time.perf_counter()
-        self.model.fit(
-            self.images[:count], self.labels[:count], batch_size=self.batch_size, verbose=0
-        )
+        model.fit(images[:count], labels[:count], batch_size=batch_size, verbose=0)
         return time.perf_counter() - started
+
+    seconds(FEWEST_STEPS)
+    once = seconds(FEWEST_STEPS) / FEWEST_STEPS
+    fit = partial(seconds, int(np.clip(SECONDS / once, FEWEST_STEPS, STEPS)))
+    fit()  # As long as it will be traced.
+    return fit
