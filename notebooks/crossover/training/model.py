@@ -1,6 +1,5 @@
 """The model of the published study: 784 → w → w → w → 10."""
 
-import itertools
 from typing import Any
 
 import keras
@@ -20,39 +19,22 @@ OPTIMIZERS = {
 
 
 def build_model(width: int, settings: Settings) -> keras.Model:
-    """Build and compile the multilayer perceptron.
+    """Build and compile the multilayer perceptron, 2w² + 797w + 10 trainable parameters.
 
-    Parameters
-    ----------
-    width : int
-        Units of each of the three hidden layers.
-    settings : Settings
-        Dropout after each hidden layer, optimizer, XLA and steps per execution, all set explicitly
-        so that every device does the same.
-
-    Returns
-    -------
-    keras.Model
-        Compiled, with 2w² + 797w + 10 trainable parameters.
-
-    Raises
-    ------
-    RuntimeError
-        If Keras decides otherwise about XLA, as it does under determinism.
+    Dropout after each hidden layer, optimizer, XLA and steps per execution are all set explicitly,
+    so that every device does the same. Raises `RuntimeError` if Keras decides otherwise about XLA,
+    as it does under determinism.
     """
-    layers = [keras.layers.Input((IMAGE_PIXELS,)), *_layers(width, settings)]
+    tuned = settings.protocol == "tuned"
+    dense, dropout = (Linear, HashDropout) if tuned else (keras.layers.Dense, keras.layers.Dropout)
+    layers = [keras.layers.Input((IMAGE_PIXELS,))]
+    for _ in range(3):
+        layers += [dense(width, activation="relu"), dropout(settings.dropout)]
+    if tuned:
+        layers += [Linear(CLASSES), keras.layers.Softmax()]
+    else:
+        layers += [keras.layers.Dense(CLASSES, activation="softmax")]
     return compile_model(keras.Sequential(layers), settings)
-
-
-def _layers(width: int, settings: Settings) -> list[keras.layers.Layer]:
-    if settings.protocol == "tuned":
-        hidden = [(Linear(width, "relu"), HashDropout(settings.dropout)) for _ in range(3)]
-        return [*itertools.chain(*hidden), Linear(CLASSES), keras.layers.Softmax()]
-    hidden = [
-        (keras.layers.Dense(width, activation="relu"), keras.layers.Dropout(settings.dropout))
-        for _ in range(3)
-    ]
-    return [*itertools.chain(*hidden), keras.layers.Dense(CLASSES, activation="softmax")]
 
 
 class Rows(keras.layers.Layer):  # type: ignore[misc]
