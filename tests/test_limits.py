@@ -68,7 +68,7 @@ def test_bytes_of_a_step_at_width_4():
 @pytest.mark.parametrize("width", [8, 96])
 def test_the_measured_step_holds_every_product(width, transposed, parts):
     """The gradients of a linear network, against NumPy's; those of parts add up to the whole."""
-    batch, *kernels = stepparts._operands(width, 32)
+    batch, *kernels = map(keras.ops.convert_to_tensor, stepparts._arrays(width, 32))
     x, (a, b, c, d) = np.array(batch), map(np.array, kernels)
     h1, h2, h3 = x @ a, x @ a @ b, x @ a @ b @ c
     y = h3 @ d

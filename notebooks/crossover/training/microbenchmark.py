@@ -16,7 +16,6 @@ from crossover.hardware.runtimes import runtime
 from crossover.problem import batch_bytes
 from crossover.records.limits import Limits, WidthLimits
 from crossover.records.parameters import SweepParameters
-from crossover.records.record import Software
 from crossover.records.settings import Backend, Device, Precision
 from crossover.training.peaks import measure_peaks
 from crossover.training.profiler import profile_step
@@ -31,11 +30,8 @@ def measure_limits(
 ) -> Iterator[Limits]:
     """Measure what a limits record holds; yield it after each width, in the order given.
 
-    Parameters
-    ----------
-    earlier : Limits, optional
-        A record of this device. It is gone on with where the machine, its software and this code
-        are still the same, or else measured anew.
+    An earlier record of this device is gone on with where the machine, its software and this code
+    are still the same, or else measured anew.
     """
     backend = sweep.backend
     assert_placement(backend, device, keras.ops.ones(1))
@@ -81,16 +77,13 @@ def _measure_one(
 def _same(earlier: Limits, facts: dict[str, Any]) -> bool:
     """Whether a record is of this machine, software, environment and code."""
     # A pool may start at its first use.
+    software = facts["software"].model_copy(update={"pools": earlier.software.pools})
     return bool(
         earlier.machine == facts["machine"]
-        and _without_pools(earlier.software) == _without_pools(facts["software"])
+        and earlier.software == software
         and earlier.environment == facts["environment"]
         and earlier.code.digest == facts["code"].digest
     )
-
-
-def _without_pools(software: Software) -> Software:
-    return software.model_copy(update={"pools": None})
 
 
 def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[str, Any]:

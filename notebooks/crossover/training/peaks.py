@@ -1,7 +1,5 @@
 """The most arithmetic that a device does: large products, and fused multiply-adds."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -43,11 +41,9 @@ def measure_peaks(backend: Backend, device: Device) -> list[Peak]:
     return peaks
 
 
-@contextmanager
-def blas_threads() -> Iterator[None]:
-    """Let NumPy's BLAS have as many threads as the frameworks' pools."""
-    with threadpoolctl.threadpool_limits(pool_threads(), user_api="blas"):
-        yield
+def blas_threads() -> Any:
+    """A context in which NumPy's BLAS has as many threads as the frameworks' pools."""
+    return threadpoolctl.threadpool_limits(pool_threads(), user_api="blas")
 
 
 def _framework_products(backend: Backend, device: Device, precision: Precision) -> list[Peak]:

@@ -30,8 +30,9 @@ def measure_width(
     ``rounded`` is the precision where TF32 is allowed: products are measured with it too, where it
     is another one.
     """
-    batch, *kernels = _operands(width, batch_size)
-    loops = _loops(parameter_count(width) * batch_size)
+    batch, *kernels = map(keras.ops.convert_to_tensor, _arrays(width, batch_size))
+    # Steps in one compiled call: many of the small ones, so that a call costs nothing.
+    loops = int(np.clip(2e9 // (parameter_count(width) * batch_size), 4, 256))
     ways: dict[str, Any] = {}
     for name in ("products",) if rounded == "float32" else ("tf32", "products"):
         set_precision(backend, name == "tf32")
@@ -80,23 +81,12 @@ def _fastest_products(
     return min(seconds, key=statistics.median)
 
 
-def _loops(work: int) -> int:
-    """Steps in one compiled call: many of the small ones, so that a call costs nothing."""
-    return int(np.clip(2e9 // work, 4, 256))
-
-
-def _operands(width: int, batch_size: int) -> list[Any]:
-    """A batch and the four kernels, as (inputs, units), on the device."""
-    return [keras.ops.convert_to_tensor(array) for array in _arrays(width, batch_size)]
-
-
 def _arrays(width: int, batch_size: int) -> list[NDArray[np.float32]]:
+    """A batch and the four kernels, as (inputs, units)."""
     rng = np.random.default_rng(0)
     sizes = [IMAGE_PIXELS, width, width, width, CLASSES]
     shapes = [(batch_size, IMAGE_PIXELS), *itertools.pairwise(sizes)]
-    return [
-        rng.normal(0, rows**-0.5, (rows, columns)).astype(np.float32) for rows, columns in shapes
-    ]
+    return [rng.normal(0, shape[0] ** -0.5, shape).astype(np.float32) for shape in shapes]
 
 
 def _products(
