@@ -66,12 +66,7 @@ def sweep_progress(
 ) -> Progress:
     """Print the plan of a sweep and return its progress.
 
-    Parameters
-    ----------
-    order : list of (int, int)
-        Positions and widths, as `remaining_widths` returns them.
-    recorded : list of Record
-        Trials that tell how long these may take.
+    ``order`` is what `remaining_widths` returns; ``recorded`` tell how long these trials may take.
     """
     estimate, settings = Estimate(recorded), sweep.settings
     expected = [(width, estimate.seconds(settings, device, width)) for _, width in order]

@@ -18,13 +18,8 @@ def clock_text(seconds: float) -> str:
 class Progress:
     """Print where a sweep stands, at most once in ten seconds and once a trial.
 
-    Parameters
-    ----------
-    expected : sequence of (int, float)
-        Widths in training order and a first guess of each one's seconds; the guess is rescaled by
-        what the sweep has measured so far.
-    epochs : int
-        Epochs of each trial.
+    ``expected`` are the widths in training order and a first guess of each one's seconds, which is
+    rescaled by what the sweep has measured so far.
     """
 
     def __init__(
@@ -47,11 +42,10 @@ class Progress:
         finished = sum(seconds for _, seconds in self.expected[: self.done])
         if self.done < len(self.expected):
             finished += self.done_fraction * self.expected[self.done][1]
-        spent = self.now() - self.started
         guess = total - finished
         if finished <= 0.02 * total:
             return guess
-        return guess * spent / finished
+        return guess * (self.now() - self.started) / finished
 
     def epoch(self, number: int) -> None:
         """Note a finished epoch of the current trial."""
@@ -62,14 +56,13 @@ class Progress:
     def trial(self, record: Record) -> None:
         """Note that the current trial has ended and its record is written."""
         accuracy = "no accuracy" if record.test_accuracy is None else f"{record.test_accuracy:.4f}"
-        self._line(f"{record.cold_seconds:.1f} s, accuracy {accuracy}", finished=True)
+        self.done_fraction = 1.0
+        self._line(f"{record.cold_seconds:.1f} s, accuracy {accuracy}")
         self.done += 1
         self.done_fraction = 0.0
 
-    def _line(self, text: str, finished: bool = False) -> None:
+    def _line(self, text: str) -> None:
         self.last_line = self.now()
-        if finished:
-            self.done_fraction = 1.0
         width, _ = self.expected[self.done]
         trial = f"trial {self.done + 1}/{len(self.expected)}"
         left = clock_text(self.left_seconds())
