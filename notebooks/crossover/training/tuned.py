@@ -20,19 +20,14 @@ from numpy.typing import NDArray
 from crossover.hardware.device import device_of, synchronize
 from crossover.problem import CLASSES
 from crossover.records.backends import BACKENDS
-from crossover.records.settings import Backend, Settings
+from crossover.records.settings import Settings
 from crossover.training.published_training import EpochHook, Trained
 
 
 class Order:
     """The order in which an epoch's batches read the images.
 
-    Parameters
-    ----------
-    images : int
-        Images in all; the last ``validation_split`` of them are held out.
-    settings : Settings
-    seed : int
+    ``images`` counts all of them; the last ``validation_split`` are held out.
     """
 
     def __init__(self, images: int, settings: Settings, seed: int) -> None:
@@ -50,14 +45,7 @@ class Order:
 
 
 class Program(abc.ABC):
-    """An epoch of a tuned model as one compiled call, in a backend's own way.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Of the tuned protocol, compiled.
-    order : Order
-    """
+    """An epoch of a compiled tuned model as one compiled call, in a backend's own way."""
 
     def __init__(self, model: keras.Model, order: Order) -> None:
         self.model, self.order = model, order
@@ -80,17 +68,9 @@ class Program(abc.ABC):
 class TunedTraining:
     """A model, its data on the device, and its compiled epoch.
 
-    Parameters
-    ----------
-    model : keras.Model
-    images : uint8 array (n, 784)
-    labels : uint8 array (n,)
-    settings : Settings
-    seed : int
-        Seeds the order of the images in each epoch.
-    program : 'LayersProgram' or 'PackedProgram', optional
-        Through Keras's layers, as by default on a CPU, or the packed step of the same arithmetic,
-        as by default on a GPU.
+    Images are uint8 (n, 784), labels uint8 (n,); the seed is that of their order in each epoch.
+    ``program`` is 'LayersProgram', through Keras's layers, as by default on a CPU, or
+    'PackedProgram', the packed step of the same arithmetic, as by default on a GPU.
     """
 
     def __init__(
@@ -107,18 +87,15 @@ class TunedTraining:
         self.data = ops.convert_to_tensor(images), ops.convert_to_tensor(labels)
         on_cpu = device_of(self.backend, self.data[0]) == "cpu"
         kind = program or ("LayersProgram" if on_cpu else "PackedProgram")
-        self.program: Program = getattr(programs(self.backend), kind)(model, self.order)
+        package = BACKENDS[self.backend].package
+        programs = importlib.import_module(f"crossover.training.tuned_{package}")
+        self.program: Program = getattr(programs, kind)(model, self.order)
 
     def epoch(self) -> dict[str, float]:
         """Train one more epoch, evaluate the images held out, and return the logs."""
         logs = self.program.run(*self.data, self.order.next())
         synchronize(self.backend)
         return {name: float(value) for name, value in logs.items()}
-
-
-def programs(backend: Backend) -> Any:
-    """The module that holds a backend's programs."""
-    return importlib.import_module(f"crossover.training.tuned_{BACKENDS[backend].package}")
 
 
 def assign(variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
@@ -135,12 +112,7 @@ def scaled(images: Any) -> Any:
 def loss_and_hits(logits: Any, labels: Any, counted: Any = True) -> tuple[Any, Any]:
     """Summed cross-entropy and the number of right answers, of the images that count.
 
-    Parameters
-    ----------
-    logits : float32 tensor (n, 10)
-    labels : uint8 tensor (n,)
-    counted : bool tensor (n,), optional
-        All by default.
+    Logits are float32 (n, 10), labels uint8 (n,), ``counted`` bool (n,).
     """
     losses = keras.losses.categorical_crossentropy(
         ops.one_hot(labels, CLASSES), logits, from_logits=True
@@ -174,15 +146,7 @@ def fit_tuned(
     seed: int,
     on_epoch: EpochHook,
 ) -> Trained:
-    """Train with one compiled call an epoch.
-
-    Parameters
-    ----------
-    images : uint8 array (n, 784)
-    labels : uint8 array (n,)
-    seed : int
-        Seeds the order of the images in each epoch.
-    """
+    """Train with one compiled call an epoch; the data and the seed are as for `TunedTraining`."""
     training = TunedTraining(model, images, labels, settings, seed)
     seconds: list[float] = []
     history: dict[str, list[float]] = {}
