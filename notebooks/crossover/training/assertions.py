@@ -14,12 +14,8 @@ def assert_model(model: keras.Model, batch: NDArray[Any], backend: Backend, devi
     """Refuse a model that lies elsewhere than on the device, or computes in other than float32.
 
     Weights, and the batch as the framework takes it, are looked at; so is what each layer computes
-    in, and what comes of it by the framework's own rules.
-
-    Raises
-    ------
-    DeviceError
-        Names what is elsewhere, or of another type.
+    in, and what comes of it by the framework's own rules. `DeviceError` names what is elsewhere, or
+    of another type.
     """
     taken = keras.ops.convert_to_tensor(batch.astype(np.float32))
     for tensor in (taken, *(variable.value for variable in model.trainable_variables)):

@@ -31,14 +31,9 @@ class HashDropout(keras.layers.Layer):  # type: ignore[misc]
 
 
 def kept_units(seed: Any, step: Any, shape: tuple[int, int], rate: float) -> Any:
-    """Which units a step keeps: a bool tensor of that shape, about ``rate`` of it False.
+    """Which units a step keeps: a bool tensor (batch, units), about ``rate`` of it False.
 
-    Parameters
-    ----------
-    seed, step : integer tensors ()
-        Of the layer, and of the training.
-    shape : tuple
-        Batch and units.
+    The layer's seed and the training's step are integer tensors ().
     """
     layer, step = mix(ops.cast(seed, "uint32")), ops.cast(step, "uint32")
     first, second = mix(layer + step), mix(layer - step * word(GOLDEN))

@@ -13,14 +13,7 @@ from keras import ops
 
 
 class Linear(keras.layers.Layer):  # type: ignore[misc]
-    """Compute ``activation(inputs @ kernel.T + bias)``, as Keras's Dense does.
-
-    Parameters
-    ----------
-    units : int
-    activation : str, optional
-        Keras's name of it; none by default.
-    """
+    """Compute ``activation(inputs @ kernel.T + bias)``, as Keras's Dense does."""
 
     def __init__(self, units: int, activation: str | None = None) -> None:
         super().__init__()

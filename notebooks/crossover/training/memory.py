@@ -33,15 +33,8 @@ def least_bytes(width: int, batch_size: int, device: Device) -> int:
 def check_memory(sweep: SweepParameters, device: Device, granted: int | None = None) -> None:
     """Refuse a sweep with a width that cannot fit.
 
-    Parameters
-    ----------
-    granted : int, optional
-        Bytes; by default what a container grants, or else what the machine has.
-
-    Raises
-    ------
-    MemoryLimitError
-        Names the width, both sizes, and the widest that fits.
+    The bytes granted are by default what a container grants, or else what the machine has.
+    `MemoryLimitError` names the width, both sizes, and the widest that fits.
     """
     limit = memory_limit() if granted is None else granted
     present = psutil.virtual_memory().total

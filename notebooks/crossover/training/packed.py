@@ -28,17 +28,10 @@ Tensors = list[Any]
 def pack(weights: Sequence[Any]) -> Tensors:
     """The four packed values of a tuned model's weights.
 
-    Parameters
-    ----------
-    weights : sequence of 8 tensors
-        Kernels (units, inputs) and biases (units,) in turns, from the images on.
-
-    Returns
-    -------
-    list of 4 tensors
-        Shapes (832, w), (w, w), (w, w) and (13 + ⌈10 / w⌉, w): the rows of the last are the
-        classes' kernels, the hidden layers' biases, and the classes' biases; the rest is zero and
-        stays so.
+    The eight weights are kernels (units, inputs) and biases (units,) in turns, from the images on.
+    The values' shapes are (832, w), (w, w), (w, w) and (13 + ⌈10 / w⌉, w): the rows of the last are
+    the classes' kernels, the hidden layers' biases, and the classes' biases; the rest is zero and
+    stays so.
     """
     kernels, biases = weights[::2], weights[1::2]
     width = kernels[0].shape[0]
@@ -66,12 +59,8 @@ def _biases(last: Any) -> Tensors:
 class Packed:
     """What a packed step needs of a tuned model: its values, dropout, and an optimizer of them.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Of the tuned protocol, compiled; it is left as it is.
-    barrier : callable
-        XLA's optimization barrier: what it returns is computed once.
+    The model is compiled, and left as it is. ``barrier`` is XLA's optimization barrier: what it
+    returns is computed once.
     """
 
     def __init__(self, model: keras.Model, barrier: Callable[[Any], Any]) -> None:
@@ -93,16 +82,9 @@ class Packed:
     ) -> tuple[Tensors, Tensors]:
         """Gradients of the mean loss of a batch, and what to add to the sums.
 
-        Parameters
-        ----------
-        values : sequence of 4 tensors
-            As ``pack`` returns them.
-        number : int32 tensor ()
-            Of the step since the training began: dropout's masks follow from it.
-        images : uint8 tensor (batch, 784)
-        labels : uint8 tensor (batch,)
-        left : int32 tensor ()
-            How many of the images count; the last of a batch are those that don't.
+        ``values`` are as ``pack`` returns them. ``number``, int32 (), is that of the step since the
+        training began: dropout's masks follow from it. Images are uint8 (batch, 784), labels uint8
+        (batch,); ``left``, int32 (), of them count, and the last of a batch are those that don't.
         """
         *kernels, last = values
         biases, head = _biases(last), last[:CLASSES]

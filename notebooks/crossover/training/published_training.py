@@ -55,13 +55,7 @@ def fit_published(
     settings: Settings,
     on_epoch: EpochHook,
 ) -> Trained:
-    """Train with Keras's ``fit``.
-
-    Parameters
-    ----------
-    images : float32 array (n, 784), 0 to 1
-    labels : float32 array (n, 10), one-hot
-    """
+    """Train with Keras's ``fit``: images (n, 784) from 0 to 1, labels (n, 10) as one-hot rows."""
     clock = EpochClock(settings.backend, on_epoch)
     inputs: NDArray[Any] = images
     if settings.data == "device":
@@ -78,5 +72,5 @@ def fit_published(
         callbacks=[clock],
     )
     logs = {name: list(map(float, values)) for name, values in history.history.items()}
-    carried = [*model.variables, *model.optimizer.variables]
-    return Trained(clock.seconds, logs, [variable.value for variable in carried])
+    carried = [variable.value for variable in (*model.variables, *model.optimizer.variables)]
+    return Trained(clock.seconds, logs, carried)

@@ -1,7 +1,4 @@
-"""The tuned protocol on JAX: an epoch is one ``lax.scan`` over the row numbers of its batches.
-
-A CPU runs Keras's layers, a GPU the packed step of the same arithmetic.
-"""
+"""The tuned protocol on JAX: an epoch is one ``lax.scan`` over the row numbers of its batches."""
 
 import abc
 from collections.abc import Callable, Iterable

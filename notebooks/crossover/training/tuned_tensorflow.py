@@ -1,7 +1,4 @@
-"""The tuned protocol on TensorFlow: an epoch is one XLA program that loops over its batches.
-
-A CPU runs Keras's layers, a GPU the packed step of the same arithmetic.
-"""
+"""The tuned protocol on TensorFlow: an epoch is one XLA program that loops over its batches."""
 
 import abc
 from functools import cached_property
