@@ -7,7 +7,7 @@ import pandas as pd
 
 from crossover.problem import BATCH_SIZE, steps_per_epoch
 from crossover.records.backends import BACKENDS
-from crossover.records.frame import groups, to_frame
+from crossover.records.frame import to_frame
 from crossover.records.record import Record
 from crossover.records.settings import Backend, Device, Settings, protocol_settings
 
@@ -28,9 +28,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no metrics": {"metrics": False},
 }
 
-# A CPU has no TF32.
-ON_GPU = {"TF32"}
-
 
 def changes_of(backend: Backend) -> dict[str, dict[str, Any]]:
     """The changes that a backend can make and has not made, by name; the baseline is the first."""
@@ -42,89 +39,74 @@ def changes_of(backend: Backend) -> dict[str, dict[str, Any]]:
 
 
 def applies(change: Mapping[str, Any], device: Device) -> bool:
-    """Whether a change can change anything on a device."""
-    return device == "gpu" or all(change != CHANGES[name] for name in ON_GPU)
+    """Whether a change can change anything on a device: a CPU has no TF32."""
+    return device == "gpu" or "tf32" not in change
 
 
 def change_of(settings: Settings) -> str | None:
     """Name of the change that these settings are, or None if they are no ablation's."""
-    return _named(settings, CHANGES, EPOCHS)
+    named = (name for name, change in CHANGES.items() if _is_change(settings, EPOCHS, change))
+    return next(named, None)
 
 
 def on_map(settings: Settings) -> bool:
     """Whether these settings belong to the batch-size map."""
-    sizes: dict[str, dict[str, Any]] = {str(size): {"batch_size": size} for size in BATCH_SIZES}
-    return _named(settings, sizes, MAP_EPOCHS) is not None
+    return any(_is_change(settings, MAP_EPOCHS, {"batch_size": size}) for size in BATCH_SIZES)
 
 
-def _named(settings: Settings, changes: dict[str, dict[str, Any]], epochs: int) -> str | None:
-    for name, change in changes.items():
-        given = {"backend": settings.backend, "threads": settings.threads, "epochs": epochs}
-        if settings == protocol_settings("published", **(given | change)):
-            return name
-    return None
+def _is_change(settings: Settings, epochs: int, change: dict[str, Any]) -> bool:
+    """Whether settings are the published ones but for a change, backend and threads."""
+    given = {"backend": settings.backend, "threads": settings.threads, "epochs": epochs}
+    return settings == protocol_settings("published", **(given | change))
 
 
 def ablation_table(records: Sequence[Record]) -> pd.DataFrame:
     """What each change does to an epoch after the first.
 
-    Returns
-    -------
-    DataFrame
-        One row for each device, width and change: ``epoch_seconds`` (median over repeats of the
-        steady epoch), ``ratio`` (epoch of the published protocol / this one, of the same repeat;
-        median over the repeats: above 1 the change helps), ``low`` and ``high`` (the smallest and
-        largest of these ratios) and ``saved_us`` (microseconds that the change saves in each step
-        of the baseline, median over the repeats). Repeats without a baseline are left out.
+    One row for each device, width and change: ``epoch_seconds`` (median over repeats of the steady
+    epoch), ``ratio`` (epoch of the published protocol / this one, of the same repeat; median over
+    the repeats: above 1 the change helps), ``low`` and ``high`` (the smallest and largest of these
+    ratios) and ``saved_us`` (microseconds that the change saves in each step of the baseline,
+    median over the repeats). Repeats without a baseline are left out.
     """
     changed = [(record, name) for record in records if (name := change_of(record.settings))]
     if {name for _, name in changed} <= {BASELINE}:
         changed = []
     frame = _epochs([record for record, _ in changed])
-    frame["change"] = [name for _, name in changed]
+    frame["change"] = pd.Categorical([name for _, name in changed], list(CHANGES))
     # Within one repeat, minutes apart: over hours a machine's own speed drifts by more.
     turn = ["device", "width", "repeat"]
     base = frame[frame["change"] == BASELINE].groupby(turn)["epoch_seconds"].median()
     frame = frame.join(base.rename("base"), on=turn).dropna(subset="base")
     frame["ratio"] = frame["base"] / frame["epoch_seconds"]
     frame["saved_us"] = (frame["base"] - frame["epoch_seconds"]) / WHOLE_EPOCH * 1e6
-    order = {name: place for place, name in enumerate(CHANGES)}
-    cells = frame.groupby(["device", "width", "change"]).agg(
+    cells = frame.groupby(["device", "width", "change"], observed=True).agg(
         epoch_seconds=("epoch_seconds", "median"),
         ratio=("ratio", "median"),
         low=("ratio", "min"),
         high=("ratio", "max"),
         saved_us=("saved_us", "median"),
     )
-    table = cells.sort_index(key=lambda names: names.map(lambda name: order.get(name, name)))
-    return table.reset_index()
+    return cells.reset_index().astype({"change": str})
 
 
 def noise_factors(trials: pd.DataFrame) -> dict[tuple[str, int], float]:
     """How much one machine's repeats of the published protocol differ by themselves.
 
-    Returns
-    -------
-    dict
-        By device and width, the longest steady time over the shortest; cells of a single trial are
-        left out, for they show no noise.
+    By device and width, the longest steady time over the shortest; cells of a single trial are left
+    out, for they show no noise.
     """
-    plain = trials[trials["protocol"] == "published"].dropna(subset=["steady_seconds"])
-    return {
-        (device, int(width)): float(cell["steady_seconds"].max() / cell["steady_seconds"].min())
-        for (device, width), cell in groups(plain, ["device", "width"])
-        if len(cell) > 1
-    }
+    plain = trials[trials["protocol"] == "published"]
+    cells = plain.groupby(["device", "width"])["steady_seconds"]
+    factors = (cells.max() / cells.min())[cells.count() > 1]
+    return dict(zip(factors.index, factors, strict=True))
 
 
 def batch_map(records: Sequence[Record]) -> pd.DataFrame:
     """Seconds of an epoch by width and batch size.
 
-    Returns
-    -------
-    DataFrame
-        One row for each device, width and batch size: ``parameters`` and ``epoch_seconds`` (median
-        over repeats of the epoch after the first).
+    One row for each device, width and batch size: ``parameters`` and ``epoch_seconds`` (median over
+    repeats of the epoch after the first).
     """
     mapped = [record for record in records if on_map(record.settings)]
     if len({record.settings.batch_size for record in mapped}) < 2:
