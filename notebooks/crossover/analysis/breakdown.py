@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -33,83 +33,58 @@ BY_ABLATION = {
 STEP = ["backend", "protocol", "device", "width"]
 
 
-class MeasuredStep(NamedTuple):
-    """The steady step of one cell: its median seconds, its first trial, and its limits."""
+def measured_steps(
+    trials: pd.DataFrame, limits: Sequence[Limits]
+) -> Iterator[tuple[float, pd.Series[Any], Limits, WidthLimits]]:
+    """The steady steps of one machine's trials at the widths whose limits were measured there.
 
-    seconds: float
-    trial: pd.Series[Any]
-    limits: Limits
-    parts: WidthLimits
-
-
-def measured_steps(trials: pd.DataFrame, limits: Sequence[Limits]) -> Iterator[MeasuredStep]:
-    """The steps of one machine's trials at the widths whose limits were measured there."""
+    Of each cell its median seconds, its first trial, the limits of its device, and of its width.
+    """
     by_device: dict[tuple[str, str], Limits] = {(one.backend, one.device): one for one in limits}
     for (backend, _, device, width), cell in groups(trials, STEP):
         measured, seconds = by_device.get((backend, device)), step_seconds(cell).median()
         parts = measured.at(width) if measured else None
         if measured and parts and pd.notna(seconds):
-            yield MeasuredStep(seconds, cell.iloc[0], measured, parts)
+            yield seconds, cell.iloc[0], measured, parts
 
 
 def step_breakdown(
     trials: pd.DataFrame, recorded: Sequence[Record], limits: Sequence[Limits]
 ) -> pd.DataFrame:
-    """Split the steady step of each curve into measured parts.
+    """Split the steady step of one machine's curves into measured parts.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        The study's trials of this machine, one row a trial.
-    recorded : sequence of Record
-        All trials of this machine; those of the ablations are used.
-    limits : sequence of Limits
-        Measured on the same machine; curves without limits are left out.
-
-    Returns
-    -------
-    DataFrame
-        One row for each protocol, device and width: ``step_us`` (median microseconds of a steady
-        step, validation included) and one column a part of ``PARTS``. A part that was not measured
-        is NaN. *Not attributed* is the rest; it is negative where parts overlap in time, as copies
-        and arithmetic do. A difference between two ablations that is below zero is noise: it stands
-        in its column, and nothing is attributed to it. ``dispatch`` is what running a whole epoch
-        an execution saves (see `crossover.report.sections.ablations.dispatch_meaning`).
+    Curves without limits are left out; ``recorded`` are all trials of the machine, of which those
+    of the ablations are used. One row for each protocol, device and width: ``step_us`` (median
+    microseconds of a steady step, validation included) and one column a part of ``PARTS``. A part
+    that was not measured is NaN. *Not attributed* is the rest; it is negative where parts overlap
+    in time, as copies and arithmetic do. A difference between two ablations that is below zero is
+    noise: it stands in its column, and nothing is attributed to it. ``dispatch`` is what running a
+    whole epoch an execution saves (see
+    `crossover.report.sections.ablations.dispatch_meaning`).
     """
     saved = ablation_table(recorded).set_index(["device", "width", "change"])["saved_us"]
     rows = []
-    for step in measured_steps(trials, limits):
-        row = dict(step.trial[["protocol", "device", "width"]]) | {"step_us": step.seconds * 1e6}
-        products = step.parts.products_seconds(step.trial["precision"])
-        row["matrix products"] = products * 1e6
-        row["optimizer"] = statistics.median(step.parts.optimizer) * 1e6
+    for seconds, trial, measured, parts in measured_steps(trials, limits):
+        row = dict(trial[["protocol", "device", "width"]]) | {"step_us": seconds * 1e6}
+        row["matrix products"] = parts.products_seconds(trial["precision"]) * 1e6
+        row["optimizer"] = statistics.median(parts.optimizer) * 1e6
         if row["protocol"] == "published":
-            row["batch copy"] = step.limits.batch_copy_seconds * 1e6
+            row["batch copy"] = measured.batch_copy_seconds * 1e6
             for part, change in BY_ABLATION.items():
                 row[part] = saved.get((row["device"], row["width"], change), float("nan"))
         rows.append(row)
     table = pd.DataFrame(rows, columns=["protocol", "device", "width", "step_us", *PARTS])
-    measured = table[PARTS[:-1]].astype(float)
-    table["not attributed"] = table["step_us"] - measured.clip(lower=0).sum(axis=1)
+    attributed = table[PARTS[:-1]].astype(float).clip(lower=0).sum(axis=1)
+    table["not attributed"] = table["step_us"] - attributed
     return table
 
 
 def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
-    """What the framework's profiler saw of published steps.
+    """What the framework's profiler saw of published steps on one machine.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        The study's trials of this machine, one row a trial.
-    limits : sequence of Limits
-        Measured on the same machine; widths without a profile are left out.
-
-    Returns
-    -------
-    DataFrame
-        One row for each device and width: ``step_us`` (median microseconds of the study's steady
-        step, NaN where there is none), ``profiled_us`` and one column of microseconds for each of
-        ``KINDS``, which add up to it.
+    One row for each device and width with a profile: ``step_us`` (median microseconds of the
+    study's steady step, NaN where there is none), ``profiled_us`` and one column of microseconds
+    for each of ``KINDS``, which add up to it.
     """
     steps = step_seconds(trials).groupby([trials[key] for key in STEP]).median() * 1e6
     rows = [

@@ -15,33 +15,21 @@ COLUMNS = [
 
 
 def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
-    """Achieved rates of the steady training steps beside the device's measured ceilings.
+    """Achieved rates of one machine's steady training steps beside its measured ceilings.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        The study's trials of one machine, one row a trial.
-    limits : sequence of Limits
-        Measured on the same machine.
-
-    Returns
-    -------
-    DataFrame
-        One row for each protocol, device and width with limits: ``intensity`` (FLOP/byte),
-        ``flops_per_second`` and ``bytes_per_second`` achieved (the products that evaluate the
-        images held out count), ``ceiling_flops`` (matrix products of the same shapes and
-        precision), ``ceiling_bytes`` (the device's memory) and ``share``, the achieved part of the
-        lower ceiling (Williams, Waterman & Patterson 2009): min(ceiling_flops, intensity ·
-        ceiling_bytes). ``blas_flops`` is what NumPy's BLAS reaches with those products (NaN on a
-        GPU), and ``peak_flops`` the most arithmetic of any kind, done in ``peak_way``.
+    One row for each protocol, device and width with limits: ``intensity`` (FLOP/byte),
+    ``flops_per_second`` and ``bytes_per_second`` achieved (the products that evaluate the images
+    held out count), ``ceiling_flops`` (matrix products of the same shapes and precision),
+    ``ceiling_bytes`` (the device's memory) and ``share``, the achieved part of the lower ceiling
+    (Williams, Waterman & Patterson 2009): min(ceiling_flops, intensity · ceiling_bytes).
+    ``blas_flops`` is what NumPy's BLAS reaches with those products (NaN on a GPU), and
+    ``peak_flops`` the most arithmetic of any kind, done in ``peak_way``.
     """
     rows = []
     for seconds, trial, measured, parts in measured_steps(trials, limits):
-        width, batch_size = int(trial["width"]), int(trial["batch_size"])
+        width, batch_size, precision = trial[["width", "batch_size", "precision"]]
         flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
-        evaluated = evaluation_flops(width, int(trial["evaluated"]))
-        rate = (flops + evaluated / int(trial["steps"])) / seconds
-        precision = trial["precision"]
+        rate = (flops + evaluation_flops(width, trial["evaluated"]) / trial["steps"]) / seconds
         ceiling, peak = parts.flops_per_second(precision), measured.peak(precision)
         reached = min(ceiling, flops / moved * measured.memory_bytes_per_second)
         rows.append(
