@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from conftest import make_record, papermill
-from crossover.analysis import comparison, joules, summary
+from crossover.analysis import comparison, summary
 from crossover.analysis.ablations import EPOCHS
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
@@ -213,7 +213,7 @@ def test_a_gpu_s_joules_include_its_host_s(tmp_path):
             for r in (energetic(w, "cpu", j), energetic(w, "gpu", 50.0, 100.0))
         ],
     )
-    found = joules.energy_crossover(trials, "published")
+    found = comparison.energy_crossover(trials, "published")
     assert (found.status, found.bracket_low, found.bracket_high) == ("crossed", 3230, 6514)
     # log(150/100) / log(200/100) of the way from 3,230 to 6,514, in logarithms.
     share = np.log(1.5) / np.log(2)
@@ -229,8 +229,8 @@ def test_a_gpu_s_joules_include_its_host_s(tmp_path):
 
 def test_a_fit_shorter_than_its_counter_s_tick_is_unknown(tmp_path):
     trials = merged_with(tmp_path, [energetic(4, "cpu", 0.0), energetic(8, "cpu", 1.0)])
-    assert joules.joules_of(trials)["joules"].isna().tolist() == [True, False]
-    assert joules.energy_crossover(trials, "published").status == "missing device"
+    assert comparison.joules_of(trials)["joules"].isna().tolist() == [True, False]
+    assert comparison.energy_crossover(trials, "published").status == "missing device"
 
 
 def test_energy_that_is_unknown_is_said_to_be(tmp_path):

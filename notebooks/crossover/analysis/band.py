@@ -52,18 +52,11 @@ class Band:
 def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:
     """Band of the log ratio between the first and the last width that tell of it.
 
-    Parameters
-    ----------
-    cpu, gpu : DataFrame
-        Log seconds of the same sizes on both devices: ``parameters`` in ascending order are the
-        index, repeats the columns; NaN where there is no trial. Between two widths those repeats
-        count that have both of them on both devices; where these are fewer than two, the band has a
-        gap. Where it would be all gap, the medians of all trials stand for a single repeat. A
-        device that was timed once stands against each repeat of the other.
-
-    Returns
-    -------
-    Band
+    ``cpu`` and ``gpu`` are log seconds of the same sizes: ``parameters`` in ascending order are the
+    index, repeats the columns; NaN where there is no trial. Between two widths those repeats count
+    that have both of them on both devices; where these are fewer than two, the band has a gap.
+    Where it would be all gap, the medians of all trials stand for a single repeat. A device that
+    was timed once stands against each repeat of the other.
     """
     alone: Literal["", "CPU", "GPU"] = ""
     if cpu.shape[1] == 1 < gpu.shape[1]:

@@ -1,47 +1,35 @@
-"""Crossovers of every comparison that a frame of trials allows."""
+"""Crossovers of every comparison that a frame of trials allows, in seconds and in joules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import pandas as pd
 
-from crossover.analysis.crossing import find_crossover
+from crossover.analysis.crossing import Crossover, find_crossover
 from crossover.analysis.summary import refuse_mixed_settings
 
 
-def crossovers(trials: pd.DataFrame, pairs: list[tuple[str, str]] | None = None) -> pd.DataFrame:
-    """Find the crossover of each comparison, for cold and steady times.
+def crossovers(trials: pd.DataFrame, pairs: Sequence[tuple[str, str]] = ()) -> pd.DataFrame:
+    """Find the crossover of each machine and of each pair (CPU machine, GPU machine).
 
-    Parameters
-    ----------
-    pairs : list of (CPU machine, GPU machine), optional
-        Comparisons across machines, besides each machine with itself.
-
-    Returns
-    -------
-    DataFrame
-        One row for each comparison and timing: ``cpu_machine``, ``gpu_machine``, ``backend``,
-        ``protocol``, ``timing``, the fields of `crossover.analysis.crossing.Crossover`, the
-        ``level`` of its interval, and in words its ``spread`` and the whole ``sentence``.
-
-    Raises
-    ------
-    ValueError
-        If one curve mixes settings, or a pair names a machine without trials.
+    One row for each comparison and timing: ``cpu_machine``, ``gpu_machine``, ``backend``,
+    ``protocol``, ``timing``, the fields of `crossover.analysis.crossing.Crossover`, the ``level``
+    of its interval, and in words its ``spread`` and the whole ``sentence``. Raises `ValueError` if
+    one curve mixes settings, or a pair names a machine without trials.
     """
     refuse_mixed_settings(trials)
     machines = list(dict.fromkeys(trials["machine"]))
-    unknown = {name for pair in pairs or [] for name in pair} - set(machines)
+    unknown = {name for pair in pairs for name in pair} - set(machines)
     if unknown:
         raise ValueError(f"no trials of {sorted(unknown)}; the machines are {machines}")
-    wanted = [(machine, machine) for machine in machines] + list(pairs or [])
-    devices = {key: group for key, group in trials.groupby(["machine", "device"])}
+    wanted = [*((machine, machine) for machine in machines), *pairs]
+    devices = dict(iter(trials.groupby(["machine", "device"])))
     rows: list[dict[str, object]] = []
     for cpu_machine, gpu_machine in wanted:
         cpu = devices.get((cpu_machine, "cpu"), trials.iloc[:0])
         gpu = devices.get((gpu_machine, "gpu"), trials.iloc[:0])
-        for row in _compare(cpu, gpu):
-            rows.append({"cpu_machine": cpu_machine, "gpu_machine": gpu_machine, **row})
+        names = {"cpu_machine": cpu_machine, "gpu_machine": gpu_machine}
+        rows += [names | row for row in _compare(cpu, gpu)]
     return pd.DataFrame(rows)
 
 
@@ -64,3 +52,21 @@ def timed(trials: pd.DataFrame, column: str) -> pd.DataFrame:
     """Trials as `find_crossover` takes them, their known values of one column as seconds."""
     times = trials[["parameters", "repeat", column]].dropna()
     return times.set_axis(["parameters", "repeat", "seconds"], axis=1).astype(float)
+
+
+def joules_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials with ``joules``: what the CPU, and on the GPU the card too, used during the fit.
+
+    The joules are NaN where a part is unknown: a card's energy alone is not that of a training,
+    whose CPU never sleeps. A fit that ended before its counter ticked is unknown too.
+    """
+    card = trials["card_joules"].where(trials["device"] == "gpu", 0.0)
+    joules = trials["cpu_joules"] + card
+    return trials.assign(joules=joules.where(joules > 0))
+
+
+def energy_crossover(trials: pd.DataFrame, protocol: str) -> Crossover:
+    """Find the size at which both devices' trainings need the same energy, on one machine."""
+    rows = joules_of(trials[trials["protocol"] == protocol])
+    cpu, gpu = (timed(rows[rows["device"] == device], "joules") for device in ("cpu", "gpu"))
+    return find_crossover(cpu, gpu)

@@ -1,6 +1,6 @@
 """The crossover: from how many parameters on the GPU is faster, and how sure that is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -92,21 +92,8 @@ def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
     The estimate interpolates the log ratio of medians linearly over log parameters. Limits and
     status are those of `crossover.analysis.band`: the devices have crossed only where the band says
     of some smaller size that the CPU wins, of some larger one that the GPU does, and of none the
-    contrary.
-
-    Parameters
-    ----------
-    cpu, gpu : DataFrame
-        Columns ``parameters``, ``repeat`` and ``seconds``, one row a trial.
-
-    Returns
-    -------
-    Crossover
-
-    Raises
-    ------
-    ValueError
-        If a time is not positive and finite.
+    contrary. Both frames have one row a trial, with ``parameters``, ``repeat`` and ``seconds``;
+    raises `ValueError` if a time is not positive and finite.
     """
     for device, frame in (("CPU", cpu), ("GPU", gpu)):
         seconds = frame["seconds"].to_numpy(dtype=np.float64)
@@ -117,15 +104,12 @@ def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
     sizes = np.intersect1d(cpu["parameters"], gpu["parameters"]).astype(np.float64)
     if len(sizes) == 0:
         return Crossover("unresolved", "no width was measured on both devices")
-    logs = [_log_repeats(frame, sizes) for frame in (cpu, gpu)]
+    # Sizes down and repeats across; NaN where a repeat lacks a size.
+    tables = [frame.pivot(index="parameters", columns="repeat", values="seconds")
+              for frame in (cpu, gpu)]  # fmt: skip
+    logs = [table.reindex(sizes).transform(np.log) for table in tables]
     medians = [log.median(axis="columns").to_numpy(dtype=np.float64) for log in logs]
     return _classify(sizes, medians[0] - medians[1], ratio_band(*logs))
-
-
-def _log_repeats(frame: pd.DataFrame, sizes: Floats) -> pd.DataFrame:
-    """Log seconds, sizes down and repeats across; NaN where a repeat lacks a size."""
-    cells = frame.assign(seconds=np.log(frame["seconds"].astype(float)))
-    return cells.pivot(index="parameters", columns="repeat", values="seconds").reindex(sizes)
 
 
 def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
@@ -133,21 +117,20 @@ def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
     winners = band.winners()
     decided = winners[winners != 0]
     turns = decided[np.diff(decided, prepend=0) != 0]
-    low, high = _limits(band, winners)
-    most = int(band.repeats.max())
-    result = Crossover("unresolved", low=low, high=high, interval_kind=kind_of(most), repeats=most,
-                      alone=band.alone, crossings=max(len(turns) - 1, 0))  # fmt: skip
-    if most < 2:
-        result = replace(result, low=np.nan, high=np.nan)
     rising = np.flatnonzero((ratio[:-1] < 0) & (ratio[1:] >= 0))
     if list(turns) == [-1, 1] and len(rising):
-        return _crossed(result, sizes, ratio, rising, band)
+        return _crossed(sizes, ratio, rising, band)
     if winners.all() and len(turns) == 1:
         fewest = int(band.repeats.min())
-        sure = replace(result, low=np.nan, high=np.nan, repeats=fewest,
-                       interval_kind=kind_of(fewest), reason=_everywhere(band))  # fmt: skip
-        return replace(sure, status="gpu always faster" if turns[0] > 0 else "cpu always faster")
-    return replace(result, reason=_reason(turns, winners, (low, high)))
+        return Crossover("gpu always faster" if turns[0] > 0 else "cpu always faster",
+                         _everywhere(band), interval_kind=kind_of(fewest), repeats=fewest,
+                         alone=band.alone)  # fmt: skip
+    low, high = _limits(band, winners)
+    reason, most = _reason(turns, winners, (low, high)), int(band.repeats.max())
+    if most < 2:
+        low = high = np.nan
+    return Crossover("unresolved", reason, low=low, high=high, interval_kind=kind_of(most),
+                     repeats=most, alone=band.alone, crossings=max(len(turns) - 1, 0))  # fmt: skip
 
 
 def _everywhere(band: Band) -> str:
@@ -158,9 +141,7 @@ def _everywhere(band: Band) -> str:
     return f"at all sizes from {smallest:,.0f} to {largest:,.0f} parameters"
 
 
-def _crossed(
-    result: Crossover, sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: Band
-) -> Crossover:
+def _crossed(sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: Band) -> Crossover:
     """The crossover with its limits: the CPU's last sure win, and the GPU's first.
 
     ``rising`` are the widths after which the medians change sides; of several the one in the middle
@@ -170,24 +151,19 @@ def _crossed(
     winners, parameters = band.winners(), np.exp(band.log_parameters)
     last, first = np.flatnonzero(winners < 0).max(), np.flatnonzero(winners > 0).min()
     low, high = float(parameters[last]), float(parameters[first])
-    crossings = np.array([_zero(sizes[at : at + 2], ratio[at : at + 2]) for at in rising])
+    pairs = [slice(at, at + 2) for at in rising]
+    crossings = np.exp([np.interp(0, ratio[pair], np.log(sizes[pair])) for pair in pairs])
     middle = np.argmin(np.abs(np.log(crossings**2 / (low * high))))
-    pair, estimate = slice(rising[middle], rising[middle] + 2), float(crossings[middle])
+    pair, estimate = pairs[middle], float(crossings[middle])
     before, after = map(float, sizes[pair])
-    error = interpolation_error(np.log(sizes[pair]), ratio[pair])
-    result = replace(result, status="crossed", bracket_low=before, bracket_high=after,
-                    estimate=estimate, interpolation=error)  # fmt: skip
-    if result.repeats < 2:
-        return result
     repeats = int(min(band.repeats[last], band.repeats[first]))
     # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
-    return replace(result, low=min(low, estimate), high=max(high, estimate), repeats=repeats,
-                   interval_kind=kind_of(repeats))  # fmt: skip
-
-
-def _zero(ends: Floats, ratio: Floats) -> float:
-    """The size at which the log ratio is zero, on a line over log parameters, (2,) each."""
-    return float(np.exp(np.interp(0, ratio, np.log(ends))))
+    low, high = (min(low, estimate), max(high, estimate)) if repeats > 1 else (np.nan, np.nan)
+    return Crossover(
+        "crossed", bracket_low=before, bracket_high=after, estimate=estimate, low=low, high=high,
+        interval_kind=kind_of(repeats), repeats=repeats, alone=band.alone, crossings=1,
+        interpolation=interpolation_error(np.log(sizes[pair]), ratio[pair]),
+    )  # fmt: skip
 
 
 def interpolation_error(ends: Floats, ratio: Floats) -> float:
@@ -208,17 +184,14 @@ def interpolation_error(ends: Floats, ratio: Floats) -> float:
 
 
 def _limits(band: Band, winners: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """First and last size at which the winner is open, rounded outwards.
+    """First and last size at which the winner is open, rounded outwards; it is open somewhere.
 
     Without spread the winner changes between two points of the grid.
     """
-    open_at = np.flatnonzero(winners == 0)
-    changes = np.flatnonzero(winners[1:] != winners[:-1])
-    inside = np.concatenate([open_at, changes, changes + 1])
-    if len(inside) == 0:
-        return np.nan, np.nan
-    first, last = inside.min(), inside.max()
-    return float(np.exp(band.log_parameters[first])), float(np.exp(band.log_parameters[last]))
+    changes = np.flatnonzero(np.diff(winners))
+    inside = np.concatenate([np.flatnonzero(winners == 0), changes, changes + 1])
+    low, high = np.exp(band.log_parameters[[inside.min(), inside.max()]])
+    return float(low), float(high)
 
 
 def _reason(

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from crossover.analysis.comparison import energy_crossover, joules_of
 from crossover.analysis.crossing import Crossover, rounded
-from crossover.analysis.joules import energy_crossover, joules_of
 from crossover.report import htmltable, text
 from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column
 from crossover.report.results import Results
