@@ -42,28 +42,15 @@ def modes_of(seconds: Floats) -> Modes | None:
 
 
 def two_speeds(trials: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
-    """The cells whose repeats have two speeds.
+    """The fields of `Modes`, of a column of seconds, for each cell that has two speeds.
 
-    Parameters
-    ----------
-    column : str
-        Of the seconds.
-    by : list of str
-        Columns that name a cell.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by cell, the fields of `Modes`.
+    ``by`` are the columns that name a cell: the index of what is returned.
     """
     cells = trials.groupby(by)[column]
-    wide = (cells.transform("max") > APART * cells.transform("min")) & (
-        cells.transform("count") >= 2 * FEWEST
-    )
-    rows = {
-        key: modes
+    wide = cells.transform("max") > APART * cells.transform("min")
+    rows = [
+        (*key, *modes)
         for key, cell in groups(trials[wide], by)
         if (modes := modes_of(cell[column].to_numpy(dtype=np.float64)))
-    }
-    index = pd.MultiIndex.from_tuples(list(rows), names=by) if rows else None
-    return pd.DataFrame(list(rows.values()), index=index, columns=list(Modes._fields))
+    ]
+    return pd.DataFrame(rows, columns=[*by, *Modes._fields]).set_index(by)

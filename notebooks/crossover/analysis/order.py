@@ -32,9 +32,14 @@ def median_ranks(count: int) -> Ranks:
     Up to five values reach no such level: theirs are the smallest and the largest, 93.75 % from
     five.
     """
-    tails = 2 * stats.binom.cdf(np.arange(max(count // 2, 1)), count, 0.5)
-    rank = max(int(np.sum(tails <= 1 - WANTED_LEVEL)), 1)
-    return Ranks(rank, float(1 - tails[rank - 1]))
+    levels = _levels(count)
+    rank = max(int(np.sum(levels >= WANTED_LEVEL)), 1)
+    return Ranks(rank, float(levels[rank - 1]))
+
+
+def _levels(count: int) -> Floats:
+    """How often each pair of limits of so many values holds, from the extremes inwards."""
+    return np.asarray(1 - 2 * stats.binom.cdf(np.arange(max(count // 2, 1)), count, 0.5))
 
 
 def kind_of(repeats: int) -> Kind:
@@ -68,7 +73,7 @@ def interpolated_limits(values: Floats) -> tuple[Floats, Floats]:
     extremes of five values or fewer.
     """
     ordered, count = np.sort(values, axis=0), len(values)
-    levels = 1 - 2 * stats.binom.cdf(np.arange(max(count // 2, 1)), count, 0.5)
+    levels = _levels(count)
     above = int(np.sum(levels >= FIVE_LEVEL))
     if above in (0, len(levels)):
         return ordered[0], ordered[-1]

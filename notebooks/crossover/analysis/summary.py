@@ -1,12 +1,15 @@
-"""Summaries of trials: medians with their spread, noise flags, and speed-ups."""
+"""Summaries of trials: medians with their spread, and what is wrong with them."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
 
 from crossover.analysis.modes import two_speeds
-from crossover.analysis.order import FEWEST_REPEATS, Floats, kind_name, median_limits
+from crossover.analysis.order import FEWEST_REPEATS, kind_name, median_ranks
+from crossover.records.frame import groups
 
 CURVE = ["machine", "backend", "protocol", "device"]
 CELL = [*CURVE, "width"]
@@ -20,115 +23,102 @@ SPREAD_LIMIT, STEAL_LIMIT, FOREIGN_LIMIT, QUOTA_LIMIT = 0.10, 0.02, 0.10, 0.01
 def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     """Reduce repeats to medians with intervals, one row a cell.
 
-    Returns
-    -------
-    DataFrame
-        One row for each machine, backend, protocol, device and width: ``parameters``, ``repeats``,
-        the median of ``cold_seconds``, ``steady_seconds`` (seconds) and ``accuracy`` (fraction),
-        each with ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2 to 4,
-        NaN for 1), ``interval`` (their name and level: '93.8 % interval', 'range' or 'single'),
-        ``two_speeds`` (both, where the repeats fall into two groups; see
-        `crossover.analysis.modes`), ``noisy``, ``noise`` (reasons), ``outliers`` (trials outside
-        1.5 interquartile ranges) and ``learning`` (how the training failed; empty where it did
-        not).
-
-    Raises
-    ------
-    ValueError
-        If one curve mixes two settings.
+    One row for each machine, backend, protocol, device and width: ``parameters``, ``repeats``, the
+    median of ``cold_seconds``, ``steady_seconds`` (seconds) and ``accuracy`` (fraction), each with
+    ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2 to 4, NaN for 1),
+    ``interval`` (their name and level: '93.8 % interval', 'range' or 'single'), ``two_speeds``
+    (both, where the repeats fall into two groups; see `crossover.analysis.modes`), ``noisy``,
+    ``noise`` (reasons), ``outliers`` (trials outside 1.5 interquartile ranges) and ``learning``
+    (how the training failed; empty where it did not). Raises `ValueError` if one curve mixes two
+    settings.
     """
     refuse_mixed_settings(trials)
     cells = trials.groupby(CELL, sort=True)
     summary = pd.DataFrame({"parameters": cells["parameters"].first(), "repeats": cells.size()})
     for name in MEASURES:
-        summary[[name, f"{name}_low", f"{name}_high"]] = _median_intervals(trials, name, summary)
+        summary[name] = cells[name].median()
+        summary[f"{name}_low"], summary[f"{name}_high"] = _limits(trials, name)
     summary["interval"] = summary["repeats"].map(kind_name)
-    summary["two_speeds"] = _two_speeds(trials, summary)
-    summary["noise"] = _noise(trials, summary)
+    summary["two_speeds"] = _joined(_two_speeds(trials), summary)
+    summary["noise"] = _joined(_noise(trials, summary), summary)
     summary["noisy"] = summary["noise"] != ""
     summary["outliers"] = _outliers(trials)
-    summary["learning"] = _learning(trials)
+    diverged = _said(trials, trials["diverged"].eq(True), "loss not finite")
+    chance = _said(trials, trials["accuracy"] <= CHANCE, "learned nothing")
+    summary["learning"] = _joined([diverged, chance], summary)
     return summary.reset_index()
 
 
 def refuse_mixed_settings(trials: pd.DataFrame) -> None:
     """Raise ValueError, naming curve and values, where a curve mixes settings."""
-    pairs = trials[[*CURVE, "settings_digest"]].drop_duplicates()
-    mixed = pairs[pairs.duplicated(CURVE, keep=False)].sort_values([*CURVE, "settings_digest"])
-    if mixed.empty:
-        return
-    curve = tuple(mixed.iloc[0][CURVE])
-    same = (mixed[CURVE] == pd.Series(curve, index=CURVE)).all(axis=1)
-    digests = " and ".join(str(digest) for digest in mixed.loc[same, "settings_digest"])
-    named = ", ".join(f"{field} {value!r}" for field, value in zip(CURVE, curve, strict=True))
-    raise ValueError(
-        f"one curve ({named}) mixes the settings_digest values {digests}; "
-        "summarise trials of one study at a time"
+    for curve, own in groups(trials, CURVE):
+        digests = sorted(own["settings_digest"].unique())
+        if len(digests) > 1:
+            named = ", ".join(f"{key} {value!r}" for key, value in zip(CURVE, curve, strict=True))
+            raise ValueError(
+                f"one curve ({named}) mixes the settings_digest values {' and '.join(digests)}; "
+                "summarise trials of one study at a time"
+            )
+
+
+def _limits(trials: pd.DataFrame, name: str) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Limits of each cell's median of one measure, which `median_ranks` chooses from its values."""
+    cells = trials.groupby(CELL)[name]
+    counts, place = cells.transform("count"), cells.rank(method="first")
+    ranks = counts.map({count: median_ranks(count).rank for count in counts.unique() if count > 1})
+    low, high = (
+        trials[name].where(place == rank).groupby(_cell(trials)).max()
+        for rank in (ranks, counts + 1 - ranks)
+    )
+    return low, high
+
+
+def _joined(told: Sequence[pd.Series[str]], summary: pd.DataFrame) -> pd.Series[str]:
+    """What is told of some cells joined with '; ', in summary's order; empty where nothing is."""
+    texts = pd.concat([texts.reindex(summary.index, fill_value="") for texts in told], axis=1)
+    return pd.Series(
+        ["; ".join(filter(None, cell)) for cell in texts.itertuples(index=False)], summary.index
     )
 
 
-def _median_intervals(trials: pd.DataFrame, name: str, summary: pd.DataFrame) -> Floats:
-    """Median, low and high of one measure, shape (cells, 3), in summary's order."""
-    measured = trials.loc[trials[name].notna(), [*CELL, name]].sort_values([*CELL, name])
-    counts = measured.groupby(CELL).size().reindex(summary.index, fill_value=0).to_numpy()
-    starts = np.cumsum(counts) - counts
-    flat = measured[name].to_numpy(dtype=np.float64)
-    result = np.full((len(summary), 3), np.nan)
-    for count in np.unique(counts[counts > 0]):
-        rows = np.flatnonzero(counts == count)
-        values = flat[starts[rows, None] + np.arange(count)]
-        result[rows, 0] = np.median(values, axis=1)
-        if count > 1:
-            result[rows, 1:] = np.column_stack(median_limits(values.T))
-    return result
+def _said(trials: pd.DataFrame, flags: pd.Series[bool], text: str) -> pd.Series[str]:
+    """The text for each cell with a trial where a flag stands."""
+    return flags.groupby(_cell(trials)).any().map({True: text, False: ""})
 
 
-def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
-    """Why each cell is noisy, joined with '; '; empty where it is not."""
-    shares = {
+def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> list[pd.Series[str]]:
+    """Why cells are noisy, one series a reason."""
+    limits = {
         "cold spread": ("cold_seconds", SPREAD_LIMIT),
         "steady spread": ("steady_seconds", SPREAD_LIMIT),
         "steal": ("steal_fraction", STEAL_LIMIT),
         "foreign load": ("foreign_fraction", FOREIGN_LIMIT),
         "held back by the CPU quota": ("cpu_throttled_fraction", QUOTA_LIMIT),
     }
-    reasons: list[list[str]] = [[] for _ in range(len(summary))]
-    cells = trials.groupby(CELL)
-    for label, (name, limit) in shares.items():
-        column = cells[name]
+    cells, reasons = trials.groupby(CELL), []
+    for label, (name, limit) in limits.items():
+        share = cells[name].max()
         if name.endswith("_seconds"):
-            share = (column.quantile(0.75) - column.quantile(0.25)) / column.median()
-        else:
-            share = column.max()
-        for texts, value in zip(reasons, share, strict=True):
-            texts += [f"{label} {100 * value:.1f} %"] if value > limit else []
-    throttled = _any(trials, trials["throttled"] == True)  # noqa: E712
-    held = cells["clocks_held_down"].unique()
-    told = zip(reasons, summary["two_speeds"], throttled, held, strict=True)
-    for texts, speeds, slowed, clocks in told:
-        texts += ["two speeds"] if speeds else []
-        texts += ["throttled"] if slowed else []
-        texts += sorted(filter(None, clocks))
-    return pd.Series(["; ".join(texts) for texts in reasons], index=summary.index)
+            share = (cells[name].quantile(0.75) - cells[name].quantile(0.25)) / cells[name].median()
+        reasons.append((100 * share[share > limit]).map(f"{label} {{:.1f}} %".format))
+    two_speeds = summary["two_speeds"].where(summary["two_speeds"] == "", "two speeds")
+    throttled = _said(trials, trials["throttled"].eq(True), "throttled")
+    held = cells["clocks_held_down"].agg(lambda texts: "; ".join(sorted(set(texts) - {""})))
+    return [*reasons, two_speeds, throttled, held]
 
 
-def _any(trials: pd.DataFrame, flags: pd.Series[bool]) -> pd.Series[bool]:
-    """Whether a flag stands at any trial of each cell."""
-    return flags.groupby([trials[key] for key in CELL]).any()
-
-
-def _two_speeds(trials: pd.DataFrame, summary: pd.DataFrame) -> pd.Series[str]:
-    """Both speeds of each cell that has two, such as 'cold 13.2 s (3 repeats) and 27.1 s (2)'."""
-    texts: list[list[str]] = [[] for _ in range(len(summary))]
+def _two_speeds(trials: pd.DataFrame) -> list[pd.Series[str]]:
+    """Both speeds of cells that have two, such as 'cold 13.2 s (3 repeats) and 27.1 s (2)'."""
+    told = []
     for timing in ("cold", "steady"):
         speeds = two_speeds(trials, f"{timing}_seconds", CELL)
-        rows = summary.index.get_indexer(speeds.index)
-        for row, modes in zip(rows, speeds.itertuples(), strict=True):
-            texts[row].append(
-                f"{timing} {modes.fast:.3g} s ({modes.fast_repeats} repeats) and "
-                f"{modes.slow:.3g} s ({modes.slow_repeats})"
-            )
-    return pd.Series(["; ".join(told) for told in texts], index=summary.index)
+        texts = [
+            f"{timing} {modes.fast:.3g} s ({modes.fast_repeats} repeats) and "
+            f"{modes.slow:.3g} s ({modes.slow_repeats})"
+            for modes in speeds.itertuples()
+        ]
+        told.append(pd.Series(texts, speeds.index, dtype=str))
+    return told
 
 
 def _outliers(trials: pd.DataFrame) -> pd.Series[int]:
@@ -140,14 +130,9 @@ def _outliers(trials: pd.DataFrame) -> pd.Series[int]:
         reach = 1.5 * (third - first)
         enough = cells[name].transform("count") >= FEWEST_REPEATS
         outside |= ((trials[name] < first - reach) | (trials[name] > third + reach)) & enough
-    return outside.groupby([trials[key] for key in CELL]).sum().astype(int)
+    return outside.groupby(_cell(trials)).sum().astype(int)
 
 
-def _learning(trials: pd.DataFrame) -> pd.Series[str]:
-    """How each cell's training failed, in any of its repeats; empty where none did."""
-    diverged = _any(trials, trials["diverged"] == True)  # noqa: E712
-    chance = _any(trials, trials["accuracy"] <= CHANCE)
-    texts = pd.Series("", index=diverged.index)
-    for failed, text in ((diverged, "loss not finite"), (chance, "learned nothing")):
-        texts = texts.mask(failed, texts + f"; {text}")
-    return texts.str.removeprefix("; ")
+def _cell(trials: pd.DataFrame) -> list[pd.Series[Any]]:
+    """The cell of each trial, for what is grouped beside the frame."""
+    return [trials[key] for key in CELL]
