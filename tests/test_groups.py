@@ -21,9 +21,7 @@ def test_groups_are_told_apart_by_backend_or_threads():
     }
     records = [make_record(settings=each) for own in kinds.values() for each in own]
     groups = groups_of("box", records, STUDY)
-    assert {
-        group.label(STUDY): [record.settings for record in group.records] for group in groups
-    } == kinds
+    assert {group.label: [record.settings for record in group.records] for group in groups} == kinds
 
 
 def test_another_problem_and_two_differences_are_in_no_group():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from crossover.analysis.ablations import change_of, on_map
-from crossover.analysis.machines import Group, by_machine, groups_of, read_places, study_machine
+from crossover.analysis.machines import Group, by_machine, groups_of, study_machine
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame, unlike
@@ -17,7 +17,7 @@ from crossover.records.limits import Limits
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Settings
-from crossover.records.storage import Loaded, set_aside_before, trial_folders
+from crossover.records.storage import read_records, set_aside_before, trial_folders
 from crossover.words import counted
 
 
@@ -67,13 +67,18 @@ class Merged:
         """The devices that this machine has trials of."""
         return sorted(set(self.of(self.own)["device"]))
 
+    @property
+    def _with_gpu(self) -> list[str]:
+        """The machines that have trials of a GPU; the published one is the last."""
+        return list(self.trials.loc[self.trials["device"] == "gpu", "machine"].unique())
+
     def comparable(self, machine: str) -> bool:
         """Whether a machine solved the same learning problem with the same backend."""
-        problem = ["epochs", "batch_size", "backend"]
-        own, other = self.of(self.own), self.of(machine)
-        return set(own[problem].itertuples(index=False)) >= set(
-            other[problem].itertuples(index=False)
+        own, other = (
+            set(self.of(name)[["epochs", "batch_size", "backend"]].itertuples(index=False))
+            for name in (self.own, machine)
         )
+        return own >= other
 
     @property
     def gpu_machine(self) -> str:
@@ -82,87 +87,75 @@ class Merged:
         A recorded reference goes before the published table; this machine's name, without a GPU,
         stands where no reference is comparable.
         """
-        if "gpu" in self.devices:
+        with_gpu = self._with_gpu
+        if self.own in with_gpu:
             return self.own
-        with_gpu = self.trials[self.trials["device"] == "gpu"]["machine"].unique()
-        alike = [name for name in map(str, with_gpu) if self.comparable(name)]
-        recorded = [name for name in alike if name != published.MACHINE]
-        return (recorded or alike or [self.own])[0]
+        return next(filter(self.comparable, with_gpu), self.own)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Comparisons across names: CPUs here without a GPU of their own, against the GPU."""
-        gpu = self.gpu_machine
-        has_gpu = set(self.trials[self.trials["device"] == "gpu"]["machine"])
-        without = [name for name in [self.own, *self.variants] if name not in has_gpu]
-        return [(name, gpu) for name in without if gpu in has_gpu]
+        gpu, with_gpu = self.gpu_machine, self._with_gpu
+        without = [name for name in [self.own, *self.variants] if name not in with_gpu]
+        return [(name, gpu) for name in without if gpu in with_gpu]
 
 
 def merge(source: Path, settings: list[Settings], references: Path = REFERENCES) -> Merged:
-    """Read everything that the report compares.
+    """Read everything that the report compares: a study's trials, and a folder of references.
 
-    Parameters
-    ----------
-    source : Path
-        This study's trials: a folder of records and of its partitions' folders, or one reference
-        file.
-    settings : list of Settings
-        Trials with other settings are left out, and counted.
-    references : Path
-        Folder of the references to compare with.
-
-    Raises
-    ------
-    MixedTrialsError
-        If the trials of the machine that the report speaks of differ in software.
+    ``source`` is a folder of records and of its partitions' folders, or one reference file; trials
+    of other ``settings`` are left out, and counted. Raises `MixedTrialsError` if the trials of the
+    machine that the report speaks of differ in software.
     """
-    study, places = settings[0], read_places(source)
-    machines = {
-        name: trials
-        for partition, loaded in places.items()
-        for name, trials in by_machine(loaded.records, partition).items()
-    }
+    study, (machines, problems) = settings[0], _read(source)
     here = study_machine(machines, settings)
     groups = _groups(machines, study, here)
-    records = groups[0].records if groups and groups[0].label(study) == here else []
+    records = next((group.records for group in groups if group.label == here), [])
     check_comparable(records)
     own = here if records else published.MACHINE
-    groups, mixed = _alike(groups, study)
+    groups, mixed = _alike(groups)
     backends = _backends(groups, study)
     foreign, foreign_problems, apart = _references(references, source, study)
-    frames = [to_frame(group.records, group.label(study)) for group in [*groups, *foreign]]
+    frames = [to_frame(group.records, group.label) for group in [*groups, *foreign]]
     return Merged(
         trials=pd.concat([*frames, published.load_published(PUBLISHED)], ignore_index=True),
         own=own,
-        variants=[label for group in groups
-                  if (label := group.label(study)) not in {own, *backends.values()}],
+        variants=[group.label for group in groups
+                  if group.label not in {own, *backends.values()}],
         backends=backends,
         records=records,
         recorded=[record for record in machines.get(here, [])
-                  if _runs(record.settings) == _runs(study)],
-        problems=[*_problems(source, places), *mixed, *foreign_problems],
+                  if record.settings.backend == study.backend
+                  and record.settings.threads == study.threads],
+        problems=[*problems, *mixed, *foreign_problems],
         left_out=_unseen(machines, groups),
         apart=apart,
     )  # fmt: skip
 
 
-def _runs(settings: Settings) -> tuple[Backend, int | None]:
-    return settings.backend, settings.threads
+def _read(source: Path) -> tuple[dict[str, list[Record]], list[Problem]]:
+    """A study's trials by machine, and what is none of its files or was set aside before."""
+    folders = trial_folders(source)
+    if source.is_file():
+        places = {"": read_reference(source)}
+    else:
+        places = {"" if path == source else path.name: read_records(path) for path in folders}
+    machines = {
+        name: trials
+        for partition, loaded in places.items()
+        for name, trials in by_machine(loaded.records, partition).items()
+    }
+    problems = [problem for loaded in places.values() for problem in loaded.problems]
+    aside = [problem for folder in folders for problem in set_aside_before(folder)]
+    return machines, problems + aside
 
 
 def _groups(machines: dict[str, list[Record]], study: Settings, here: str) -> list[Group]:
     """The groups of all machines: this one's first, then what is least unlike the study."""
     groups = [group for name in machines for group in groups_of(name, machines[name], study)]
     return sorted(groups, key=lambda group: (
-        group.label(study) != here, group.backend != study.backend, group.threads != study.threads
+        group.label != here, group.backend != study.backend, group.threads != study.threads
     ))  # fmt: skip
-
-
-def _problems(source: Path, places: dict[str, Loaded]) -> list[Problem]:
-    """What is no valid trial among a study's files, and what was set aside before."""
-    problems = [problem for loaded in places.values() for problem in loaded.problems]
-    aside = [problem for folder in trial_folders(source) for problem in set_aside_before(folder)]
-    return problems + aside
 
 
 def _backends(groups: list[Group], study: Settings) -> dict[Backend, str]:
@@ -171,7 +164,7 @@ def _backends(groups: list[Group], study: Settings) -> dict[Backend, str]:
     backends: dict[Backend, str] = {}
     for group in sorted(most, key=lambda group: (group.backend != study.backend, group.backend)):
         if group.threads == study.threads:
-            backends.setdefault(group.backend, group.label(study))
+            backends.setdefault(group.backend, group.label)
     return backends
 
 
@@ -219,18 +212,18 @@ def _references(
             trials = counted(len(reference.records), "trial")
             why = f"{trials} with other settings" if reference.records else "it holds no trial"
             apart.append(Problem(path.name, why))
-    groups, mixed = _alike(groups, study)
+    groups, mixed = _alike(groups)
     return groups, problems + mixed, apart
 
 
-def _alike(groups: list[Group], study: Settings) -> tuple[list[Group], list[Problem]]:
+def _alike(groups: list[Group]) -> tuple[list[Group], list[Problem]]:
     """The groups whose trials may share curves; a mixed one is a problem, not fatal."""
     alike, problems = [], []
     for group in groups:
         try:
             check_comparable(group.records)
         except MixedTrialsError as error:
-            problems.append(Problem(group.label(study), str(error)))
+            problems.append(Problem(group.label, str(error)))
         else:
             alike.append(group)
     return alike, problems
