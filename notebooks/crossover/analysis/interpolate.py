@@ -32,19 +32,10 @@ class Prediction(NamedTuple):
 def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
     """The measured curves of at least two sizes, as plain data that JSON can hold.
 
-    Parameters
-    ----------
-    trials, summary : DataFrame
-        One row a trial, of the machines wanted; what `crossover.analysis.summary.summarise`
-        returns, for these machines at least.
-
-    Returns
-    -------
-    list of dict
-        One for each machine, protocol, device and timing: the names, ``parameters`` (ascending),
-        and of the same length ``seconds`` (medians), ``low``, ``high`` (None for a single repeat)
-        and ``interval`` (as in the summary); ``model`` is what `_training_model` says of a whole
-        training, or None.
+    ``trials`` are of the machines wanted, ``summary`` of these at least. One curve for each
+    machine, protocol, device and timing: the names, ``parameters`` (ascending), and of the same
+    length ``seconds`` (medians), ``low``, ``high`` (None for a single repeat) and ``interval`` (as
+    in the summary); ``model`` is what `_training_model` says of a whole training, or None.
     """
     curves = []
     measured = summary[summary["machine"].isin(trials["machine"].unique())]
@@ -62,17 +53,13 @@ def _curve(cells: pd.DataFrame, timing: str, trials: pd.DataFrame) -> Curve:
     return {
         **{name: str(trials.iloc[0][name]) for name in ("machine", "protocol", "device")},
         "timing": timing,
-        "parameters": [int(size) for size in cells["parameters"]],
-        "seconds": _plain(cells[column]),
-        "low": _plain(cells[f"{column}_low"]),
-        "high": _plain(cells[f"{column}_high"]),
-        "interval": list(map(str, cells["interval"])),
+        "parameters": cells["parameters"].tolist(),
+        "seconds": cells[column].tolist(),
+        "low": cells[f"{column}_low"].replace(np.nan, None).tolist(),
+        "high": cells[f"{column}_high"].replace(np.nan, None).tolist(),
+        "interval": cells["interval"].tolist(),
         "model": _training_model(trials, timing),
     }
-
-
-def _plain(values: pd.Series[float]) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
 
 
 def _training_model(trials: pd.DataFrame, timing: str) -> dict[str, Any] | None:
@@ -89,12 +76,6 @@ def _training_model(trials: pd.DataFrame, timing: str) -> dict[str, Any] | None:
     seconds = predictor.steps.parts(1, batch_size) * (epochs * steps)
     inverse = predictor.steps.inverse
     return {"seconds": seconds.tolist(), "inverse": inverse.tolist(), "reach": predictor.reach}
-
-
-def _extrapolate(model: dict[str, Any], parameters: float) -> tuple[float, float, float]:
-    """Seconds and their 95 % prediction interval."""
-    parts = np.array(model["seconds"]) * [1, parameters, np.sqrt(parameters)]
-    return prediction_interval(parts, np.array(model["inverse"]), model["reach"])
 
 
 def predict(curve: Curve, parameters: float) -> Prediction:
@@ -114,9 +95,12 @@ def predict(curve: Curve, parameters: float) -> Prediction:
             for name in ("seconds", "low", "high")
         )
         return Prediction(seconds, low, high, "interpolated")
-    if curve["model"] is None:
+    model = curve["model"]
+    if model is None:
         return Prediction(None, None, None, "unknown")
-    return Prediction(*_extrapolate(curve["model"], parameters), "extrapolated")
+    parts = np.array(model["seconds"]) * [1, parameters, np.sqrt(parameters)]
+    limits = prediction_interval(parts, np.array(model["inverse"]), model["reach"])
+    return Prediction(*limits, "extrapolated")
 
 
 def _between(

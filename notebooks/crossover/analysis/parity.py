@@ -27,12 +27,9 @@ def accuracy_parity(trials: pd.DataFrame) -> pd.DataFrame:
     chance in 20 *reports*, not in 20 widths. Unlike Bonferroni's it gives no power away, and like
     it allows for widths that share their test images, and so are not independent.
 
-    Returns
-    -------
-    DataFrame
-        One row for each machine, backend, protocol and width: ``parameters``, ``difference`` (mean
-        GPU - mean CPU, fraction), ``low``, ``high`` (95 %, uncorrected), ``method`` ('welch',
-        'binomial' or 'missing'), ``p_value`` and ``differs`` (False where an accuracy is missing).
+    One row for each machine, backend, protocol and width: ``parameters``, ``difference`` (mean GPU
+    - mean CPU, fraction), ``low``, ``high`` (95 %, uncorrected), ``method`` ('welch', 'binomial' or
+    'missing'), ``p_value`` and ``differs`` (False where an accuracy is missing).
     """
     rows = []
     for key, group in trials.groupby(COMPARISON):

@@ -17,12 +17,9 @@ def position_effects(trials: pd.DataFrame) -> pd.DataFrame:
     alike (a two-way layout); what is left gives each repeat a slope, and the slopes, as sweeps are
     independent, an interval of their median by order statistics.
 
-    Returns
-    -------
-    DataFrame
-        One row for each curve of at least five whole repeats and three widths: machine, backend,
-        protocol, device, ``effect``, ``low`` and ``high`` (shares of the time: 0.01 is 1 % longer)
-        and ``interval`` (its name).
+    One row for each curve of at least five whole repeats and three widths: machine, backend,
+    protocol, device, ``effect``, ``low`` and ``high`` (shares of the time: 0.01 is 1 % longer) and
+    ``interval`` (its name).
     """
     rows = []
     for key, curve in groups(trials, CURVE):

@@ -78,17 +78,10 @@ class Predictor:
 def fit_predictor(trials: pd.DataFrame, timing: str | None = None) -> Predictor | None:
     """Fit one device's trials of one protocol, of any batch sizes.
 
-    Parameters
-    ----------
-    timing : 'cold' or 'steady', optional
-        Steady where it is known: a cold time mixes what a training costs once with its epochs, and
-        trials of few epochs with those of many.
-
-    Returns
-    -------
-    Predictor or None
-        None where fewer than three sizes were timed. Non-negative least squares of the relative
-        errors of each cell's median.
+    Non-negative least squares of the relative errors of each cell's median; None where fewer than
+    three sizes were timed. ``timing`` is 'cold' or 'steady'; not given, steady where it is known: a
+    cold time mixes what a training costs once with its epochs, and trials of few epochs with those
+    of many.
     """
     timing = timing or timing_of(trials)
     whole = _fit(trials, timing)
@@ -146,15 +139,11 @@ def prediction(
 ) -> dict[str, object]:
     """Predicted epochs of both devices and which is faster.
 
-    Returns
-    -------
-    dict
-        ``{cpu,gpu}_seconds`` of an epoch of MNIST, with ``_low`` and ``_high`` (95 % prediction
-        interval), ``verdict`` ('CPU', 'GPU', 'too close to call' where the intervals overlap, or
-        'one device'), ``measured`` (inside the measured sizes) and ``{cpu,gpu}_start`` (seconds
-        once a training, NaN where unknown). Where a device has only cold times, ``timing`` is
-        'cold': each epoch holds its share of what a training of as many epochs costs once, on both
-        devices.
+    ``{cpu,gpu}_seconds`` of an epoch of MNIST, with ``_low`` and ``_high`` (95 % prediction
+    interval), ``verdict`` ('CPU', 'GPU', 'too close to call' where the intervals overlap, or 'one
+    device'), ``measured`` (inside the measured sizes) and ``{cpu,gpu}_start`` (seconds once a
+    training, NaN where unknown). Where a device has only cold times, ``timing`` is 'cold': each
+    epoch holds its share of what a training of as many epochs costs once, on both devices.
     """
     steps = steps_per_epoch(batch_size)
     fitted = {device: one for device, one in (("cpu", cpu), ("gpu", gpu)) if one is not None}

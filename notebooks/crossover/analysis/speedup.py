@@ -6,19 +6,11 @@ COMPARISON = ["machine", "backend", "protocol", "width"]
 
 
 def speedups(summary: pd.DataFrame) -> pd.DataFrame:
-    """Put CPU and GPU of each width in one row; a missing device stays NaN.
+    """Put CPU and GPU of each cell of a `summary.summarise` in one row; a missing one stays NaN.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        What `crossover.analysis.summary.summarise` returns.
-
-    Returns
-    -------
-    DataFrame
-        One row for each machine, backend, protocol and width: ``parameters``,
-        ``{cpu,gpu}_{cold,steady}_seconds`` (median seconds), ``{cold,steady}_speedup`` (CPU time /
-        GPU time) and ``{cpu,gpu}_accuracy`` (median fraction).
+    One row for each machine, backend, protocol and width: ``parameters``,
+    ``{cpu,gpu}_{cold,steady}_seconds`` (median seconds), ``{cold,steady}_speedup`` (CPU time / GPU
+    time) and ``{cpu,gpu}_accuracy`` (median fraction).
     """
     rows = summary.set_index([*COMPARISON, "device"])
     table = summary.groupby(COMPARISON)[["parameters"]].first()

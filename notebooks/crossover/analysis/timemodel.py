@@ -47,22 +47,11 @@ class TimeModel:
 
 
 def fit_time_model(medians: pd.Series[float]) -> TimeModel:
-    """Fit overhead and rate to seconds of steps, all of one batch size.
+    """Fit overhead and rate to the `step_medians` of one batch size.
 
-    Parameters
-    ----------
-    medians : Series
-        As `crossover.analysis.stepmodel.step_medians` gives them.
-
-    Returns
-    -------
-    TimeModel
-        The intervals are Student's t with times - 2 degrees of freedom, cut off at zero.
-
-    Raises
-    ------
-    ValueError
-        If fewer than three different sizes are given, or a time is not positive and finite.
+    The intervals are Student's t with times - 2 degrees of freedom, cut off at zero. Raises
+    `ValueError` if fewer than three different sizes are given, or a time is not positive and
+    finite.
     """
     sizes, batch_sizes = sizes_of(medians)
     if len(np.unique(sizes)) < FEWEST_SIZES:
@@ -86,22 +75,19 @@ def fit_time_model(medians: pd.Series[float]) -> TimeModel:
 def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the medians of every curve, its steady times where there are any.
 
-    Returns
-    -------
-    DataFrame
-        One row for each machine, backend, protocol and device: ``timing``, the fields of
-        `TimeModel`, NaN where a curve has fewer than three timed sizes, and ``start_low`` and
-        ``start_high``, the least and the most seconds that a training of any size costs once
-        (medians; NaN where unknown).
+    One row for each machine, backend, protocol and device: ``timing``, the fields of `TimeModel`,
+    NaN where a curve has fewer than three timed sizes, and ``start_low`` and ``start_high``, the
+    least and the most seconds that a training of any size costs once (medians; NaN where unknown).
     """
     rows = []
     for curve, group in groups(trials, CURVE):
         timing = timing_of(group)
         starts = group.groupby("parameters")["start_seconds"].median()
-        row = {"timing": timing, "start_low": starts.min(), "start_high": starts.max()}
+        row = dict(zip(CURVE, curve, strict=True)) | {"timing": timing}
+        row |= {"start_low": starts.min(), "start_high": starts.max()}
         medians = step_medians(group, timing)
         if len(medians) >= FEWEST_SIZES:
             row |= vars(fit_time_model(medians))
-        rows.append({**dict(zip(CURVE, curve, strict=True)), **row})
+        rows.append(row)
     names = [*CURVE, "timing", *TimeModel.__dataclass_fields__, "start_low", "start_high"]
     return pd.DataFrame(rows, columns=names)
