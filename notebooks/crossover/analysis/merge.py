@@ -134,7 +134,7 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
 
 
 def _read(source: Path) -> tuple[dict[str, list[Record]], list[Problem]]:
-    """A study's trials by machine, and what is none of its files or was set aside before."""
+    """A study's trials by machine, and its files that are no valid trial or were set aside."""
     folders = trial_folders(source)
     if source.is_file():
         places = {"": read_reference(source)}
