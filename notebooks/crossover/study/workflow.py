@@ -1,22 +1,26 @@
 """Hand a plan to Snakemake: which notebooks it executes, and what the report is made of."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from crossover.errors import tell
 from crossover.files import write_text
-from crossover.paths import PROJECT, RUNS
+from crossover.paths import NOTEBOOKS, PROJECT, REFERENCES, RUNS
+from crossover.records.storage import trial_folders
 from crossover.study.failures import failures, unexplained
 from crossover.study.planner import Job
 from crossover.study.processes import MARK, end_study
 from crossover.study.sites import executor_of
-from crossover.study.state import report_state
-from crossover.study.study import Study
+from crossover.study.study import SHARED, Study
+
+# What a report is made of beside records.
+CODE = ("crossover/**/*.py", "crossover/**/*.mplstyle", "summary.ipynb", "template/*")
 
 
 def workflow_plan(
@@ -33,7 +37,7 @@ def workflow_plan(
             "tables": [f"{tables}/summary.csv", f"{tables}/crossover.csv"],
             "parameters": json.dumps(_summary(studies, config)),
             "studies": json.dumps([study.model_dump() for study in studies]),
-            "state": report_state(PROJECT / folder),
+            "state": _state(PROJECT / folder),
         },
     }
 
@@ -55,8 +59,7 @@ def _entry(job: Job, number: int, count: int) -> dict[str, Any]:
 def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of the summary notebook, which speaks of the machine with most trials."""
     study = studies[0]
-    alike = {"backend", "widths", "protocols", "repeats", "epochs", "batch_size", "threads"}
-    return study.model_dump(include=alike) | {
+    return study.model_dump(include=SHARED | {"widths", "protocols", "repeats"}) | {
         "records": str(PROJECT / study.folder / "trials"),
         "limits": str(max(studies, key=lambda one: one.trial_count).limits.resolve()),
         "devices": sorted({device for one in studies for device in one.devices}),
@@ -66,18 +69,40 @@ def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, A
     }
 
 
+def _state(folder: Path) -> str:
+    """Digest of what a report is made of: it is made anew where that has changed."""
+    text = "".join(f"{part}\n" for part in _parts(folder))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _parts(folder: Path) -> Iterator[str]:
+    """A study's records, the references and the report's own code.
+
+    Records count by name, size and time of change, whichever way that moves; code by its text,
+    which a checkout gives other times.
+    """
+    records = [*trial_folders(folder / "trials"), *trial_folders(folder / "limits")]
+    for place in [*records, *trial_folders(REFERENCES)]:
+        for path in sorted(place.iterdir()):
+            if not path.is_dir() and not path.name.startswith("."):
+                about = path.lstat()
+                yield f"{path} {about.st_size} {about.st_mtime_ns}"
+        yield f"{place}/rejected {sorted(path.name for path in place.glob('rejected/*'))}"
+    for path in sorted(path for pattern in CODE for path in NOTEBOOKS.glob(pattern)):
+        yield f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
 def job_prefix(folder: Path) -> str:
     """Names of a study's jobs in SLURM's queue start with this."""
     return f"crossover-{folder.name}"
 
 
-def run_workflow(folder: Path, plan: dict[str, Any], profile: str, *targets: str) -> int:
-    """Run a plan up to its targets as a profile says and return Snakemake's exit code.
+def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) -> int:
+    """Run a plan up to a target as a profile says and return Snakemake's exit code.
 
     Messages go to ``messages-<target>.log`` in the study's folder; what failed is told in
     sentences.
     """
-    executor = executor_of(profile)
     settings = folder / "workflow.json"
     write_text(settings, json.dumps(plan, indent=1))
     command = [
@@ -88,20 +113,16 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, *targets: str
         *("--quiet", "rules", "progress", "host", "reason"),
         *("--configfile", str(settings)),
     ]
-    if executor == "slurm":
+    if executor_of(profile) == "slurm":
         command += ["--slurm-logdir", str(folder / "logs" / "slurm")]
         command += ["--slurm-jobname-prefix", job_prefix(folder)]
-    command += ["--", *targets]
-    log, before = folder / f"messages-{targets[-1]}.log", _job_logs(folder)
+    command += ["--", target]
+    log, before = folder / f"messages-{target}.log", _job_logs(folder)
     with log.open("w", encoding="utf-8") as messages:
         code = _execute(command, messages)
     if code:
         jobs = [path for path, about in _job_logs(folder).items() if before.get(path) != about]
-        texts = [
-            path.read_text(encoding="utf-8", errors="replace")
-            for path in [log, *jobs]
-            if path.exists()
-        ]
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in [log, *jobs]]
         for line in failures("\n".join(texts)) or [unexplained(folder)]:
             tell(line)
         tell(f"all messages: {os.path.relpath(log, PROJECT)}")
