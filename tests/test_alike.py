@@ -104,7 +104,7 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
     assert sorted(record.width for record in report_of.records) == [4, 8]
     assert left_text(lacking(given, own, limits=False)) == "1 trial"
     with pytest.raises(UnlikeError) as error:
-        check_room(given, own, given.missing(own).values(), records)
+        check_room(given, own, given.missing(own).values())
     name = trial_name(given.settings("published"), "cpu", 16, 1)
     assert str(error.value) == (
         "1 trial of this study is another machine's (Other CPU (4 cores)) than the rest (Test CPU "
@@ -116,9 +116,9 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
 def test_where_nothing_stands_in_the_way_a_study_goes_on(tmp_path):
     given = half_and_half(tmp_path / "trials")
     records = read_records(given.trials).records
-    check_room(given, given.own(records), given.missing(given.own(records)).values(), records)
+    check_room(given, given.own(records), given.missing(given.own(records)).values())
     more = given.model_copy(update={"repeats": 2})
-    check_room(more, given.own(records), more.missing(given.own(records)).values(), records)
+    check_room(more, given.own(records), more.missing(given.own(records)).values())
 
 
 def test_another_version_is_named_with_what_to_do():
@@ -151,7 +151,7 @@ def test_software_that_changed_within_a_study_is_named(tmp_path):
     records = [make_record(4), make_record(8, software=newer)]
     given = study(widths="4 8", protocols="published")
     with pytest.raises(UnlikeError, match=r"backend version \('2.21.0' and '2.22.0'\)") as error:
-        check_room(given, given.own(records), [], records)
+        check_room(given, given.own(records), [])
     assert str(error.value).endswith(f"out of {FOLDER}/trials, or all to begin anew.")
 
 

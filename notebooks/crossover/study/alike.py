@@ -13,9 +13,10 @@ from crossover.records.frame import (
 from crossover.records.limits import Limits
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Machine, Record
-from crossover.records.storage import record_name, trial_name
+from crossover.records.storage import record_name
 from crossover.records.unusual import environment_text
 from crossover.study.study import Study, sweep_device
+from crossover.training.plan import own_records
 from crossover.words import counted
 
 NAMED = 5
@@ -34,23 +35,10 @@ def check_alike(
 ) -> None:
     """Refuse to add to what was recorded where machine, software or variables are others.
 
-    What earlier versions recorded tells too little to be compared.
-
-    Parameters
-    ----------
-    recorded : sequence of Record or Limits
-        What the study has of its own settings.
-    machine : Machine
-        As it is now; a sweep with ``threads`` sees so many cores of it.
-    environment : mapping
-        The variables that a sweep would heed.
-    versions : mapping
-        What is installed, by its name in `Software`.
-
-    Raises
-    ------
-    UnlikeError
-        Names both, and what to do.
+    ``recorded`` is what the study has of its own settings; what earlier versions recorded tells too
+    little to be compared. Of the ``machine`` as it is now, a sweep with ``threads`` sees so many
+    cores; ``environment`` are the variables that it would heed, and ``versions`` what is installed,
+    by its name in `Software`. Raises `UnlikeError`, which names both and what to do.
     """
     here, away = _seen_by(machine, study.threads), f"or move {study.folder} away."
     for one in recorded:
@@ -68,7 +56,7 @@ def check_alike(
                 f"this study was begun on {_label(one.machine)}, and this is {_label(here)}: "
                 f"go on there, {away}"
             )
-        if one.environment != dict(environment):
+        if one.environment != environment:
             then, now = environment_text(one.environment), environment_text(environment)
             raise UnlikeError(
                 f"this study was begun with other variables ({then}) than there are now ({now}): "
@@ -80,24 +68,12 @@ def check_room(
     study: Study,
     own: Sequence[Record],
     missing: Iterable[SweepParameters],
-    recorded: Sequence[Record],
 ) -> None:
     """Refuse a study that could never be completed where it lies.
 
-    Parameters
-    ----------
-    own : sequence of Record
-        The study's own trials, of one machine.
-    missing : iterable of SweepParameters
-        The sweeps that these lack.
-    recorded : sequence of Record
-        All trials of the folder.
-
-    Raises
-    ------
-    UnlikeError
-        If trials of another machine bear the names of missing ones, or the study's own differ in
-        software.
+    ``own`` are the study's trials, of one machine, and ``missing`` the sweeps that these lack.
+    Raises `UnlikeError` if trials of another machine bear the names of missing ones, or the study's
+    own differ in software.
     """
     digests = {study.settings(protocol).digest for protocol in study.protocols}
     try:
@@ -106,19 +82,14 @@ def check_room(
         raise UnlikeError(
             f"{error} Move those of one of them out of {study.folder}/trials, or all to begin anew."
         ) from None
-    others = {record_name(record): record for record in recorded}
-    taken = [
-        name
-        for sweep in missing
-        for width in sweep.widths
-        if (name := trial_name(sweep.settings, sweep_device(sweep), width, sweep.repeat)) in others
-    ]
+    taken = [trial for sweep in missing for trial in own_records(sweep, sweep_device(sweep))]
     if taken:
+        named = ", ".join(record_name(trial) for trial in taken[:NAMED])
         more = f" and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
         raise UnlikeError(
             f"{counted(len(taken), 'trial')} of this study {'is' if len(taken) == 1 else 'are'} "
-            f"another machine's ({machine_label(others[taken[0]].machine)}) than the rest "
-            f"({machine_label(own[0].machine)}): move {', '.join(taken[:NAMED])}{more} out of "
+            f"another machine's ({machine_label(taken[0].machine)}) than the rest "
+            f"({machine_label(own[0].machine)}): move {named}{more} out of "
             f"{study.folder}/trials to train them again, or all trials to begin anew."
         )
 

@@ -14,22 +14,15 @@ ARCHIVE_SECONDS = 20.0
 
 
 @contextmanager
-def archived(folder: Path, archive: Path | None) -> Iterator[None]:
-    """Keep a folder in an archive that is renewed every ``ARCHIVE_SECONDS`` and at the end.
-
-    Whatever is cut off, the archive is a whole one: it is written beside and then put in the place
-    of the last.
-    """
-    if archive is None:
-        yield
-        return
+def archived(folder: Path, archive: Path) -> Iterator[None]:
+    """Keep a folder in an archive that is renewed every ``ARCHIVE_SECONDS`` and at the end."""
     over = threading.Event()
 
     def renew() -> None:
         seen: object = None
         while not over.wait(ARCHIVE_SECONDS):
             with suppress(OSError):  # A full disk, or a file that vanishes: tried again.
-                now = sorted((path, path.stat().st_mtime) for path in _files(folder))
+                now = [(path, path.stat().st_mtime) for path in _files(folder)]
                 if now != seen:  # Packing takes time of a core that a trial may need.
                     write_archive(folder, archive)
                 seen = now
@@ -51,7 +44,10 @@ def archived(folder: Path, archive: Path | None) -> Iterator[None]:
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Pack trials, limits, executed notebooks and logs of a study into one file."""
+    """Pack trials, limits, executed notebooks and logs of a study into one file.
+
+    It is written beside and then put in the place of the last.
+    """
     archive.parent.mkdir(parents=True, exist_ok=True)
     packed = folder / ".archive.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:

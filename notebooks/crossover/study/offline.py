@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import write_text
 from crossover.paths import NOTEBOOKS
-from crossover.records.record import Record
 from crossover.records.storage import read_records
 from crossover.study.archive import archived
 from crossover.study.configuration import SETTINGS, defaults, study_from, study_settings
@@ -52,13 +52,9 @@ def worthwhile(study: Study) -> Iterator[tuple[Job, float]]:
     A sweep without a measured one like it is always begun: each of its trials is recorded when it
     ends, so that whatever the deadline cuts off was not in vain.
     """
-    for planned in lacking(study, _own(study), explained=True):
-        job = planned.timed(Estimate(_own(study)))  # By what has been recorded meanwhile.
+    for planned in lacking(study, study.recorded(), explained=True):
+        job = planned.timed(Estimate(study.recorded()))  # By what has been recorded meanwhile.
         yield job, START_SECONDS if job.guessed else job.seconds
-
-
-def _own(study: Study) -> list[Record]:
-    return study.own(read_records(study.trials).records)
 
 
 def run_jobs(
@@ -66,16 +62,8 @@ def run_jobs(
 ) -> list[str]:
     """Run jobs one after the other into the notebooks of a folder.
 
-    Parameters
-    ----------
-    todo : iterable
-        Each job, and the seconds that must be left for it to begin; asked for when the job before
-        has ended.
-
-    Returns
-    -------
-    list of str
-        The jobs that were left out, cut off, or failed.
+    ``todo`` tells each job, and the seconds that must be left for it to begin, when the job before
+    has ended. Returns the names of those that were left out, cut off, or failed.
     """
     left_out = []
     for job, least in todo:
@@ -104,11 +92,9 @@ def run_job(folder: Path, job: Job, seconds: float) -> bool:
         try:
             return process.wait(timeout=seconds) == 0
         except subprocess.TimeoutExpired:
-            _end(process)
             return False
-        except BaseException:  # Ctrl-C, or the machine is taken away.
+        finally:  # Its time is out, Ctrl-C, or the machine is taken away.
             _end(process)
-            raise
 
 
 def _last_words(folder: Path, job: Job) -> str:
@@ -119,7 +105,7 @@ def _last_words(folder: Path, job: Job) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt papermill, which ends its kernel first; kill it if that takes long."""
+    """Interrupt papermill if it still runs; it ends its kernel first, or is killed."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(timeout=INTERRUPT_SECONDS)
@@ -135,7 +121,8 @@ def offline(_: str, words: list[str]) -> int:
         raise CrossoverError("FOLDER is missing: name one for trials and executed notebooks.")
     settings = defaults()["study"] | study_settings(given)
     study = study_from(settings | {"folder": given["FOLDER"]})
-    folder, plan, archive = Path(study.folder), given.get("PLAN"), given.get("ARCHIVE")
+    folder, plan = Path(study.folder), given.get("PLAN")
+    packing = archived(folder, Path(given["ARCHIVE"])) if "ARCHIVE" in given else nullcontext()
     folder.mkdir(parents=True, exist_ok=True)
 
     def say(line: str) -> None:
@@ -153,7 +140,7 @@ def offline(_: str, words: list[str]) -> int:
     count = len(list(todo()))
     say(f"Study: {counted(count, 'notebook')} to execute in {clock_text(clock.left)}")
     try:
-        with stoppable(), archived(folder, Path(archive) if archive else None):
+        with stoppable(), packing:
             left_out = run_jobs(todo(), folder, clock, say)
             recorded = len(read_records(study.trials).records)
             say(f"{counted(recorded, 'trial')} recorded, {clock_text(clock.left)} left")

@@ -19,12 +19,11 @@ from crossover.analysis import ablations
 from crossover.errors import CrossoverError
 from crossover.study.configuration import study_from
 from crossover.study.planner import LIMITS, TRAIN, Job, jobs_of
-from crossover.study.study import sweep_name
 from crossover.training.estimate import own_limits
 from crossover.training.plan import own_records
 
 COLUMNS = ["what", "device", "widths", "repeat", "seconds"]
-ABLATION, BASELINE = "published: ", "baseline"
+BASELINE = "baseline"
 
 
 class PlanError(CrossoverError):
@@ -34,10 +33,7 @@ class PlanError(CrossoverError):
 def read_plan(path: Path, folder: str, backend: str) -> list[tuple[Job, float]]:
     """Read a plan's jobs and the seconds that must be left for each to begin.
 
-    Raises
-    ------
-    PlanError
-        One sentence with the line's number and what is wrong.
+    Raises `PlanError`, which gives the line's number and what is wrong.
     """
     planned = []
     for number, fields in _lines(path):
@@ -61,8 +57,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         raise PlanError(f"{path} cannot be read: name a plan, or a file.") from None
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-    lines = [(number, line) for number, line in lines if not line.startswith("#")]
+    numbered = enumerate(text.splitlines(), 1)
+    lines = [(n, line) for n, line in numbered if line.strip() and not line.startswith("#")]
     if not lines or lines[0][1].split(",") != COLUMNS:
         raise PlanError(f"{path.name} begins with other columns than {','.join(COLUMNS)}.")
     for number, line in lines[1:]:
@@ -77,27 +73,24 @@ def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
     if device not in ("cpu", "gpu") or not 0 <= seconds < math.inf:
         raise PlanError("its device must be cpu or gpu, and its seconds a number.")
     given = {"folder": folder, "backend": backend, "devices": device, "widths": widths}
-    job = _limits(given) if what == "limits" else _sweep(given, what, int(repeat))
-    return job, seconds
-
-
-def _limits(given: Mapping[str, object]) -> Job:
+    if what != "limits":
+        return _sweep(given, what, int(repeat)), seconds
     study = study_from({**given, "protocols": "published"})
     sweep = study.limits_sweep(study.devices[0], study.widths)
-    name = f"limits-{study.backend}-{sweep.device}-w{'_'.join(map(str, study.widths))}"
-    return jobs_of(study, LIMITS, {name: sweep}, [])[0]
+    name = f"limits-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
+    return jobs_of(study, LIMITS, {name: sweep}, [])[0], seconds
 
 
 def _sweep(given: Mapping[str, object], what: str, repeat: int) -> Job:
     protocol, _, change = what.partition(": ")
     settings = {**given, "protocols": protocol, "repeats": repeat}
     if change:
-        changes = ablations.changes_of(study_from(given).backend)
-        if change != BASELINE and change not in changes:
+        changes = {BASELINE: {}, **ablations.changes_of(study_from(given).backend)}
+        if change not in changes:
             raise PlanError(f"this backend has no ablation {change!r:.80}.")
-        settings |= {"epochs": ablations.EPOCHS, "changes": [changes.get(change, {})]}
+        settings |= {"epochs": ablations.EPOCHS, "changes": [changes[change]]}
     study = study_from(settings)
-    for sweep in study.sweeps():
-        if sweep.repeat == repeat:
-            return jobs_of(study, TRAIN, {sweep_name(sweep, sweep.widths): sweep}, [])[0]
+    for job in jobs_of(study, TRAIN, study.missing([]), []):
+        if job.sweep.repeat == repeat:
+            return job
     raise PlanError("this change changes nothing on this device.")

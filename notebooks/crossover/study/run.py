@@ -70,7 +70,9 @@ def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
     code, left = 0, ""
     if jobs:
         code = run_workflow(folder, workflow_plan(studies, jobs, config), profile, "sweeps")
-        left = "; ".join(filter(None, (_left(study, config) for study in studies)))
+        # Whatever a step's exit code said.
+        lists = [lacking(study, study.recorded(), limits=config["limits"]) for study in studies]
+        left = "; ".join(left_text(lacked) for lacked in lists if lacked)
     if left:
         print("\nNot everything was trained; reporting what is recorded.", flush=True)
     if extra:  # Changes are shown in the report of a study.
@@ -92,12 +94,6 @@ def _check_slurm(folder: Path, config: dict[str, Any]) -> None:
             f"cancel with 'scancel {' '.join(waiting[:20])}'.",
             BUSY,
         )
-
-
-def _left(study: Study, config: dict[str, Any]) -> str:
-    """What was planned and is not there, in words; whatever a step's exit code said."""
-    own = study.own(read_records(study.trials).records)
-    return left_text(lacking(study, own, limits=config["limits"]))
 
 
 def _report(folder: Path, studies: list[Study], config: dict[str, Any]) -> int:
@@ -145,7 +141,7 @@ def _plan_one(study: Study, config: dict[str, Any]) -> list[Job]:
     # Elsewhere each job looks at its own machine.
     here = executor_of(config["profile"]) == "local" and bool(jobs)
     unusual = _look_here(study, own, jobs) if here else []
-    check_room(study, own, [job.sweep for job in jobs if job.notebook == TRAIN], records)
+    check_room(study, own, [job.sweep for job in jobs if job.notebook == TRAIN])
     print(plan_text(study, jobs), *unusual, sep="\n", flush=True)
     return jobs
 

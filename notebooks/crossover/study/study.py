@@ -28,6 +28,7 @@ from crossover.records.settings import (
     Threads,
     protocol_settings,
 )
+from crossover.records.storage import read_records
 from crossover.training.estimate import Estimate, balanced
 
 Change = dict[str, int | bool | str]
@@ -104,19 +105,21 @@ class Study(Frozen):
                 widths = [width for width in widths if measured and measured.at(width) is None]
             if widths:
                 ordered = sorted(set(widths), key=lambda w: (w not in ablations.WIDTHS, w))
-                name = f"{self.partition}{self.partition and '-'}limits-{path.stem}"
-                missing[name] = self.limits_sweep(device, ordered)
+                missing[self._named(f"limits-{path.stem}")] = self.limits_sweep(device, ordered)
         return missing
 
     def limits_sweep(self, device: Device, widths: list[int]) -> SweepParameters:
         """What measures a device's limits at some widths, in their order."""
-        change: Change = {"output": str(self.limits.resolve())}
-        sweep = self._sweep(device, "published", 1, change)
+        sweep = self._sweep(device, "published", 1, {"output": str(self.limits.resolve())})
         return sweep.model_copy(update={"widths": widths})
 
     def settings(self, protocol: Protocol) -> Settings:
         """The settings that all trials of one protocol share."""
         return protocol_settings(protocol, **self.model_dump(include=SHARED))
+
+    def recorded(self) -> list[Record]:
+        """Its own trials that are recorded."""
+        return self.own(read_records(self.trials).records)
 
     def own(self, records: list[Record]) -> list[Record]:
         """The trials of its folder that belong to this study, as the report counts them."""
@@ -169,19 +172,16 @@ class Study(Frozen):
             widths = [width for width in sweep.widths if (*key, width) not in done]
             seconds = partial(estimate.seconds, settings, sweep_device(sweep))
             for part in balanced(widths, seconds, self.shards):
-                name = sweep_name(sweep, part, self.partition)
-                missing[name] = sweep.model_copy(update={"widths": part})
+                what = f"{sweep.protocol}-{sweep.device}-r{sweep.repeat}"
+                name = f"{what}-w{'_'.join(map(str, part))}-{settings.digest}"
+                missing[self._named(name)] = sweep.model_copy(update={"widths": part})
         return missing
+
+    def _named(self, name: str) -> str:
+        """A notebook's name, told apart from the other partitions'."""
+        return f"{self.partition}-{name}" if self.partition else name
 
 
 def sweep_device(sweep: SweepParameters) -> Device:
     """The device of a planned sweep, which is never 'auto'."""
     return "gpu" if sweep.device == "gpu" else "cpu"
-
-
-def sweep_name(sweep: SweepParameters, widths: list[int], partition: str = "") -> str:
-    """File name of a sweep's executed notebook."""
-    return (
-        f"{partition}{partition and '-'}{sweep.protocol}-{sweep.device}-r{sweep.repeat}"
-        f"-w{'_'.join(map(str, widths))}-{sweep.settings.digest}"
-    )
