@@ -18,17 +18,12 @@ from crossover.study.study import Study
 
 CONFIG = PROJECT / "workflow" / "config.yaml"
 # Of a study, under its own fields' names in capitals, and of where it runs.
-TEXTS = ("WIDTHS", "DEVICES", "PROTOCOLS", "BACKEND")
 NUMBERS = ("REPEATS", "EPOCHS", "BATCH_SIZE", "THREADS", "SEED", "SHARDS")
-SETTINGS = (*TEXTS, *NUMBERS)
+SETTINGS = ("WIDTHS", "DEVICES", "PROTOCOLS", "BACKEND", *NUMBERS)
 PLACES = ("PROFILE", "PARTITIONS", "NOTEBOOKS")
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"folder": "data/runs/quick", "widths": "16 128 1024", "epochs": 1},
-    "explain": {
-        "protocols": "published",
-        "widths": ablations.WIDTHS,
-        "epochs": ablations.EPOCHS,
-    },
+    "explain": {"protocols": "published", "widths": ablations.WIDTHS, "epochs": ablations.EPOCHS},
     "map": {
         "protocols": "published",
         "widths": ablations.MAP_WIDTHS,
@@ -41,12 +36,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     """The configuration of a verb: the file's defaults, then the settings.
 
-    ``partial`` starts from the last study's settings instead of the defaults.
-
-    Raises
-    ------
-    CrossoverError
-        If a setting is unknown, a number is none, or the file is no configuration.
+    ``partial`` starts from the last study's settings instead of the defaults. Raises
+    `CrossoverError` if a setting is unknown, a number is none, or the file is no configuration.
     """
     config = defaults()
     if verb == "partial":
@@ -105,10 +96,7 @@ def present_devices() -> list[Device]:
 def study_from(settings: Mapping[str, Any]) -> Study:
     """Build a study from a configuration's settings, empty ones left at their defaults.
 
-    Raises
-    ------
-    CrossoverError
-        One sentence: which setting is wrong, under the name that it was given by.
+    Raises `CrossoverError`, which says which setting is wrong, under the name it was given by.
     """
     given = {name: value for name, value in settings.items() if value not in (None, "")}
     given.setdefault("devices", present_devices())

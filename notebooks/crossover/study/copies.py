@@ -20,17 +20,8 @@ class CopyError(CrossoverError):
 def copy_notebooks(folder: Path, target: str) -> int:
     """Copy what is new since the last copy to the same place, and return how many.
 
-    Parameters
-    ----------
-    folder : Path
-        The executed notebooks.
-    target : str
-        A folder, or a remote one such as ``s3://bucket/study``.
-
-    Raises
-    ------
-    CopyError
-        One sentence, if a notebook could not be written there.
+    ``target`` is a folder, or a remote one such as ``s3://bucket/study``. Raises `CopyError` if a
+    notebook could not be written there.
     """
     from papermill.iorw import papermill_io  # A second and a half, and few copy.
 

@@ -101,19 +101,11 @@ def jobs_of(
 def lacking(
     study: Study, own: list[Record], *, limits: bool = True, explained: bool = False
 ) -> list[Job]:
-    """What a study lacks, in the order of worth.
+    """What a study lacks beside its ``own`` trials, as `Study.own` tells them, in order of worth.
 
-    One repeat of every sweep, the devices' limits, and the other repeats.
-
-    Parameters
-    ----------
-    own : list of Record
-        The study's own trials, as `Study.own` tells them.
-    limits : bool
-        Whether the devices' limits belong to it.
-    explained : bool
-        Whether one repeat of the ablations does, at those of their widths that the study has; these
-        come last.
+    One repeat of every sweep, the devices' ``limits``, and the other repeats. One repeat of the
+    ablations comes last, where the study is to be ``explained``, at those of their widths that it
+    has.
     """
     sweeps = jobs_of(study, TRAIN, study.missing(own), own)
     jobs = [job for job in sweeps if job.sweep.repeat == 1]
@@ -121,15 +113,9 @@ def lacking(
         jobs += jobs_of(study, LIMITS, study.missing_limits(), own)
     jobs += [job for job in sweeps if job.sweep.repeat > 1]
     if explained and (widths := [width for width in ablations.WIDTHS if width in study.widths]):
-        changed = study.model_copy(
-            update={
-                "protocols": ["published"],
-                "widths": widths,
-                "epochs": ablations.EPOCHS,
-                "changes": list(ablations.changes_of(study.backend).values()),
-                "repeats": 1,
-            }
-        )
+        explaining = {"protocols": ["published"], "widths": widths, "epochs": ablations.EPOCHS}
+        explaining |= {"changes": [*ablations.changes_of(study.backend).values()], "repeats": 1}
+        changed = study.model_copy(update=explaining)
         names = {job.name for job in jobs}  # A study of as many epochs has the baseline itself.
         changes = jobs_of(changed, TRAIN, changed.missing(own), own)
         jobs += [job for job in changes if job.name not in names]

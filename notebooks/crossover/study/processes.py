@@ -26,8 +26,8 @@ def stoppable() -> Iterator[None]:
 
     A signal that is ignored from the start, as under nohup, stays ignored.
     """
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    handlers = {signal.Signals[name]: signal.getsignal(signal.Signals[name]) for name in names}
+    stopping = [one for one in signal.Signals if one.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    handlers = {number: signal.getsignal(number) for number in stopping}
     heeded = {number: old for number, old in handlers.items() if old is not signal.SIG_IGN}
 
     def stop(number: int, _: object) -> None:

@@ -13,13 +13,7 @@ from crossover.study.study import Study
 
 
 def executor_of(profile: str) -> str:
-    """Name the Snakemake executor of a profile in ``workflow/profiles``.
-
-    Raises
-    ------
-    CrossoverError
-        If there is no such profile.
-    """
+    """The Snakemake executor of a profile; raises `CrossoverError` if there is no such profile."""
     paths = {path.parent.name: path for path in sorted(PROFILES.glob("*/config.yaml"))}
     if profile not in paths:
         raise CrossoverError(f"PROFILE is {profile!r:.80}: known are {', '.join(paths)}.")
@@ -30,18 +24,8 @@ def studies_of(config: Mapping[str, Any]) -> list[Study]:
     """The studies of one command: one, or one a partition.
 
     The machine that plans is not the one that trains on a cluster: there, devices and cores are
-    what SLURM says, or the devices are named.
-
-    Parameters
-    ----------
-    config : mapping
-        As `crossover.study.configuration.configuration` returns it; without names of
-        ``partitions``, SLURM's default one is meant.
-
-    Raises
-    ------
-    CrossoverError
-        One sentence that names the setting and what would be right.
+    what SLURM says, or the devices are named. Without names of ``partitions``, SLURM's default one
+    is meant. Raises `CrossoverError`, which names the setting and what would be right.
     """
     settings, profile = config["study"], config["profile"]
     executor = executor_of(profile)

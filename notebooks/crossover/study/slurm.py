@@ -39,24 +39,19 @@ def parse_partitions(answer: str) -> dict[str, Partition]:
     """Read lines such as ``main*|64|gpu:a100:4``, one for each kind of node of a partition."""
     partitions: dict[str, Partition] = {}
     for line in answer.splitlines():
-        marked, cores, generic = line.strip().split("|")
-        name = marked.rstrip("*")
+        marked, count, generic = line.strip().split("|")
+        name, cores = marked.rstrip("*"), int(count)
         gpu = any(word.startswith("gpu") for word in generic.split(","))
-        here = Partition(name, int(cores), gpu, marked.endswith("*"))
-        last = partitions.get(name, here)
-        partitions[name] = Partition(
-            name, min(last.cores, here.cores), last.has_gpu or gpu, here.default
-        )
+        if last := partitions.get(name):
+            cores, gpu = min(last.cores, cores), last.has_gpu or gpu
+        partitions[name] = Partition(name, cores, gpu, marked.endswith("*"))
     return partitions
 
 
 def choose_partitions(names: list[str], partitions: dict[str, Partition]) -> list[Partition]:
     """The partitions of these names, each once; without a name, the default one.
 
-    Raises
-    ------
-    CrossoverError
-        If SLURM has no partition of a name, or no default.
+    Raises `CrossoverError` if SLURM has no partition of a name, or no default.
     """
     unknown = [name for name in names if name not in partitions]
     if unknown:
