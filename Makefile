@@ -128,11 +128,9 @@ clean:  ## remove this machine's reports and executed notebooks; trials stay
 	@echo "Removed this machine's reports and executed notebooks; the trials in data/runs stay."
 
 clean-env:  ## remove the environment (of BACKEND)
-	@$(ENVIRONMENT)
-
 # A tenth of a second where the environment is whole.
 ready: WANTED := $(LOCK)
 tested: WANTED := $(LOCK) test
 clean-env: WANTED := --remove
-ready tested:
+ready tested clean-env:
 	@$(ENVIRONMENT)

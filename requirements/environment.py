@@ -29,6 +29,8 @@ from typing import Any, NamedTuple
 
 REQUIREMENTS = Path(__file__).resolve().parent
 PROJECT = REQUIREMENTS.parent
+# What installing the project itself reads.
+PACKAGE = PROJECT / "pyproject.toml"
 LOG = PROJECT / "data" / "runs" / "environment.log"
 SUPPORTED = ("3.13", "3.12", "3.11")
 # The command that the user typed, for sentences that say what to type next.
@@ -228,20 +230,14 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def digest(text: str) -> str:
-    """A short digest of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def digest(path: Path) -> str:
+    """A short digest of a file's text."""
+    return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()[:16]
 
 
 def lock_digests(locks: Iterable[str]) -> dict[str, str]:
     """The digest of each lock by its name."""
-    paths = {lock: REQUIREMENTS / f"{lock}.txt" for lock in locks}
-    return {lock: digest(path.read_text(encoding="utf-8")) for lock, path in paths.items()}
-
-
-def package_digest() -> str:
-    """The digest of what installing this project itself reads."""
-    return digest((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {lock: digest(REQUIREMENTS / f"{lock}.txt") for lock in locks}
 
 
 def read_stamp(folder: Path) -> dict[str, Any] | None:
@@ -261,7 +257,7 @@ def write_stamp(
     """Say that all of the environment has worked, and with which installer."""
     stamp = {
         "project": str(PROJECT), "python": version, "base": base, "install": install,
-        "locks": lock_digests(locks), "package": package_digest(),
+        "locks": lock_digests(locks), "package": digest(PACKAGE),
     }  # fmt: skip
     (folder / "ready.new").write_text(json.dumps(stamp), encoding="utf-8")
     (folder / "ready.new").replace(folder / "ready")
@@ -324,14 +320,10 @@ def fault(folder: Path, stamp: dict[str, Any] | None, locks: list[str]) -> str |
 def facts(python: Path | str) -> tuple[str, str]:
     """Version and path of a Python, ('', '') where it does not run."""
     try:
-        done = subprocess.run(
-            [str(python), "-I", "-c", FACTS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL, text=True, timeout=60,
-        )  # fmt: skip
-        version, path = done.stdout.splitlines()[:2]
-    except (OSError, ValueError, subprocess.SubprocessError):
+        version, path = asked([str(python), "-I", "-c", FACTS], 60).splitlines()[:2]
+    except (StepError, ValueError):
         return "", ""
-    return (version, path) if done.returncode == 0 else ("", "")
+    return version, path
 
 
 # Which Python, and how it can make an environment.
@@ -378,13 +370,9 @@ def uv_pythons() -> list[str]:
         return []
     command = [uv, "python", "find", "--no-project", "--offline", "--no-python-downloads"]
     try:
-        done = subprocess.run(
-            [*command, ">=3.11,<3.14"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, timeout=60,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+        return asked([*command, ">=3.11,<3.14"], 60).splitlines()[:1]
+    except StepError:
         return []
-    return done.stdout.split("\n")[:1] if done.returncode == 0 else []
 
 
 def ways_to_make(python: str, folder: Path) -> Iterator[Way]:
@@ -564,7 +552,7 @@ def try_imports(folder: Path, backend: str) -> None:
 def extend(folder: Path, backend: str, stamp: dict[str, Any], locks: list[str]) -> None:
     """Add to a whole environment the locks that it lacks, or the project's own new version."""
     more = [lock for lock in locks if lock not in stamp["locks"]]
-    if not more and stamp.get("package") == package_digest():
+    if not more and stamp.get("package") == digest(PACKAGE):
         return
     install = installer(folder, stamp)
     (folder / "ready").replace(folder / "ready.old")
@@ -615,11 +603,14 @@ def without_kept(folder: Path, backend: str, python: str, lock: str) -> Path:
     return path
 
 
-def asked(command: list[str]) -> str:
-    """What a command prints; raises StepError if it fails."""
+def asked(command: list[str], seconds: float | None = None) -> str:
+    """What a command prints; raises StepError if it fails, or takes longer."""
+    nothing = subprocess.DEVNULL
     try:
-        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError):
+        return subprocess.check_output(
+            command, text=True, stderr=nothing, stdin=nothing, timeout=seconds
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
         raise StepError(f"{command[0]} does not tell its packages") from None
 
 

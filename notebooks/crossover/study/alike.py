@@ -4,12 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crossover.errors import CrossoverError
 from crossover.hardware.cgroup import binding
-from crossover.records.frame import (
-    MixedTrialsError,
-    check_comparable,
-    machine_label,
-    processor,
-)
+from crossover.records.frame import MixedTrialsError, check_comparable, machine_label, processor
 from crossover.records.limits import Limits
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Machine, Record
@@ -64,11 +59,7 @@ def check_alike(
             )
 
 
-def check_room(
-    study: Study,
-    own: Sequence[Record],
-    missing: Iterable[SweepParameters],
-) -> None:
+def check_room(study: Study, own: Sequence[Record], missing: Iterable[SweepParameters]) -> None:
     """Refuse a study that could never be completed where it lies.
 
     ``own`` are the study's trials, of one machine, and ``missing`` the sweeps that these lack.

@@ -32,18 +32,13 @@ def studies_of(config: Mapping[str, Any]) -> list[Study]:
     names = config["partitions"].replace(",", " ").split()
     if names and executor != "slurm":
         raise CrossoverError("PARTITIONS are SLURM's: give PROFILE=slurm too, or leave them out.")
-    if executor == "slurm":
-        return _studies_on(names, settings)
-    if executor != "local" and not settings.get("devices"):
+    if executor not in ("local", "slurm") and not settings.get("devices"):
         raise CrossoverError(
             f"DEVICES is missing: with PROFILE={profile} nothing here tells what the "
             'machines have; give DEVICES=cpu or DEVICES="cpu gpu".'
         )
-    return [study_from(settings)]
-
-
-def _studies_on(names: list[str], settings: Mapping[str, Any]) -> list[Study]:
-    """A study on each of SLURM's partitions."""
+    if executor != "slurm":
+        return [study_from(settings)]
     studies = []
     for partition in choose_partitions(names, read_partitions()):
         own = {"partition": partition.name if names else "", "cores": partition.cores}
