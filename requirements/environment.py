@@ -402,7 +402,7 @@ def ways_to_make(python: str, folder: Path) -> Iterator[Way]:
 
 def can(python: str, statement: str) -> bool:
     """Whether a Python runs a statement."""
-    command, nothing = [str(python), "-I", "-c", statement], subprocess.DEVNULL
+    command, nothing = [python, "-I", "-c", statement], subprocess.DEVNULL
     return subprocess.call(command, stdin=nothing, stdout=nothing, stderr=nothing) == 0
 
 
@@ -625,14 +625,14 @@ def run(command: list[str], backend: str = "") -> None:
     environment.pop("PYTHONHOME", None)
     try:
         done = subprocess.run(
-            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, env=environment, cwd=str(PROJECT), close_fds=False,
         )  # fmt: skip
     except OSError as error:
         raise StepError(f"{command[0]} does not run: {error.strerror}") from None
     said = done.stdout.decode("utf-8", "replace")
     with LOG.open("a", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"$ {' '.join(shlex.quote(str(word)) for word in command)}\n{said}\n")
+        log.write(f"$ {' '.join(shlex.quote(word) for word in command)}\n{said}\n")
     if done.returncode:
         raise StepError(told(said, done.returncode))
 

@@ -117,10 +117,7 @@ def _last_study(folder: Path) -> tuple[list[Study], dict[str, Any]]:
 
 
 def _plan(folder: Path, studies: list[Study], config: dict[str, Any]) -> list[Job]:
-    """What all studies lack.
-
-    They take turns, so that none waits while the queue is full of another's jobs.
-    """
+    """What all studies lack, in turns: none waits while the queue is full of another's jobs."""
     turns = zip_longest(*(_plan_one(study, config) for study in studies))
     jobs = [job for turn in turns for job in turn if job]
     for job in jobs:  # A notebook without its records is no finished sweep.

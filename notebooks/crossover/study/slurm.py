@@ -20,13 +20,8 @@ class Partition:
 
     name: str
     cores: int
-    has_gpu: bool
+    devices: list[Device]
     default: bool
-
-    @property
-    def devices(self) -> list[Device]:
-        """The devices that its nodes can be measured on."""
-        return ["cpu", "gpu"] if self.has_gpu else ["cpu"]
 
 
 def read_partitions() -> dict[str, Partition]:
@@ -43,8 +38,9 @@ def parse_partitions(answer: str) -> dict[str, Partition]:
         name, cores = marked.rstrip("*"), int(count)
         gpu = any(word.startswith("gpu") for word in generic.split(","))
         if last := partitions.get(name):
-            cores, gpu = min(last.cores, cores), last.has_gpu or gpu
-        partitions[name] = Partition(name, cores, gpu, marked.endswith("*"))
+            cores, gpu = min(last.cores, cores), gpu or "gpu" in last.devices
+        devices: list[Device] = ["cpu", "gpu"] if gpu else ["cpu"]
+        partitions[name] = Partition(name, cores, devices, marked.endswith("*"))
     return partitions
 
 
