@@ -11,8 +11,8 @@ import pynvml
 
 CUDA_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 CUDA_SUCCESS = 0
-# CUDA's numbers for a device's compute capability, its major and minor part.
-CAPABILITY = (75, 76)
+# CUDA's numbers for the parts of a device's compute capability.
+CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
 
 Value = TypeVar("Value")
 
@@ -41,9 +41,9 @@ def find_card() -> Card | None:
     CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER and a container's limits come to, and every framework
     counts as it does. Ask only when the environment is set: CUDA reads it once.
     """
-    cuda, count = _start_cuda()
-    if cuda is None or not count:
+    if not visible_cards():
         return None
+    cuda = ctypes.CDLL(CUDA_LIBRARY)
     device, memory = ctypes.c_int(), ctypes.c_size_t()
     name, address = ctypes.create_string_buffer(256), ctypes.create_string_buffer(32)
     statuses = [
@@ -54,32 +54,27 @@ def find_card() -> Card | None:
     ]
     if any(status != CUDA_SUCCESS for status in statuses):
         return None
-    parts = [ctypes.c_int() for _ in CAPABILITY]
+    major, minor = ctypes.c_int(), ctypes.c_int()
     asked = [
-        cuda.cuDeviceGetAttribute(ctypes.byref(part), number, device)
-        for part, number in zip(parts, CAPABILITY, strict=True)
+        cuda.cuDeviceGetAttribute(ctypes.byref(major), CAPABILITY_MAJOR, device),
+        cuda.cuDeviceGetAttribute(ctypes.byref(minor), CAPABILITY_MINOR, device),
     ]
-    capability = (parts[0].value, parts[1].value) if not any(asked) else None
-    handle = ask(pynvml.nvmlDeviceGetHandleByPciBusId, address.value) if nvml_starts() else None
+    capability = (major.value, minor.value) if not any(asked) else None
+    handle = ask(pynvml.nvmlDeviceGetHandleByPciBusId, address.value)
     shared = handle is not None and (ask(pynvml.nvmlDeviceGetMigMode, handle) or [0])[0] == 1
     return Card(name.value.decode(errors="replace"), memory.value, capability, handle, shared)
 
 
 def visible_cards() -> int | None:
     """How many cards CUDA leaves to this process; None where CUDA's library is missing."""
-    return _start_cuda()[1]
-
-
-def _start_cuda() -> tuple[Any, int | None]:
-    """CUDA's driver library and the number of its devices."""
     try:
         cuda = ctypes.CDLL(CUDA_LIBRARY)
     except OSError:
-        return None, None
+        return None
     count = ctypes.c_int()
     if cuda.cuInit(0) != CUDA_SUCCESS or cuda.cuDeviceGetCount(ctypes.byref(count)) != CUDA_SUCCESS:
-        return cuda, 0
-    return cuda, count.value
+        return 0
+    return count.value
 
 
 def used_card(device_name: str) -> Card | None:
@@ -95,18 +90,10 @@ def used_card(device_name: str) -> Card | None:
     return card if names[0] in names[1] else None
 
 
-def nvml_starts() -> bool:
-    """Whether NVML, which comes with the driver, can be used."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return False
-    return True
-
-
 def ask(query: Callable[..., Value], *arguments: Any) -> Value | None:
-    """NVML's answer, or None where card or driver have none."""
+    """NVML's answer, or None where the driver did not bring NVML, or card or driver have none."""
     try:
+        pynvml.nvmlInit()  # Once more costs nothing.
         return query(*arguments)
     except pynvml.NVMLError:
         return None
@@ -114,17 +101,11 @@ def ask(query: Callable[..., Value], *arguments: Any) -> Value | None:
 
 def card_names() -> list[str]:
     """The models of all cards that the driver shows, visible to CUDA or not."""
-    if not nvml_starts():
-        return []
-    handles = [
-        ask(pynvml.nvmlDeviceGetHandleByIndex, index)
-        for index in range(ask(pynvml.nvmlDeviceGetCount) or 0)
-    ]
+    indices = range(ask(pynvml.nvmlDeviceGetCount) or 0)
+    handles = [ask(pynvml.nvmlDeviceGetHandleByIndex, index) for index in indices]
     return [str(ask(pynvml.nvmlDeviceGetName, handle)) for handle in handles if handle is not None]
 
 
 def nvidia_driver_version() -> str | None:
     """The NVIDIA driver's version, or None where there is no driver or no card."""
-    if not nvml_starts() or not ask(pynvml.nvmlDeviceGetCount):
-        return None
-    return ask(pynvml.nvmlSystemGetDriverVersion)
+    return ask(pynvml.nvmlSystemGetDriverVersion) if ask(pynvml.nvmlDeviceGetCount) else None

@@ -11,7 +11,6 @@ from crossover.hardware.card import (
     card_names,
     find_card,
     nvidia_driver_version,
-    nvml_starts,
     visible_cards,
 )
 from crossover.hardware.runtimes.base import BaseRuntime
@@ -39,25 +38,19 @@ class GpuFacts:
 
 def gather_facts(runtime: BaseRuntime) -> GpuFacts:
     """Ask driver, CUDA and framework."""
-    started = nvml_starts()
-    version = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2) if started else None
-    card = find_card()
+    version = ask(pynvml.nvmlSystemGetCudaDriverVersion_v2)
+    card, named = find_card(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    hides = named is not None and visible_cards() == 0
     return GpuFacts(
         # Some containers hold CUDA's library and not NVML.
         driver=nvidia_driver_version() or ("of unknown version" if visible_cards() else None),
         cards=tuple(card_names()),
         driver_cuda=(version // 1000, version % 1000 // 10) if version else None,
         capability=card.capability if card else None,
-        hidden_by=_hidden_by_cuda() or runtime.hidden_by(),
+        hidden_by=f"CUDA_VISIBLE_DEVICES={named}" if hides else runtime.hidden_by(),
         built_for=runtime.cuda()[0],
         architectures=tuple(runtime.architectures()),
     )
-
-
-def _hidden_by_cuda() -> str | None:
-    cards = os.environ.get("CUDA_VISIBLE_DEVICES")
-    hidden = cards is not None and visible_cards() == 0
-    return f"CUDA_VISIBLE_DEVICES={cards}" if hidden else None
 
 
 def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
@@ -92,17 +85,16 @@ def _unfit_card(backend: Backend, facts: GpuFacts) -> str | None:
     served, own = _capabilities(facts.architectures), facts.capability
     if own is None or not served:
         return None
-    if own < min(served):
-        needed = _dotted(min(served))
+    oldest, newest = min(served), max(served)
+    if own < oldest:
         return (
-            f"{_dotted(own)} is too old for {backend}, which needs {needed}: use the kernel "
-            "crossover-cpu"
+            f"{_dotted(own)} is too old for {backend}, which needs {_dotted(oldest)}: use the "
+            "kernel crossover-cpu"
         )
-    if own > max(served):
-        newest = _dotted(max(served))
+    if own > newest:
         return (
-            f"{_dotted(own)} is newer than this {backend}, which knows cards up to {newest}: "
-            f"{BACKENDS[backend].newer_card}"
+            f"{_dotted(own)} is newer than this {backend}, which knows cards up to "
+            f"{_dotted(newest)}: {BACKENDS[backend].newer_card}"
         )
     return None
 
