@@ -5,6 +5,7 @@ controller, `/proc/self/mountinfo` where it is mounted. A group's limits hold fo
 it, so that every level up to the mount counts; what lies above it a container cannot see.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,10 @@ from crossover.hardware.sysfiles import ROOT, number, read
 Amount = TypeVar("Amount", int, float)
 # Version 1 writes "no limit" as the largest whole number of pages.
 UNLIMITED = 2**62
+# Controllers of version 1, none of version 2, and their group.
+GROUP = re.compile(r"^\d+:([^:]*):(.*)", re.MULTILINE)
+# A mount of control groups (man 5 proc): its top, its place, its file system, and the options.
+MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (\S+) .+ - (cgroup2?) \S+ (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -96,34 +101,19 @@ def _throttling(level: Path) -> Throttling:
 
 def _levels(controller: str, root: Path) -> Iterator[Path]:
     """The process's own group of a controller and those above it, as far as they are mounted."""
-    groups = dict(_groups(root))
-    for place, top, kind, options in _mounts(root):
-        version_2 = kind == "cgroup2"
-        if not version_2 and controller not in options:
+    groups = {
+        name: PurePosixPath(group)
+        for names, group in GROUP.findall(read(root / "proc/self/cgroup"))
+        for name in names.split(",")
+    }
+    for top, place, kind, options in MOUNT.findall(read(root / "proc/self/mountinfo")):
+        if kind == "cgroup" and controller not in options.split(","):
             continue
-        group = groups.get("" if version_2 else controller)
+        group = groups.get("" if kind == "cgroup2" else controller)
         if group is None:
             continue
         # A group outside of what is mounted (of another name space) is seen as the top.
         inside = group.is_relative_to(top) and ".." not in group.parts
         below = group.relative_to(top) if inside else PurePosixPath()
         for level in (below, *below.parents):
-            yield root / place.lstrip("/") / level
-
-
-def _groups(root: Path) -> Iterator[tuple[str, PurePosixPath]]:
-    """The group of each controller of version 1, and under '' that of version 2."""
-    for line in read(root / "proc/self/cgroup").splitlines():
-        _, controllers, group = [*line.split(":", 2), "", ""][:3]
-        for controller in controllers.split(","):
-            yield controller, PurePosixPath(group)
-
-
-def _mounts(root: Path) -> Iterator[tuple[str, PurePosixPath, str, list[str]]]:
-    """Place, top, file system and options of each mount of control groups (man 5 proc)."""
-    for line in read(root / "proc/self/mountinfo").splitlines():
-        first, _, last = line.partition(" - ")
-        where, what = first.split(), last.split()
-        if len(where) >= 5 and len(what) >= 3 and what[0] in ("cgroup", "cgroup2"):
-            place = where[4].replace(r"\040", " ")
-            yield place, PurePosixPath(where[3]), what[0], what[2].split(",")
+            yield root / place.replace(r"\040", " ").lstrip("/") / level
