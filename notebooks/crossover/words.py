@@ -6,6 +6,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def printable(text: str, length: int) -> str:
-    """A stranger's text without control characters, and of bounded length."""
+def printable(text: str, length: int | None = None) -> str:
+    """A stranger's text without control characters, of at most so many."""
     return "".join(character for character in text if character.isprintable())[:length]

@@ -24,7 +24,10 @@ def prepare_process(backend: Backend, device: Device, threads: int | None) -> No
     process may use of them: see ``usable_cores``.
     """
     _pin_threads(threads)
-    clear_environment()
+    for name in filter(is_cleared, [*os.environ]):
+        del os.environ[name]
+    if "XLA_FLAGS" in os.environ:
+        os.environ["XLA_FLAGS"] = heeded_flags(os.environ["XLA_FLAGS"])
     os.environ["KERAS_BACKEND"] = BACKENDS[backend].package
     os.environ.update(NO_KERAS_FILE)
     os.environ.update(HIDDEN if device == "cpu" else MEMORY_GROWTH)
@@ -33,15 +36,6 @@ def prepare_process(backend: Backend, device: Device, threads: int | None) -> No
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-
-
-def clear_environment() -> None:
-    """Remove the variables that are not heeded, and such parts of XLA's flags."""
-    for name in [*os.environ]:
-        if is_cleared(name):
-            del os.environ[name]
-    if "XLA_FLAGS" in os.environ:
-        os.environ["XLA_FLAGS"] = heeded_flags(os.environ["XLA_FLAGS"])
 
 
 def own_cores() -> list[int]:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from typing import Any
 
 import archspec.cpu
@@ -21,11 +20,13 @@ from crossover.hardware.clocks import describe_clocks
 from crossover.hardware.environment import pool_threads, visible_cores
 from crossover.hardware.pools import ARITHMETIC
 from crossover.hardware.runtimes import runtime
+from crossover.hardware.runtimes.base import version
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
 from crossover.records.backends import BACKENDS
 from crossover.records.record import Code, Machine, Software
 from crossover.records.settings import Backend, Device
+from crossover.words import printable
 
 # AMD's microarchitectures by family and ranges of model numbers, as Linux 6.11 tells them apart
 # (arch/x86/kernel/cpu/amd.c): a virtual machine hides features that would tell.
@@ -106,8 +107,7 @@ def _operating_system() -> str:
 
 def _text(value: object) -> str | None:
     """Printable text of at most 200 characters, or None."""
-    text = "".join(c for c in str(value or "") if c.isprintable()).strip()[:200]
-    return text or None
+    return printable(str(value or "")).strip()[:200] or None
 
 
 def _gpu_facts(device_name: str) -> dict[str, Any]:
@@ -128,8 +128,7 @@ def describe_software(backend: Backend, device: Device) -> Software:
     """Versions of Python, the backend, Keras, NumPy and, on a GPU, CUDA; threads that there are."""
     used = runtime(backend)
     cuda, cudnn = used.cuda() if device == "gpu" else (None, None)
-    pools = used.pools()
-    meant = pool_threads()
+    pools, meant = used.pools(), pool_threads()
     return Software(
         python=platform.python_version(),
         **installed_versions(backend),
@@ -143,16 +142,8 @@ def describe_software(backend: Backend, device: Device) -> Software:
 def installed_versions(backend: Backend) -> dict[str, str | None]:
     """The versions that all trials of a study share, by their names in `Software`."""
     package = BACKENDS[backend].package
-    return {"backend": _version(package), "keras": _version("keras"), "numpy": _version("numpy")}
-
-
-def _version(package: str) -> str | None:
-    for name in (package, f"{package}_cpu"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+    backend_version = version(package) or version(f"{package}_cpu")
+    return {"backend": backend_version, "keras": version("keras"), "numpy": version("numpy")}
 
 
 def describe_code() -> Code:

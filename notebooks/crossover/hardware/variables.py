@@ -69,21 +69,22 @@ KERAS_DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "ch
 
 def recorded_environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What is heeded of the environment and is not the default, fit to be shown to anybody."""
-    given = {name: variables[name] for name in RECORDED if variables.get(name)}
-    if "XLA_FLAGS" in given:
-        given["XLA_FLAGS"] = heeded_flags(given["XLA_FLAGS"])
+    given = {name: variables.get(name, "") for name in RECORDED}
+    given["XLA_FLAGS"] = heeded_flags(given["XLA_FLAGS"])
     shown = {name: cleaned(value) for name, value in given.items()}
     return {name: text for name, text in shown.items() if text and text != DEFAULTS.get(name)}
 
 
 def ignored_environment(threads: int, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What the user has set that a training with so many threads does not heed."""
-    ignored = {name: value for name, value in variables.items() if value and is_cleared(name)}
-    sizes = {name: variables[name] for name in THREADS if variables.get(name)}
-    ignored |= {name: size for name, size in sizes.items() if size != str(threads)}
+    ignored = {
+        name: value
+        for name, value in variables.items()
+        if is_cleared(name) or (name in THREADS and value != str(threads))
+    }
     flags = variables.get("XLA_FLAGS", "")
-    left = set(heeded_flags(flags).split())
-    ignored |= {"XLA_FLAGS": " ".join(word for word in flags.split() if word not in left)}
+    heeded = heeded_flags(flags).split()
+    ignored["XLA_FLAGS"] = " ".join(word for word in flags.split() if word not in heeded)
     return {name: text for name, value in sorted(ignored.items()) if (text := cleaned(value))}
 
 
@@ -99,7 +100,7 @@ def ignored_keras_file(variables: Mapping[str, str] = os.environ) -> list[str]:
     return [
         printable(f"{name} {settings[name]}", 60)
         for name, value in KERAS_DEFAULTS.items()
-        if name in settings and settings[name] != value
+        if settings.get(name, value) != value
     ]
 
 
@@ -109,8 +110,7 @@ def cleaned(value: str) -> str:
     Of a path, only the name of a library is kept. What is cut off is told by a digest, so that two
     values that differ stay two.
     """
-    text = " ".join(re.sub(r"[^\s:=,;\"']+", _shown, value).split())
-    text = printable(text, len(text))
+    text = printable(" ".join(re.sub(r"[^\s:=,;\"']+", _shown, value).split()))
     if len(text) <= LONGEST_VALUE:
         return text
     digest = hashlib.sha256(value.encode(errors="replace")).hexdigest()[:8]

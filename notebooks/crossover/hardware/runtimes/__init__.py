@@ -10,8 +10,7 @@ from crossover.records.settings import Backend
 
 def runtime_class(backend: Backend) -> type[BaseRuntime]:
     """The backend's class, which imports no framework."""
-    module = importlib.import_module(f"{__name__}.{backend}")
-    kind: type[BaseRuntime] = module.Runtime
+    kind: type[BaseRuntime] = importlib.import_module(f"{__name__}.{backend}").Runtime
     return kind
 
 
@@ -19,10 +18,7 @@ def runtime_class(backend: Backend) -> type[BaseRuntime]:
 def runtime(backend: Backend) -> BaseRuntime:
     """The backend's runtime.
 
-    Raises
-    ------
-    DeviceError
-        If the backend is not installed in this environment, or is and cannot be imported.
+    Raises `DeviceError` if it is not installed in this environment, or is and cannot be imported.
     """
     package = BACKENDS[backend].package
     try:

@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,14 @@ Call = Callable[..., Any]
 
 class DeviceError(CrossoverError):
     """The device that was asked for cannot be used."""
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 class Event(NamedTuple):
@@ -28,10 +37,7 @@ class Event(NamedTuple):
 class BaseRuntime(abc.ABC):
     """A backend on this machine. Each has a file beside this one, whose class ``Runtime`` it is.
 
-    Parameters
-    ----------
-    framework : module
-        The imported package.
+    ``framework`` is the imported package.
     """
 
     # The event that begins each step of Keras's `fit` in a trace; None where none is read.

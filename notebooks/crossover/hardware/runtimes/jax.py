@@ -4,12 +4,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from crossover.hardware.pools import ARITHMETIC, count_threads
-from crossover.hardware.runtimes.base import BaseRuntime, Call, Event
+from crossover.hardware.runtimes.base import BaseRuntime, Call, Event, version
 from crossover.records.settings import Device
 
 # The oldest by JAX's installation guide, the newest by the assembler that comes with its CUDA.
@@ -61,9 +60,11 @@ class Runtime(BaseRuntime):
 
     def cuda(self) -> tuple[str | None, str | None]:
         major = _cuda_major()
-        return (
-            (_cuda_version(major), _version(f"nvidia-cudnn-cu{major}")) if major else (None, None)
-        )
+        if major is None:
+            return None, None
+        # CUDA's own package tells its version; at least the major one is known.
+        own = version(f"nvidia-cuda-runtime-cu{major}") or version("nvidia-cuda-runtime") or major
+        return ".".join(re.findall(r"\d+", own)[:3]), version(f"nvidia-cudnn-cu{major}")
 
     def architectures(self) -> list[str]:
         return CARDS.get(_cuda_major() or "", [])
@@ -96,17 +97,4 @@ class Runtime(BaseRuntime):
 
 def _cuda_major() -> str | None:
     """The CUDA that its plugin is for."""
-    return next((major for major in CARDS if _version(f"jax-cuda{major}-plugin")), None)
-
-
-def _cuda_version(major: str) -> str:
-    """CUDA's version as its own package tells it; at least the major one is known."""
-    version = _version(f"nvidia-cuda-runtime-cu{major}") or _version("nvidia-cuda-runtime")
-    return ".".join(re.findall(r"\d+", version or major)[:3])
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    return next((major for major in CARDS if version(f"jax-cuda{major}-plugin")), None)

@@ -91,15 +91,12 @@ class Runtime(BaseRuntime):
         build = self.framework.sysconfig.get_build_info()
         return list(build.get("cuda_compute_capabilities", []))
 
-    def compiled(self, function: Call) -> Call:
-        return self._graph(function, jit_compile=True)
+    def compiled(self, function: Call, by_xla: bool = True) -> Call:
+        graph: Call = self.framework.function(function, jit_compile=by_xla, autograph=False)
+        return graph
 
     def traced(self, function: Call) -> Call:
-        return self._graph(function, jit_compile=False)
-
-    def _graph(self, function: Call, jit_compile: bool) -> Call:
-        graph: Call = self.framework.function(function, jit_compile=jit_compile, autograph=False)
-        return graph
+        return self.compiled(function, by_xla=False)
 
     def tracing(self, folder: Path) -> AbstractContextManager[Any]:
         profiler = self.framework.profiler.experimental
