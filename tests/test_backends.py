@@ -331,10 +331,10 @@ def test_tuned_on_jax_learns_what_published_learns():
 
 WAITING = """
 import jax, json
-from crossover.hardware.device import synchronize
+from crossover.hardware.runtimes import runtime
 work = jax.jit(lambda x: jax.lax.fori_loop(0, 40, lambda _, y: y @ x / 1000, x))
 found = [work(jax.numpy.full((800, 800), float(n))) for n in range(4)]
-synchronize("jax")
+runtime("jax").synchronize()
 print(json.dumps([array.is_ready() for array in found]))
 """
 

@@ -138,13 +138,13 @@ def test_the_share_is_that_of_the_level_that_was_held_back_most():
 BUSY = """
 import json, time
 from crossover.hardware.cgroup import cpu_quota
-from crossover.hardware.conditions import watch_conditions
+from crossover.hardware.conditions import Watched
 from crossover.hardware.environment import usable_cores
-with watch_conditions() as watched:
-    until = time.monotonic() + 1.5
-    while time.monotonic() < until:
-        pass
-found = watched.conditions
+watched = Watched()
+until = time.monotonic() + 1.5
+while time.monotonic() < until:
+    pass
+found = watched.so_far()
 print(json.dumps([cpu_quota(), usable_cores(), found.cpu_throttled_fraction,
                   found.cpu_throttled_seconds]))
 """

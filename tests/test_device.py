@@ -62,12 +62,12 @@ def test_without_cuda_or_hidden_from_it_there_is_no_card(driver):
 WATCH = """
 import time
 from crossover.hardware.card import find_card
-from crossover.hardware.conditions import watch_conditions
-with watch_conditions(find_card()) as watched:
-    for phase in ("build", "fit", "evaluate"):
-        time.sleep(0.01 if phase == "build" else 0.2)
-        watched.ends(phase)
-print(watched.conditions.model_dump_json())
+from crossover.hardware.conditions import Watched
+watched = Watched(find_card())
+for phase in ("build", "fit", "evaluate"):
+    time.sleep(0.01 if phase == "build" else 0.2)
+    watched.ends(phase)
+print(watched.so_far().model_dump_json())
 """
 
 

@@ -9,7 +9,7 @@ from crossover.hardware.energy import (
     Zone,
     card_joules,
     cpu_joules,
-    phase_joules,
+    energy_facts,
     read_rapl,
 )
 from crossover.records.jsontext import parse_model
@@ -74,10 +74,12 @@ def test_each_phase_is_the_difference_of_its_ends():
         "fit": counters(card=9.5, clock=1.1),
         "evaluate": counters(card=9.75, clock=1.15),
     }
-    gpu, cpu = phase_joules(marks)
+    found = energy_facts(marks)
     # The counter is renewed every tenth of a second: the last phase may be another one's joules.
-    assert gpu.model_dump() == {"build": 0.5, "fit": 8.0, "evaluate": None}
-    assert cpu is None
+    assert found["gpu_joules"].model_dump() == {"build": 0.5, "fit": 8.0, "evaluate": None}
+    assert found["gpu_energy_joules"] == 8.75
+    assert found["cpu_joules"] is None
+    assert energy_facts({"start": counters(1, card=1.0)}) == {}
 
 
 def test_a_record_of_the_first_schema_still_loads():

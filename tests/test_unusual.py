@@ -51,14 +51,14 @@ def test_clocks_are_read_as_linux_tells_them(tmp_path):
         "cpu_boost": False, "smt": True, "numa_nodes": 2,
     }  # fmt: skip
     found = read_clocks(tmp_path)
-    assert (found.mhz, found.limit_mhz) == (1200.0, 4700.0)
-    assert (found.governor, found.preference) == ("powersave", "balance_power")
+    assert (found["cpu_mhz"], found["cpu_mhz_limit"]) == (1200.0, 4700.0)
+    assert (found["cpu_governor"], found["cpu_preference"]) == ("powersave", "balance_power")
 
 
 def test_a_machine_that_tells_nothing_has_no_clocks(tmp_path):
     assert set(describe_clocks(tmp_path).values()) == {None}
-    found = read_clocks(tmp_path)
-    assert (found.mhz, found.limit_mhz, found.governor, found.profile) == (None,) * 4
+    names = ("cpu_mhz", "cpu_mhz_limit", "cpu_governor", "platform_profile")
+    assert [read_clocks(tmp_path)[name] for name in names] == [None] * 4
 
 
 ACPI = {"cpu_driver": "acpi-cpufreq", "cpu_mhz_max": 3000.0}
@@ -175,7 +175,7 @@ def test_only_the_machines_own_battery_counts(name, tmp_path):
         (folder / supply / "type").write_text(kind)
         (folder / supply / "scope").write_text(scope)
         (folder / supply / ("status" if kind == "Battery" else "online")).write_text(state)
-    assert read_clocks(tmp_path).on_battery is on_battery
+    assert read_clocks(tmp_path)["on_battery"] is on_battery
 
 
 def test_the_report_counts_the_trials_that_were_slowed():
@@ -270,9 +270,8 @@ def test_a_laptop_on_battery_is_told_before_it_trains(laptop, tmp_path):
 
 def test_a_trial_on_a_laptop_records_what_slowed_it(laptop):
     script = (
-        "from crossover.hardware.conditions import watch_conditions\n"
-        "with watch_conditions() as watched:\n    watched.ends('fit')\n"
-        "print(watched.conditions.model_dump_json())"
+        "from crossover.hardware.conditions import Watched\n"
+        "watched = Watched()\nwatched.ends('fit')\nprint(watched.so_far().model_dump_json())"
     )
     done = subprocess.run([*laptop, sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -16,11 +16,8 @@ def announce(machine: Machine, threads: int | None = None) -> list[str]:
 
     ``threads`` is what the user asked for; None leaves it to the machine.
     """
-    conditions = Watched(None).so_far()
     used = threads or usable_cores()
     told = recorded_environment(), ignored_environment(used), ignored_keras_file()
-    lines = announcement(machine, conditions, *told, used)
-    if lines:
-        return lines
+    lines = announcement(machine, Watched().so_far(), *told, used)
     unknown = "" if machine.cpu_mhz_max else "; its clocks cannot be read"
-    return [f"Nothing unusual was found about this machine{unknown}."]
+    return lines or [f"Nothing unusual was found about this machine{unknown}."]

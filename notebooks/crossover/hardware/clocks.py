@@ -1,6 +1,5 @@
 """The CPU's clocks: what they may be, what they are, and what holds them down."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,6 @@ CPU = Path("sys/devices/system/cpu")
 SUPPLIES = Path("sys/class/power_supply")
 # Reading a core's clock may take milliseconds; these tell enough.
 MOST_CORES = 8
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """The clocks at one moment, None where the system does not tell, as few virtual machines do.
-
-    ``mhz`` is the mean of this process's cores, ``limit_mhz`` the most that they are allowed now;
-    ``governor`` is what sets them, ``preference`` what the processor itself is told to prefer,
-    ``profile`` the laptop's own mode.
-    """
-
-    mhz: float | None = None
-    limit_mhz: float | None = None
-    governor: str | None = None
-    preference: str | None = None
-    profile: str | None = None
-    on_battery: bool | None = None
 
 
 def describe_clocks(root: Path = ROOT) -> dict[str, Any]:
@@ -45,19 +27,25 @@ def describe_clocks(root: Path = ROOT) -> dict[str, Any]:
     }
 
 
-def read_clocks(root: Path = ROOT) -> Clocks:
-    """Read the clocks and what sets them."""
+def read_clocks(root: Path = ROOT) -> dict[str, Any]:
+    """The clocks of this moment and what sets them, named as in the conditions of a trial.
+
+    None is what the system does not tell, as few virtual machines do. ``cpu_mhz`` is the mean of
+    this process's cores, ``cpu_mhz_limit`` the most that they are allowed now; ``cpu_governor`` is
+    what sets them, ``cpu_preference`` what the processor itself is told to prefer,
+    ``platform_profile`` the laptop's own mode.
+    """
     policies = [_policy(root, core) for core in own_cores()[:MOST_CORES]]
     first = policies[0]
     now = [mhz for policy in policies if (mhz := _mhz(policy / "scaling_cur_freq")) is not None]
-    return Clocks(
-        mhz=sum(now) / len(now) if now else None,
-        limit_mhz=_mhz(first / "scaling_max_freq"),
-        governor=_word(first / "scaling_governor"),
-        preference=_word(first / "energy_performance_preference"),
-        profile=_word(root / "sys/firmware/acpi/platform_profile"),
-        on_battery=_on_battery(root),
-    )
+    return {
+        "cpu_mhz": sum(now) / len(now) if now else None,
+        "cpu_mhz_limit": _mhz(first / "scaling_max_freq"),
+        "cpu_governor": _word(first / "scaling_governor"),
+        "cpu_preference": _word(first / "energy_performance_preference"),
+        "platform_profile": _word(root / "sys/firmware/acpi/platform_profile"),
+        "on_battery": _on_battery(root),
+    }
 
 
 def _policy(root: Path, core: int) -> Path:
@@ -71,13 +59,10 @@ def _on_battery(root: Path) -> bool | None:
     if folder.is_dir():
         # Of mice the scope is Device.
         supplies = [supply for supply in folder.iterdir() if _word(supply / "scope") != "Device"]
-        kinds = {supply: _word(supply / "type") for supply in supplies}
-        draining = [_word(supply / "status") == "Discharging"
-                    for supply, kind in kinds.items() if kind == "Battery"]  # fmt: skip
-        plugged = any(
-            kind != "Battery" and _flag(supply / "online") for supply, kind in kinds.items()
-        )
-        return any(draining) and not plugged if draining else None
+        batteries = [supply for supply in supplies if _word(supply / "type") == "Battery"]
+        draining = any(_word(battery / "status") == "Discharging" for battery in batteries)
+        plugged = any(_flag(supply / "online") for supply in supplies if supply not in batteries)
+        return draining and not plugged if batteries else None
     try:
         battery = psutil.sensors_battery()
     except (OSError, RuntimeError, ValueError, AttributeError):

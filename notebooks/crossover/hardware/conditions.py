@@ -2,9 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -12,8 +10,8 @@ import pynvml
 
 from crossover.hardware.card import Card, ask
 from crossover.hardware.cgroup import Throttling, read_throttling, throttled_since
-from crossover.hardware.clocks import Clocks, read_clocks
-from crossover.hardware.energy import Counters, card_joules, cpu_joules, phase_joules, read_counters
+from crossover.hardware.clocks import read_clocks
+from crossover.hardware.energy import energy_facts, read_counters
 from crossover.hardware.environment import visible_cores
 from crossover.records.record import Conditions
 
@@ -33,26 +31,25 @@ HOT = 0.01
 
 @dataclass
 class Load:
-    """Load counters at one moment; differences of two describe a trial."""
+    """Load counters at one moment; ``foreign`` are the seconds of all other processes."""
 
-    clock: float = field(default_factory=time.monotonic)
-    load: float | None = None
-    busy: float = 0.0
-    steal: float | None = None
-    own: float = 0.0
-    throttling: tuple[Throttling, ...] = ()
+    average: float | None
+    steal: float | None
+    foreign: float
+    throttling: tuple[Throttling, ...]
+    clock: float
 
 
 @dataclass
 class CardState:
     """A card's clocks, why they are not higher, and the seconds that they have been held down."""
 
-    clock: float = field(default_factory=time.monotonic)
-    sm_clock: int | None = None
-    memory_clock: int | None = None
-    reasons: int | None = None
-    power_seconds: float | None = None
-    thermal_seconds: float | None = None
+    sm_clock: int | None
+    memory_clock: int | None
+    reasons: int | None
+    power_seconds: float | None
+    thermal_seconds: float | None
+    clock: float
 
 
 class Watched:
@@ -62,32 +59,28 @@ class Watched:
     there is none, last.
     """
 
-    def __init__(self, card: Card | None) -> None:
+    def __init__(self, card: Card | None = None) -> None:
         self.card = card
-        self.before, self.card_before = _read_load(), _read_card(card)
-        self.clocks_before = read_clocks()
+        self.load, self.begin = _read_load(), (_read_card(card), read_clocks())
         self.marks = {"start": read_counters(card)}
-        self.card_fit: CardState | None = None
-        self.clocks_fit: Clocks | None = None
-        self.conditions = Conditions()
+        self.fit: tuple[CardState | None, dict[str, Any]] | None = None
 
     def ends(self, phase: str) -> None:
         """Read the counters at the end of a phase, the device having just finished."""
         self.marks[phase] = read_counters(self.card)
         if phase == "fit":
-            self.card_fit, self.clocks_fit = _read_card(self.card), read_clocks()
+            self.fit = _read_card(self.card), read_clocks()
 
     def so_far(self) -> Conditions:
         """The conditions from the start until now."""
-        return _difference(self, self.card_fit or _read_card(self.card), _read_load())
-
-
-@contextmanager
-def watch_conditions(card: Card | None = None) -> Iterator[Watched]:
-    """Watch a trial; its ``conditions`` are filled when the watch ends."""
-    watched = Watched(card)
-    yield watched
-    watched.conditions = watched.so_far()
+        card, clocks = self.fit or (_read_card(self.card), read_clocks())
+        card_before, clocks_before = self.begin
+        return Conditions(
+            **_load_facts(self.load, _read_load()),
+            **_clock_facts(clocks_before, clocks),
+            **(_card_facts(card_before, card) if card_before and card else {}),
+            **energy_facts(self.marks),
+        )
 
 
 def _read_load() -> Load:
@@ -96,18 +89,19 @@ def _read_load() -> Load:
     idle = times.idle + getattr(times, "iowait", 0.0)
     steal = getattr(times, "steal", None)
     guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    busy = sum(times) - guest - idle - (steal or 0.0)
     return Load(
-        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        busy=sum(times) - guest - idle - (steal or 0.0),
+        average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         steal=steal,
-        own=own.user + own.system + own.children_user + own.children_system,
+        foreign=busy - own.user - own.system - own.children_user - own.children_system,
         throttling=read_throttling(),
+        clock=time.monotonic(),
     )
 
 
-def _read_card(card: Card | None) -> CardState:
+def _read_card(card: Card | None) -> CardState | None:
     if card is None or card.handle is None:
-        return CardState()
+        return None
     clock, handle = pynvml.nvmlDeviceGetClockInfo, card.handle
     return CardState(
         sm_clock=ask(clock, handle, pynvml.NVML_CLOCK_SM),
@@ -115,6 +109,7 @@ def _read_card(card: Card | None) -> CardState:
         reasons=ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle),
         power_seconds=_held_down(handle, pynvml.NVML_PERF_POLICY_POWER),
         thermal_seconds=_held_down(handle, pynvml.NVML_PERF_POLICY_THERMAL),
+        clock=time.monotonic(),
     )
 
 
@@ -123,56 +118,48 @@ def _held_down(handle: Any, policy: int) -> float | None:
     return None if status is None else status.violationTime / 1e9
 
 
-def _difference(watched: Watched, card: CardState, after: Load) -> Conditions:
-    before, first = watched.before, watched.card_before
+def _load_facts(before: Load, after: Load) -> dict[str, Any]:
     # The kernel's counters tick in hundredths of a second: shorter trials are unknown.
     elapsed = after.clock - before.clock
     capacity = elapsed * (os.cpu_count() or visible_cores()) if elapsed > 0.1 else None
-    foreign = (after.busy - before.busy) - (after.own - before.own)
-    told = [state.reasons for state in (first, card) if state.reasons is not None]
-    fit = card.clock - first.clock
-    power = _share(_minus(card.power_seconds, first.power_seconds), fit)
-    thermal = _share(_minus(card.thermal_seconds, first.thermal_seconds), fit)
-    hot = thermal is not None and thermal > HOT
     throttled, held_back = throttled_since(before.throttling, after.throttling)
-    begin, *_, end = watched.marks.values() if len(watched.marks) > 1 else (Counters(),) * 2
-    gpu, cpu = phase_joules(watched.marks)
-    return Conditions(
-        load_average_before=before.load,
-        load_average_after=after.load,
-        steal_fraction=_share(_minus(after.steal, before.steal), capacity),
-        foreign_fraction=_share(foreign, capacity),
-        cpu_throttled_fraction=throttled,
-        cpu_throttled_seconds=held_back,
-        **_clock_facts(watched.clocks_before, watched.clocks_fit or read_clocks()),
-        gpu_clock_mhz_before=first.sm_clock,
-        gpu_clock_mhz_after=card.sm_clock,
-        gpu_memory_clock_mhz_before=first.memory_clock,
-        gpu_memory_clock_mhz_after=card.memory_clock,
-        gpu_throttled=hot or any(reasons & TROUBLE for reasons in told) if told else None,
-        gpu_throttle_reasons_before=reason_text(first.reasons),
-        gpu_throttle_reasons_after=reason_text(card.reasons),
-        gpu_power_cap_fraction=power,
-        gpu_thermal_fraction=thermal,
-        gpu_energy_joules=card_joules(begin, end),
-        cpu_energy_joules=cpu_joules(begin, end),
-        gpu_joules=gpu,
-        cpu_joules=cpu,
-    )
-
-
-def _clock_facts(before: Clocks, after: Clocks) -> dict[str, Any]:
-    """The CPU's clocks; what sets them is told as it was at first, the worse where that tells."""
-    limits = [clocks.limit_mhz for clocks in (before, after) if clocks.limit_mhz is not None]
-    powered = [clocks.on_battery for clocks in (before, after) if clocks.on_battery is not None]
     return {
-        "cpu_mhz_before": before.mhz,
-        "cpu_mhz_after": after.mhz,
-        "cpu_mhz_limit": min(limits, default=None),
-        "cpu_governor": before.governor,
-        "cpu_preference": before.preference,
-        "platform_profile": before.profile,
-        "on_battery": any(powered) if powered else None,
+        "load_average_before": before.average,
+        "load_average_after": after.average,
+        "steal_fraction": _share(before.steal, after.steal, capacity),
+        "foreign_fraction": _share(before.foreign, after.foreign, capacity),
+        "cpu_throttled_fraction": throttled,
+        "cpu_throttled_seconds": held_back,
+    }
+
+
+def _clock_facts(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The CPU's clocks; what sets them is told as it was at first, the worse where that tells."""
+    at_first = ("cpu_governor", "cpu_preference", "platform_profile")
+    return {
+        **{name: before[name] for name in at_first},
+        "cpu_mhz_limit": min(_known(before["cpu_mhz_limit"], after["cpu_mhz_limit"]), default=None),
+        "on_battery": max(_known(before["on_battery"], after["on_battery"]), default=None),
+        "cpu_mhz_before": before["cpu_mhz"],
+        "cpu_mhz_after": after["cpu_mhz"],
+    }
+
+
+def _card_facts(before: CardState, after: CardState) -> dict[str, Any]:
+    seconds = after.clock - before.clock
+    thermal = _share(before.thermal_seconds, after.thermal_seconds, seconds)
+    told = _known(before.reasons, after.reasons)
+    trouble = (thermal or 0.0) > HOT or any(reasons & TROUBLE for reasons in told)
+    return {
+        "gpu_clock_mhz_before": before.sm_clock,
+        "gpu_clock_mhz_after": after.sm_clock,
+        "gpu_memory_clock_mhz_before": before.memory_clock,
+        "gpu_memory_clock_mhz_after": after.memory_clock,
+        "gpu_throttled": trouble if told else None,
+        "gpu_throttle_reasons_before": reason_text(before.reasons),
+        "gpu_throttle_reasons_after": reason_text(after.reasons),
+        "gpu_power_cap_fraction": _share(before.power_seconds, after.power_seconds, seconds),
+        "gpu_thermal_fraction": thermal,
     }
 
 
@@ -184,11 +171,12 @@ def reason_text(reasons: int | None) -> str | None:
     return ", ".join(named) or "none"
 
 
-def _minus(after: float | None, before: float | None) -> float | None:
-    return None if after is None or before is None else after - before
+def _known(*values: Any) -> list[Any]:
+    return [value for value in values if value is not None]
 
 
-def _share(seconds: float | None, capacity: float | None) -> float | None:
-    if seconds is None or capacity is None:
+def _share(before: float | None, after: float | None, seconds: float | None) -> float | None:
+    """The share of some seconds that a counter of seconds went on by, from 0 to 1."""
+    if before is None or after is None or seconds is None:
         return None
-    return min(1.0, max(0.0, seconds / capacity))
+    return min(1.0, max(0.0, (after - before) / seconds))

@@ -3,7 +3,7 @@
 import importlib
 import os
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,40 +21,35 @@ FRACTION_BITS, PROBE = 23, 512
 ONE_AND_A_BIT = (1 + 0.5 ** np.arange(1, PROBE + 1)).astype(np.float32)
 
 
-def kernel_device(asked: str) -> Device:
-    """Resolve ``auto`` to the device of the running kernel and refuse a contradiction.
+def kernel_device(asked: Literal["auto"] | Device) -> Device:
+    """Resolve ``auto`` to the device of the running kernel.
 
-    Raises
-    ------
-    DeviceError
-        If no Crossover kernel runs and the device is left to it, or if the kernel is for the other
-        device.
+    Raises `DeviceError` if no Crossover kernel runs and the device is left to it, or if the kernel
+    is for the other device.
     """
     kernel = os.environ.get(KERNEL_VARIABLE)
-    if asked == "auto" and kernel not in ("cpu", "gpu"):
+    if kernel not in ("cpu", "gpu"):
+        if asked != "auto":
+            return asked
         raise DeviceError(
             "device is 'auto' but this is not a Crossover kernel: "
             "choose the kernel 'Crossover (CPU)' or 'Crossover (GPU)' (JupyterLab: menu Kernel, "
             "Change Kernel; VS Code: Select Kernel, Jupyter Kernel; papermill: -k crossover-cpu)."
         )
-    if asked in ("cpu", "gpu") and kernel in ("cpu", "gpu") and asked != kernel:
+    if asked not in ("auto", kernel):
         raise DeviceError(
             f"device is '{asked}' but the kernel is crossover-{kernel}: "
             f"choose the kernel crossover-{asked}."
         )
-    device = kernel if asked == "auto" else asked
-    return "gpu" if device == "gpu" else "cpu"
+    return "gpu" if kernel == "gpu" else "cpu"
 
 
 def start_device(backend: Backend, device: Device) -> str:
     """Start the backend's runtime on the device and return the device's own name.
 
-    Raises
-    ------
-    DeviceError
-        If the framework sees no such device, or cannot compute on it; the message tells a missing
-        driver from a GPU that the framework cannot use. Also if it had started before with another
-        number of threads.
+    Raises `DeviceError` if the framework sees no such device, or cannot compute on it; the message
+    tells a missing driver from a GPU that the framework cannot use. Also if it had started before
+    with another number of threads.
     """
     with held_messages():
         name = runtime(backend).start(device)
@@ -85,11 +80,6 @@ def _set_keras_defaults() -> None:
     config.set_image_data_format(KERAS_DEFAULTS["image_data_format"])
     config.set_max_epochs(None)
     config.set_max_steps_per_epoch(None)
-
-
-def synchronize(backend: Backend) -> None:
-    """Wait until the device has finished all work that was handed to it."""
-    runtime(backend).synchronize()
 
 
 def set_precision(backend: Backend, allow_tf32: bool) -> Precision:

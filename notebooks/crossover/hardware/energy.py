@@ -1,8 +1,10 @@
 """Energy from the hardware's own counters: the card's through NVML, the CPU's through RAPL."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise, starmap
 from pathlib import Path
+from typing import Any
 
 import pynvml
 
@@ -29,9 +31,9 @@ class Zone:
 class Counters:
     """The counters at one moment."""
 
-    card_joules: float | None = None
-    zones: tuple[Zone, ...] = ()
-    clock: float = field(default_factory=time.monotonic)
+    card_joules: float | None
+    zones: tuple[Zone, ...]
+    clock: float
 
 
 def read_counters(card: Card | None) -> Counters:
@@ -42,7 +44,8 @@ def read_counters(card: Card | None) -> Counters:
     millijoules = None
     if card is not None and card.handle is not None and not card.shared:
         millijoules = ask(pynvml.nvmlDeviceGetTotalEnergyConsumption, card.handle)
-    return Counters(None if millijoules is None else millijoules / 1e3, read_rapl())
+    joules = None if millijoules is None else millijoules / 1e3
+    return Counters(joules, read_rapl(), time.monotonic())
 
 
 def read_rapl(folder: Path = RAPL) -> tuple[Zone, ...]:
@@ -56,9 +59,8 @@ def read_rapl(folder: Path = RAPL) -> tuple[Zone, ...]:
         for path in sorted(folder.glob("intel-rapl:*")):
             name = (path / "name").read_text().strip()
             if path.name.count(":") == 1 and name.startswith("package"):
-                values = [(path / f"{part}energy{end}").read_text()
-                          for part, end in (("", "_uj"), ("max_", "_range_uj"))]  # fmt: skip
-                zones.append(Zone(name, *(int(value) / 1e6 for value in values)))
+                files = path / "energy_uj", path / "max_energy_range_uj"
+                zones.append(Zone(name, *(int(file.read_text()) / 1e6 for file in files)))
     except (OSError, ValueError):
         return ()
     return tuple(zones)
@@ -87,22 +89,21 @@ def cpu_joules(before: Counters, after: Counters) -> float | None:
     return _positive(total)
 
 
-def phase_joules(marks: dict[str, Counters]) -> tuple[PhaseJoules | None, PhaseJoules | None]:
-    """The card's and the CPU's joules of each phase, None where no phase is known.
+def energy_facts(marks: dict[str, Counters]) -> dict[str, Any]:
+    """The card's and the CPU's joules, of each phase and in all: fields of a trial's conditions.
 
-    Parameters
-    ----------
-    marks : dict
-        Readings in order, each under the phase that it ends; the first one's name is not used.
+    ``marks`` are readings in order, each under the phase that it ends; the first one's name is not
+    used, and without another one nothing is known.
     """
-    ends = list(marks.items())
-    spans = {name: (ends[n][1], after) for n, (name, after) in enumerate(ends[1:])}
-    counters = []
-    for joules in (card_joules, cpu_joules):
-        phases = {name: joules(*span) for name, span in spans.items()}
-        has_any = any(value is not None for value in phases.values())
-        counters.append(PhaseJoules(**phases) if has_any else None)
-    return counters[0], counters[1]
+    (_, *phases), readings = marks, [*marks.values()]
+    facts: dict[str, Any] = {}
+    if phases:
+        for device, joules in (("gpu", card_joules), ("cpu", cpu_joules)):
+            spent = dict(zip(phases, starmap(joules, pairwise(readings)), strict=True))
+            known = any(value is not None for value in spent.values())
+            facts[f"{device}_joules"] = PhaseJoules(**spent) if known else None
+            facts[f"{device}_energy_joules"] = joules(readings[0], readings[-1])
+    return facts
 
 
 def _positive(joules: float) -> float | None:

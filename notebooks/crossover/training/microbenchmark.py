@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from crossover.hardware.card import used_card
-from crossover.hardware.conditions import watch_conditions
+from crossover.hardware.conditions import Watched
 from crossover.hardware.device import assert_placement, set_precision
 from crossover.hardware.machine import describe_run
 from crossover.hardware.runtimes import runtime
@@ -42,25 +42,25 @@ def measure_limits(
         wanted += [one.width for one in widths if one.width not in wanted]
         earlier, widths, fewest = None, [], len(widths)
     measured = {one.width for one in widths}
-    with watch_conditions(used_card(device_name) if device == "gpu" else None) as watched:
-        common = earlier.common if earlier else measure_common(backend, device, sweep.batch_size)
-        for width in (width for width in wanted if width not in measured):
-            widths.append(_measure_one(backend, device, width, sweep.batch_size, rounded))
-            print(f"limits  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
-            if len(widths) < fewest:
-                continue  # The earlier record tells more until then.
-            yield Limits(
-                backend=backend,
-                device=device,
-                device_name=device_name,
-                batch_size=sweep.batch_size,
-                threads=sweep.threads,
-                started=datetime.now(UTC),
-                widths=list(widths),
-                conditions=watched.so_far(),
-                **common,
-                **facts,
-            )
+    watched = Watched(used_card(device_name) if device == "gpu" else None)
+    common = earlier.common if earlier else measure_common(backend, device, sweep.batch_size)
+    for width in (width for width in wanted if width not in measured):
+        widths.append(_measure_one(backend, device, width, sweep.batch_size, rounded))
+        print(f"limits  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
+        if len(widths) < fewest:
+            continue  # The earlier record tells more until then.
+        yield Limits(
+            backend=backend,
+            device=device,
+            device_name=device_name,
+            batch_size=sweep.batch_size,
+            threads=sweep.threads,
+            started=datetime.now(UTC),
+            widths=list(widths),
+            conditions=watched.so_far(),
+            **common,
+            **facts,
+        )
 
 
 def _measure_one(

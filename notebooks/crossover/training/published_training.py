@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from crossover.hardware.device import synchronize
+from crossover.hardware.runtimes import runtime
 from crossover.records.settings import Backend, Settings
 from crossover.training.model import read_from_device
 
@@ -38,12 +38,12 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         """Start the epoch's clock, the device being idle."""
-        synchronize(self.backend)
+        runtime(self.backend).synchronize()
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         """Stop the epoch's clock when the device has finished."""
-        synchronize(self.backend)
+        runtime(self.backend).synchronize()
         self.seconds.append(time.perf_counter() - self.started)
         self.on_epoch(epoch + 1)
 

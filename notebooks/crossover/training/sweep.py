@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossover.hardware.card import used_card
-from crossover.hardware.conditions import watch_conditions
-from crossover.hardware.device import assert_float32, set_precision, synchronize
+from crossover.hardware.conditions import Watched
+from crossover.hardware.device import assert_float32, set_precision
 from crossover.hardware.machine import describe_run
+from crossover.hardware.runtimes import runtime
 from crossover.problem import IMAGE_PIXELS
 from crossover.records.frame import check_one_machine, processor
 from crossover.records.parameters import SweepParameters
@@ -113,13 +114,13 @@ class Runner:
         provenance = self.provenance
         gc.collect()
         begun = datetime.now(UTC)
-        card = used_card(self.device_name) if self.device == "gpu" else None
-        with watch_conditions(card) as watched:
-            model, history, seconds = self._fit(width, self.settings, on_epoch, ends=watched.ends)
-            started = time.perf_counter()
-            loss, accuracy = self._evaluate(model)
-            evaluate_seconds = time.perf_counter() - started
-            watched.ends("evaluate")
+        watched = Watched(used_card(self.device_name) if self.device == "gpu" else None)
+        model, history, seconds = self._fit(width, self.settings, on_epoch, ends=watched.ends)
+        started = time.perf_counter()
+        loss, accuracy = self._evaluate(model)
+        evaluate_seconds = time.perf_counter() - started
+        watched.ends("evaluate")
+        conditions = watched.so_far()
         return Record(
             settings=self.settings,
             device=self.device,
@@ -141,7 +142,7 @@ class Runner:
             test_loss=_finite(loss),
             history={name: [_finite(v) for v in values] for name, values in history.items()},
             precision=precision,
-            conditions=watched.conditions,
+            conditions=conditions,
             **provenance,
         )
 
@@ -157,7 +158,7 @@ class Runner:
         keras.utils.set_random_seed(self.seed)
         started = time.perf_counter()
         model = build_model(width, settings)
-        synchronize(settings.backend)
+        runtime(settings.backend).synchronize()
         build_seconds = time.perf_counter() - started
         train = self.data.images[:images], self.data.labels[:images]
         assert_model(model, train[0][: settings.batch_size], settings.backend, self.device)

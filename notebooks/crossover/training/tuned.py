@@ -17,7 +17,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from crossover.hardware.device import device_of, synchronize
+from crossover.hardware.device import device_of
+from crossover.hardware.runtimes import runtime
 from crossover.problem import CLASSES
 from crossover.records.backends import BACKENDS
 from crossover.records.settings import Settings
@@ -94,7 +95,7 @@ class TunedTraining:
     def epoch(self) -> dict[str, float]:
         """Train one more epoch, evaluate the images held out, and return the logs."""
         logs = self.program.run(*self.data, self.order.next())
-        synchronize(self.backend)
+        runtime(self.backend).synchronize()
         return {name: float(value) for name, value in logs.items()}
 
 
