@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from crossover.hardware.sysfiles import read
+
 # The pool that multiplies on the CPU; threads of TensorFlow's are given this name.
 ARITHMETIC = "arithmetic"
 TASKS = Path("/proc/self/task")
@@ -13,12 +15,9 @@ OWN = Path("/proc/thread-self/comm")
 
 def count_threads() -> Counter[str]:
     """How many threads have each name; empty where the system does not tell."""
-    counts: Counter[str] = Counter()
-    if OWN.exists():
-        for task in TASKS.iterdir():
-            with suppress(OSError):  # A thread may end meanwhile.
-                counts[(task / "comm").read_text().strip()] += 1
-    return counts
+    if not OWN.exists():
+        return Counter()
+    return Counter(read(task / "comm") for task in TASKS.iterdir())  # '' for one that has ended.
 
 
 @contextmanager
@@ -27,9 +26,8 @@ def naming_threads(name: str) -> Iterator[None]:
 
     A thread begins with the name of the one that starts it.
     """
-    before = ""
+    before = read(OWN)
     with suppress(OSError):  # Another system, or one that lets nothing be renamed.
-        before = OWN.read_text()
         OWN.write_text(name)
     try:
         yield
