@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import pynvml
 
 CUDA_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-CUDA_SUCCESS = 0
 # CUDA's numbers for the parts of a device's compute capability.
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
 
@@ -52,7 +51,7 @@ def find_card() -> Card | None:
         cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
         cuda.cuDeviceGetPCIBusId(address, len(address), device),
     ]
-    if any(status != CUDA_SUCCESS for status in statuses):
+    if any(statuses):
         return None
     major, minor = ctypes.c_int(), ctypes.c_int()
     asked = [
@@ -72,7 +71,7 @@ def visible_cards() -> int | None:
     except OSError:
         return None
     count = ctypes.c_int()
-    if cuda.cuInit(0) != CUDA_SUCCESS or cuda.cuDeviceGetCount(ctypes.byref(count)) != CUDA_SUCCESS:
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):  # 0 is success.
         return 0
     return count.value
 

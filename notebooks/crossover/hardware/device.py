@@ -47,9 +47,8 @@ def kernel_device(asked: Literal["auto"] | Device) -> Device:
 def start_device(backend: Backend, device: Device) -> str:
     """Start the backend's runtime on the device and return the device's own name.
 
-    Raises `DeviceError` if the framework sees no such device, or cannot compute on it; the message
-    tells a missing driver from a GPU that the framework cannot use. Also if it had started before
-    with another number of threads.
+    Raises `DeviceError` if the framework sees no such device or cannot compute on it, saying why,
+    or if it had started before with another number of threads.
     """
     with held_messages():
         name = runtime(backend).start(device)
@@ -74,10 +73,9 @@ def _threads_at_start(backend: Backend) -> str | None:
 def _set_keras_defaults() -> None:
     """Undo what an earlier import has read from Keras's configuration file, or another has set."""
     config: Any = importlib.import_module("keras").config
-    config.set_floatx("float32")
+    for name, value in KERAS_DEFAULTS.items():
+        getattr(config, f"set_{name}")(value)
     config.set_dtype_policy("float32")
-    config.set_epsilon(KERAS_DEFAULTS["epsilon"])
-    config.set_image_data_format(KERAS_DEFAULTS["image_data_format"])
     config.set_max_epochs(None)
     config.set_max_steps_per_epoch(None)
 

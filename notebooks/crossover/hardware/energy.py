@@ -72,8 +72,8 @@ def card_joules(before: Counters, after: Counters) -> float | None:
         return None
     if after.clock - before.clock < CARD_PERIOD_SECONDS:
         return None
-    # A driver that is loaded anew starts its counter again.
-    return _positive(after.card_joules - before.card_joules)
+    used = after.card_joules - before.card_joules
+    return used if used >= 0 else None  # A driver that is loaded anew starts its counter again.
 
 
 def cpu_joules(before: Counters, after: Counters) -> float | None:
@@ -86,7 +86,7 @@ def cpu_joules(before: Counters, after: Counters) -> float | None:
             return None
         used = last.joules - first.joules
         total += used if used >= 0 else used + first.range_joules
-    return _positive(total)
+    return total if total >= 0 else None
 
 
 def energy_facts(marks: dict[str, Counters]) -> dict[str, Any]:
@@ -104,7 +104,3 @@ def energy_facts(marks: dict[str, Counters]) -> dict[str, Any]:
             facts[f"{device}_joules"] = PhaseJoules(**spent) if known else None
             facts[f"{device}_energy_joules"] = joules(readings[0], readings[-1])
     return facts
-
-
-def _positive(joules: float) -> float | None:
-    return joules if joules >= 0 else None

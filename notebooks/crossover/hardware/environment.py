@@ -13,8 +13,6 @@ from crossover.records.settings import Backend, Device
 from crossover.words import counted
 
 MEMORY_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-# Keras looks for its configuration file in this folder, which holds none and cannot.
-NO_KERAS_FILE = {"KERAS_HOME": os.devnull}
 
 
 def prepare_process(backend: Backend, device: Device, threads: int | None) -> None:
@@ -29,7 +27,8 @@ def prepare_process(backend: Backend, device: Device, threads: int | None) -> No
     if "XLA_FLAGS" in os.environ:
         os.environ["XLA_FLAGS"] = heeded_flags(os.environ["XLA_FLAGS"])
     os.environ["KERAS_BACKEND"] = BACKENDS[backend].package
-    os.environ.update(NO_KERAS_FILE)
+    # Keras looks for its configuration file in this folder, which holds none and cannot.
+    os.environ["KERAS_HOME"] = os.devnull
     os.environ.update(HIDDEN if device == "cpu" else MEMORY_GROWTH)
     os.environ.update(dict.fromkeys(THREADS, str(threads or usable_cores())))
     # Compile anew in every process: a cold training is timed with its compiling.

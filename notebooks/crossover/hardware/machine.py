@@ -42,8 +42,7 @@ ZEN = {
 def describe_run(backend: Backend, device: Device, device_name: str) -> dict[str, Any]:
     """What a trial or the limits are measured with: the fields that both records share.
 
-    These are ``machine``, ``software``, ``environment`` and ``code``. Ask once the device has
-    started, and outside timed sections.
+    Ask once the device has started, and outside timed sections.
     """
     return {
         "machine": describe_machine(device, device_name),
@@ -152,12 +151,11 @@ def describe_code() -> Code:
     for path in sorted((NOTEBOOKS / "crossover").rglob("*.py")):
         name = path.relative_to(NOTEBOOKS).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes())
-    commit = _git("rev-parse", "HEAD")
     status = _git("status", "--porcelain", "--", ".")
     return Code(
         version=__version__,
         digest=digest.hexdigest()[:12],
-        commit=commit or None,
+        commit=_git("rev-parse", "HEAD"),
         modified=None if status is None else bool(status),
     )
 

@@ -54,12 +54,7 @@ def gather_facts(runtime: BaseRuntime) -> GpuFacts:
 
 
 def why_no_gpu(backend: Backend, facts: GpuFacts) -> str:
-    """One sentence: what is missing, and its remedy.
-
-    A missing driver, a card hidden by the environment, a framework without CUDA, a driver too old
-    for it, a card too old or too new for it, and missing CUDA libraries are told apart, in this
-    order.
-    """
+    """One sentence: what is missing, and its remedy; what explains the rest comes first."""
     if facts.driver is None:
         return "A GPU was asked for but no NVIDIA driver is present: use the kernel crossover-cpu."
     again = f"make clean-env report BACKEND={backend}"

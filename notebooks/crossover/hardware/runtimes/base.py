@@ -64,10 +64,7 @@ class BaseRuntime(abc.ABC):
 
     @abc.abstractmethod
     def pools(self) -> dict[str, int]:
-        """The threads that each of its pools on the CPU has; those that are known.
-
-        ``arithmetic`` is the pool that multiplies on the CPU.
-        """
+        """The threads of each of its pools on the CPU that is known; see ``ARITHMETIC``."""
 
     @abc.abstractmethod
     def cuda(self) -> tuple[str | None, str | None]:

@@ -79,11 +79,10 @@ class Runtime(BaseRuntime):
         return jitted
 
     def tracing(self, folder: Path) -> AbstractContextManager[Any]:
-        options = self.framework.profiler.ProfileOptions()
+        profiler = self.framework.profiler
+        options = profiler.ProfileOptions()
         options.python_tracer_level = 0
-        context: AbstractContextManager[Any] = self.framework.profiler.trace(
-            str(folder), profiler_options=options
-        )
+        context: AbstractContextManager[Any] = profiler.trace(str(folder), profiler_options=options)
         return context
 
     def events(self, trace: Path) -> Iterator[Event]:
