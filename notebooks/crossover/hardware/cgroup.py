@@ -24,10 +24,9 @@ MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (\S+) .+ - (cgroup2?) \S+ (\S+)", re.MUL
 
 @dataclass(frozen=True)
 class Throttling:
-    """How often groups with a quota ran, how often they were held back, and for how long.
+    """Periods of the scheduler in which a group with a quota ran, and was held back.
 
-    ``periods`` and ``throttled`` count the scheduler's periods (usually 0.1 s) in which the group
-    ran and was held back; ``seconds`` add up over its cores.
+    They are 0.1 s long as a rule; ``seconds`` held back add up over the group's cores.
     """
 
     periods: int
@@ -103,11 +102,10 @@ def _levels(controller: str, root: Path) -> Iterator[Path]:
         for name in names.split(",")
     }
     for top, place, kind, options in MOUNT.findall(read(root / "proc/self/mountinfo")):
-        if kind == "cgroup" and controller not in options.split(","):
+        name = controller if kind == "cgroup" else ""
+        if name not in groups or (name and name not in options.split(",")):
             continue
-        group = groups.get("" if kind == "cgroup2" else controller)
-        if group is None:
-            continue
+        group = groups[name]
         # A group outside of what is mounted (of another name space) is seen as the top.
         inside = group.is_relative_to(top) and ".." not in group.parts
         below = group.relative_to(top) if inside else PurePosixPath()

@@ -16,7 +16,7 @@ MOST_CORES = 8
 
 def describe_clocks(root: Path = ROOT) -> dict[str, Any]:
     """What does not change with the moment: the fields of a machine."""
-    first = _policy(root, own_cores()[0])
+    first = root / CPU / f"cpu{own_cores()[0]}/cpufreq"
     return {
         "cpu_mhz_min": _mhz(first / "cpuinfo_min_freq"),
         "cpu_mhz_max": _mhz(first / "cpuinfo_max_freq"),
@@ -35,22 +35,16 @@ def read_clocks(root: Path = ROOT) -> dict[str, Any]:
     what sets them, ``cpu_preference`` what the processor itself is told to prefer,
     ``platform_profile`` the laptop's own mode.
     """
-    policies = [_policy(root, core) for core in own_cores()[:MOST_CORES]]
-    first = policies[0]
-    now = [mhz for policy in policies if (mhz := _mhz(policy / "scaling_cur_freq")) is not None]
+    folders = [root / CPU / f"cpu{core}/cpufreq" for core in own_cores()[:MOST_CORES]]
+    now = [mhz for folder in folders if (mhz := _mhz(folder / "scaling_cur_freq")) is not None]
     return {
         "cpu_mhz": sum(now) / len(now) if now else None,
-        "cpu_mhz_limit": _mhz(first / "scaling_max_freq"),
-        "cpu_governor": _word(first / "scaling_governor"),
-        "cpu_preference": _word(first / "energy_performance_preference"),
+        "cpu_mhz_limit": _mhz(folders[0] / "scaling_max_freq"),
+        "cpu_governor": _word(folders[0] / "scaling_governor"),
+        "cpu_preference": _word(folders[0] / "energy_performance_preference"),
         "platform_profile": _word(root / "sys/firmware/acpi/platform_profile"),
         "on_battery": _on_battery(root),
     }
-
-
-def _policy(root: Path, core: int) -> Path:
-    """The folder of a core's clock, which need not be there."""
-    return root / CPU / f"cpu{core}/cpufreq"
 
 
 def _on_battery(root: Path) -> bool | None:
@@ -72,9 +66,8 @@ def _on_battery(root: Path) -> bool | None:
 
 def _boost(root: Path) -> bool | None:
     """Whether cores may run above their nominal clock; Intel's driver tells it the other way."""
-    if (turned_off := _flag(root / CPU / "intel_pstate/no_turbo")) is not None:
-        return not turned_off
-    return _flag(root / CPU / "cpufreq/boost")
+    turned_off = _flag(root / CPU / "intel_pstate/no_turbo")
+    return _flag(root / CPU / "cpufreq/boost") if turned_off is None else not turned_off
 
 
 def _flag(path: Path) -> bool | None:

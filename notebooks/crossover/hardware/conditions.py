@@ -135,9 +135,8 @@ def _load_facts(before: Load, after: Load) -> dict[str, Any]:
 
 def _clock_facts(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """The CPU's clocks; what sets them is told as it was at first, the worse where that tells."""
-    at_first = ("cpu_governor", "cpu_preference", "platform_profile")
     return {
-        **{name: before[name] for name in at_first},
+        **{name: before[name] for name in ("cpu_governor", "cpu_preference", "platform_profile")},
         "cpu_mhz_limit": min(_known(before["cpu_mhz_limit"], after["cpu_mhz_limit"]), default=None),
         "on_battery": max(_known(before["on_battery"], after["on_battery"]), default=None),
         "cpu_mhz_before": before["cpu_mhz"],

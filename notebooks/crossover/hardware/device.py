@@ -22,11 +22,7 @@ ONE_AND_A_BIT = (1 + 0.5 ** np.arange(1, PROBE + 1)).astype(np.float32)
 
 
 def kernel_device(asked: Literal["auto"] | Device) -> Device:
-    """Resolve ``auto`` to the device of the running kernel.
-
-    Raises `DeviceError` if no Crossover kernel runs and the device is left to it, or if the kernel
-    is for the other device.
-    """
+    """Resolve ``auto`` to the running kernel's device; `DeviceError` if it is another or none."""
     kernel = os.environ.get(KERNEL_VARIABLE)
     if kernel not in ("cpu", "gpu"):
         if asked != "auto":

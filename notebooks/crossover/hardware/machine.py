@@ -58,7 +58,6 @@ def describe_machine(device: Device, device_name: str) -> Machine:
     The GPU is described where it is the device, under the name that the framework gives it: a card
     that the trial didn't use is none of its facts.
     """
-    gpu = _gpu_facts(device_name) if device == "gpu" else {}
     return Machine(
         **_processor(),
         **describe_clocks(),
@@ -70,7 +69,7 @@ def describe_machine(device: Device, device_name: str) -> Machine:
         memory_limit_bytes=binding(memory_limit(), memory),
         operating_system=_text(_operating_system()),
         kernel=_text(platform.release()),
-        **gpu,
+        **(_gpu_facts(device_name) if device == "gpu" else {}),
     )
 
 

@@ -16,10 +16,7 @@ def runtime_class(backend: Backend) -> type[BaseRuntime]:
 
 @cache
 def runtime(backend: Backend) -> BaseRuntime:
-    """The backend's runtime.
-
-    Raises `DeviceError` if it is not installed in this environment, or is and cannot be imported.
-    """
+    """The backend's runtime; `DeviceError` if it is not installed here, or cannot be imported."""
     package = BACKENDS[backend].package
     try:
         return runtime_class(backend)(importlib.import_module(package))

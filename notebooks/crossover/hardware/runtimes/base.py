@@ -35,10 +35,7 @@ class Event(NamedTuple):
 
 
 class BaseRuntime(abc.ABC):
-    """A backend on this machine. Each has a file beside this one, whose class ``Runtime`` it is.
-
-    ``framework`` is the imported package.
-    """
+    """A backend on this machine, by its package; the class ``Runtime`` of a file beside this."""
 
     # The event that begins each step of Keras's `fit` in a trace; None where none is read.
     step_event: str | None = None
