@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from crossover.errors import CrossoverError
-from crossover.problem import TRAIN_IMAGES, steps_per_epoch, trained_images
+from crossover.problem import TRAIN_IMAGES, trained_images
 from crossover.records.limits import Limits
-from crossover.records.record import Machine, PhaseJoules, Record
+from crossover.records.record import Machine, Record
 from crossover.records.settings import Settings
 from crossover.records.unusual import environment_text, held_down
 from crossover.words import printable
@@ -35,26 +35,14 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     the trial's place in its sweep, from 1; ``clocks_held_down`` says what slowed the CPU's clocks,
     '' where nothing is known to have; seconds, accuracy, shares and joules are NaN where unknown.
     """
-    names = {"machine": [machine] * len(records)}
-    facts = {name: [read(record) for record in records] for name, read in COLUMNS.items()}
-    numbers = {
-        name: pd.Series([read(record) for record in records], dtype=float)
-        for name, read in NUMBERS.items()
-    }
-    return pd.DataFrame(names | facts | numbers)
-
-
-def _steps(settings: Settings) -> int:
-    return steps_per_epoch(settings.batch_size, settings.validation_split)
+    columns = {"machine": lambda _: machine, **COLUMNS, **NUMBERS}
+    frame = pd.DataFrame({name: list(map(read, records)) for name, read in columns.items()})
+    return frame.astype(dict.fromkeys(NUMBERS, float))
 
 
 def _evaluated(settings: Settings) -> int:
     held_out = TRAIN_IMAGES - trained_images(settings.validation_split)
     return held_out if settings.validation else 0
-
-
-def _fit_joules(joules: PhaseJoules | None) -> float | None:
-    return joules.fit if joules else None
 
 
 def _diverged(record: Record) -> bool:
@@ -70,7 +58,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "parameters": lambda record: record.parameters,
     "repeat": lambda record: record.repeat,
     "epochs": lambda record: record.settings.epochs,
-    "steps": lambda record: _steps(record.settings),
+    "steps": lambda record: record.settings.steps,
     "evaluated": lambda record: _evaluated(record.settings),
     "batch_size": lambda record: record.settings.batch_size,
     "throttled": lambda record: record.conditions.gpu_throttled,
@@ -88,8 +76,8 @@ NUMBERS: dict[str, Callable[[Record], float | None]] = {
     "steal_fraction": lambda record: record.conditions.steal_fraction,
     "foreign_fraction": lambda record: record.conditions.foreign_fraction,
     "cpu_throttled_fraction": lambda record: record.conditions.cpu_throttled_fraction,
-    "cpu_joules": lambda record: _fit_joules(record.conditions.cpu_joules),
-    "card_joules": lambda record: _fit_joules(record.conditions.gpu_joules),
+    "cpu_joules": lambda record: getattr(record.conditions.cpu_joules, "fit", None),
+    "card_joules": lambda record: getattr(record.conditions.gpu_joules, "fit", None),
 }
 
 
@@ -99,29 +87,28 @@ def check_one_machine(records: Sequence[Record]) -> None:
     They must share what their environments said too. What earlier versions did not record agrees
     with everything.
     """
-    first_of: dict[tuple[str, ...], dict[str, Any]] = {}
+    first_of: dict[str, dict[str, Any]] = {}
     for record in records:
-        backend = record.settings.backend
-        _agree(first_of.setdefault((backend,), {}), _machine_facts(record))
-        _agree(first_of.setdefault((backend, record.device), {}), _device_facts(record))
+        facts = _machine_facts(record)
+        if record.device == "cpu" and record.environment is not None:
+            facts["threads"] = record.software.threads
+        _agree(first_of.setdefault(record.settings.backend, {}), facts)
 
 
 def check_comparable(records: Sequence[Record]) -> None:
-    """Raise unless the trials of each backend and protocol may share curves.
+    """Raise MixedTrialsError unless the trials of each backend and protocol may share curves.
 
-    Raises
-    ------
-    MixedTrialsError
-        Names the field and both values: settings and software must agree among all trials of a
-        protocol, the hardware among those of a device.
+    It names the field and both values: settings and software must agree among all trials of a
+    protocol, the hardware among those of a device.
     """
     check_one_machine(records)
-    first_of: dict[tuple[str, ...], dict[str, Any]] = {}
+    first_of: dict[tuple[str, str], dict[str, Any]] = {}
     for record in records:
+        facts = record.settings.model_dump()
+        if record.device == "gpu":
+            facts["precision"] = record.precision
         protocol = record.settings.backend, record.settings.protocol
-        _agree(first_of.setdefault(protocol, {}), record.settings.model_dump())
-        card = {"precision": record.precision} if record.device == "gpu" else {}
-        _agree(first_of.setdefault((*protocol, record.device), {}), card)
+        _agree(first_of.setdefault(protocol, {}), facts)
 
 
 def unlike(limits: Limits, records: Sequence[Record]) -> str:
@@ -129,18 +116,13 @@ def unlike(limits: Limits, records: Sequence[Record]) -> str:
 
     Machine and software must agree, and on a GPU its model.
     """
-    for record in records:
-        if record.settings.backend == limits.backend:
-            measured, trained = _machine_facts(limits), _machine_facts(record)
-            if record.device == limits.device == "gpu":
-                measured["gpu_model"] = limits.machine.gpu_model
-                trained["gpu_model"] = record.machine.gpu_model
-            if difference := _difference(measured, trained):
-                return difference
-    return ""
+    own = [_machine_facts(one) for one in records if one.settings.backend == limits.backend]
+    differences = (_difference(_machine_facts(limits), facts) for facts in own)
+    return next(filter(None, differences), "")
 
 
 def _machine_facts(record: Record | Limits) -> dict[str, Any]:
+    """What must not differ on one machine, as far as this record knows it."""
     machine, software = record.machine, record.software
     facts: dict[str, Any] = {
         "backend version": software.backend,
@@ -150,20 +132,16 @@ def _machine_facts(record: Record | Limits) -> dict[str, Any]:
         "visible_cores": machine.visible_cores,
     }
     if record.environment is not None:  # As all that was recorded together with it.
-        facts |= {"CPU quota": machine.cpu_quota}
-        facts |= {"environment": environment_text(record.environment)}
+        facts["CPU quota"] = machine.cpu_quota
+        facts["environment"] = environment_text(record.environment)
+    if record.device == "gpu":
+        facts["gpu_model"] = machine.gpu_model
     return facts
 
 
 def processor(machine: Machine) -> tuple[str | None, int | None, float | None]:
     """What tells machines apart by their CPU: its model, the cores visible, and a quota."""
     return machine.cpu_model, machine.visible_cores, machine.cpu_quota
-
-
-def _device_facts(record: Record) -> dict[str, Any]:
-    if record.device == "gpu":
-        return {"gpu_model": record.machine.gpu_model}
-    return {} if record.environment is None else {"threads": record.software.threads}
 
 
 def _agree(first: dict[str, Any], facts: dict[str, Any]) -> None:

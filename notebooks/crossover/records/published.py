@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from crossover.files import StorageError
-from crossover.problem import steps_per_epoch
 from crossover.records.frame import NUMBERS
 from crossover.records.settings import Settings
 
@@ -32,12 +31,9 @@ CLAIMS = [
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read the published table as it stands in its file, verified by its SHA-256 digest.
+    """Read the published table as it stands in its file.
 
-    Raises
-    ------
-    StorageError
-        If the file is missing, unreadable, or not the published table.
+    Raises StorageError if that is missing, unreadable, or not the published one by its SHA-256.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -52,17 +48,10 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def load_published(path: Path) -> pd.DataFrame:
-    """Read the published table as trials, one a width and device.
+    """Read the published table as 18 trials, one a width and device.
 
-    Parameters
-    ----------
-    path : Path
-        CSV with ``width``, ``parameters`` and ``{cpu,gpu}_{seconds,accuracy}``.
-
-    Returns
-    -------
-    DataFrame
-        18 trials; what the source does not tell is NaN or None.
+    Its columns are ``width``, ``parameters`` and ``{cpu,gpu}_{seconds,accuracy}``; what the source
+    does not tell is NaN or None.
     """
     table = read_table(path)
     frames = [
@@ -73,51 +62,36 @@ def load_published(path: Path) -> pd.DataFrame:
         )
         for device in ("cpu", "gpu")
     ]
-    trials = pd.concat(frames, ignore_index=True).assign(
+    return pd.concat(frames, ignore_index=True).assign(
         machine=MACHINE,
         backend=SETTINGS.backend,
         protocol=SETTINGS.protocol,
         repeat=1,
         epochs=SETTINGS.epochs,
-        steps=steps_per_epoch(SETTINGS.batch_size),
+        steps=SETTINGS.steps,
         batch_size=SETTINGS.batch_size,
         clocks_held_down="",
         settings_digest=SETTINGS.digest,
         precision="float32",
+        throttled=None,
+        diverged=None,
         **dict.fromkeys(NUMBERS.keys() - {"cold_seconds", "accuracy"}, math.nan),
     )
-    unknown = pd.Series(None, index=trials.index, dtype=object)
-    return trials.assign(throttled=unknown, diverged=unknown)
 
 
-def check_claims(
-    speedups: pd.DataFrame,
-    crossover: pd.Series[Any],
-    copy_seconds: float | None = None,
-    overhead_seconds: float | None = None,
-) -> pd.DataFrame:
-    """Test the published claims on the cold times of one machine.
+def check_claims(speedups: pd.DataFrame, crossover: pd.Series[Any]) -> pd.DataFrame:
+    """Test the published claims on the cold times of one machine, one row a claim.
+
+    Its columns are ``claim``, ``published`` (what the source says), ``holds`` (True, False, or
+    None: cannot be tested) and ``evidence``.
 
     Parameters
     ----------
     speedups : DataFrame
-        Rows of `crossover.analysis.speedup.speedups`, of one machine, backend and protocol.
+        Rows of `crossover.analysis.speedup.speedups`; ValueError unless all are of one machine,
+        backend and protocol.
     crossover : Series
         The cold row of `crossover.analysis.comparison.crossovers` for them.
-    copy_seconds, overhead_seconds : float, optional
-        Seconds that a GPU step spends on copying its batch from host to device, and on everything
-        that does not grow with the model.
-
-    Returns
-    -------
-    DataFrame
-        One row a claim: ``claim``, ``published`` (what the source says), ``holds`` (True, False, or
-        None: cannot be tested) and ``evidence``.
-
-    Raises
-    ------
-    ValueError
-        If ``speedups`` holds more than one machine, backend or protocol.
     """
     if len(speedups[["machine", "backend", "protocol"]].drop_duplicates()) > 1:
         raise ValueError("claims are tested on one machine, backend and protocol at a time")
@@ -125,12 +99,11 @@ def check_claims(
     verdicts = [
         _cpu_wins(both, str(crossover["sentence"])),
         _gpu_wins(both),
-        _copying(copy_seconds, overhead_seconds),
+        (None, "The copy and the overhead of a GPU step were not both measured."),
         _fine(both),
     ]
     table = pd.DataFrame(CLAIMS, columns=["claim", "published"])
-    table["holds"] = pd.Series([holds for holds, _ in verdicts], dtype=object)
-    return table.assign(evidence=[evidence for _, evidence in verdicts])
+    return table.join(pd.DataFrame(verdicts, columns=["holds", "evidence"], dtype=object))
 
 
 def _cpu_wins(both: pd.DataFrame, sentence: str) -> tuple[bool | None, str]:
@@ -153,15 +126,6 @@ def _gpu_wins(both: pd.DataFrame) -> tuple[bool | None, str]:
     speedup = float(row["cold_speedup"])
     evidence = f"At {row['parameters']:,} parameters, CPU time / GPU time is {speedup:.2f}."
     return speedup >= LARGE_SPEEDUP, evidence
-
-
-def _copying(copy: float | None, overhead: float | None) -> tuple[bool | None, str]:
-    """Whether copying is more than half of a GPU step's fixed time."""
-    if copy is None or overhead is None or not overhead > 0:
-        return None, "The copy and the overhead of a GPU step were not both measured."
-    share = copy / overhead
-    times = f"{copy * 1e6:,.0f} of {overhead * 1e6:,.0f} µs"
-    return share > 0.5, f"Copying takes {times} of a GPU step's fixed time ({share:.0%})."
 
 
 def _fine(both: pd.DataFrame) -> tuple[bool | None, str]:

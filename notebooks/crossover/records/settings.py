@@ -70,6 +70,11 @@ class Settings(Frozen):
     revision: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @property
+    def steps(self) -> int:
+        """Optimizer steps an epoch."""
+        return steps_per_epoch(self.batch_size, self.validation_split)
+
+    @property
     def allows_tf32(self) -> bool:
         """Whether products may be rounded: the tuned protocol allows it, the published does not."""
         return self.protocol == "tuned" if self.tf32 is None else self.tf32
@@ -91,11 +96,9 @@ def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
     if protocol == "published":
         compiled = chosen.get("jit_compile", BACKENDS[plain.backend].xla == "always")
         # Said or not, the protocol's own way is one setting.
-        rounded = plain.tf32 or None
-        return plain.model_copy(update={"jit_compile": compiled, "tf32": rounded})
-    steps = steps_per_epoch(plain.batch_size, plain.validation_split)
+        return plain.model_copy(update={"jit_compile": compiled, "tf32": plain.tf32 or None})
     tuned: dict[str, Any] = {
-        "steps_per_execution": steps,
+        "steps_per_execution": plain.steps,
         "jit_compile": True,
         "data": "device",
         "revision": TUNED_REVISION,
