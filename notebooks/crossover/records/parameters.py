@@ -1,7 +1,7 @@
 """The parameters of a sweep, checked before anything is imported or trained."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,8 +35,8 @@ OWN_FOLDERS = {
 }
 # As published where they are None.
 PUBLISHED = ("widths", "epochs", "batch_size")
-# What a protocol decides unless a parameter says otherwise.
-DECIDED = ("steps_per_execution", "jit_compile", "data", "tf32")
+# The tuned protocol is one program, which decides these.
+DECIDED = ("steps_per_execution", "jit_compile", "data", "tf32", "metrics", "validation")
 
 
 class ParameterError(CrossoverError):
@@ -133,21 +133,11 @@ class SummaryParameters(Frozen):
 def check_parameters(
     namespace: Mapping[str, Any], hidden: Mapping[str, Any], kind: str = "trials"
 ) -> SweepParameters:
-    """Validate the literals in a notebook's namespace.
+    """Validate the literals in a notebook's namespace, as ``parse_parameters`` does.
 
-    Parameters
-    ----------
-    namespace, hidden : mapping
-        The notebook's variables, and those that IPython itself put there. When the notebook runs
-        again in one process, its own variables stand beside the parameters, and no name is unknown.
-    kind : str
-        What the notebook records: ``output`` None is that folder of the project's main study,
-        wherever the notebook is executed from.
-
-    Raises
-    ------
-    ParameterError
-        One sentence that names the parameter and what would be right.
+    ``hidden`` are the variables that IPython itself put there. When the notebook runs again in one
+    process, its own stand beside the parameters, and no name is unknown. ``output`` None is the
+    folder of that kind in the project's main study, wherever the notebook is executed from.
     """
     given = _given(SweepParameters, namespace, hidden)
     if given.get("output") is None:
@@ -168,22 +158,19 @@ def _given(
     model: type[Frozen], namespace: Mapping[str, Any], hidden: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The parameters in a namespace, once it is sure that no other is there."""
+    known = list(model.model_fields)
     literals = (bool, int, float, str, list, dict, tuple, type(None))
     rerun = any(isinstance(value, model) for value in namespace.values())
     for name, value in namespace.items():
-        own = name in model.model_fields or name in hidden or name.startswith("_")
+        own = name in known or name in hidden or name.startswith("_")
         if not own and not rerun and isinstance(value, literals):
-            hint = _hint(name, list(model.model_fields))
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
             raise ParameterError(f"unknown parameter {name!r:.80}: {hint}")
-    given = {name: namespace[name] for name in model.model_fields if name in namespace}
+    given = {name: namespace[name] for name in known if name in namespace}
     return {
         name: value for name, value in given.items() if name not in PUBLISHED or value is not None
     }
-
-
-def _hint(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, 1)
-    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}."
 
 
 def _sentence(error: ValidationError, given: Mapping[str, Any]) -> ParameterError:
@@ -193,45 +180,33 @@ def _sentence(error: ValidationError, given: Mapping[str, Any]) -> ParameterErro
 
 
 def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
-    """Build the parameters, or say in one sentence which one is wrong."""
+    """Build the parameters, or say in one ``ParameterError`` which one is wrong and why."""
     try:
         parameters = SweepParameters(**given)
         _ = parameters.settings
     except ValidationError as error:
         raise _sentence(error, given) from None
-    trained = trained_images(parameters.validation_split)
-    if parameters.batch_size > trained:
-        raise ParameterError(
-            f"parameter 'batch_size' is {parameters.batch_size}: "
-            f"only {trained} images are trained on, choose no more."
-        )
-    if parameters.protocol == "tuned":
-        _refuse_changes(parameters)
-    _refuse_what_the_backend_lacks(parameters)
+    for name, why in _contradictions(parameters):
+        raise ParameterError(f"parameter '{name}' is {getattr(parameters, name)!r:.80}: {why}.")
     return parameters
 
 
-def _refuse_what_the_backend_lacks(parameters: SweepParameters) -> None:
-    """Not every backend has every protocol, or several steps an execution."""
-    backend, protocol = parameters.backend, parameters.protocol
-    if protocol not in (has := BACKENDS[backend].protocols):
-        able = " or ".join(name for name, facts in BACKENDS.items() if protocol in facts.protocols)
-        raise ParameterError(
-            f"parameter 'protocol' is '{protocol}': the backend {backend} has only "
-            f"{' and '.join(map(repr, has))}, choose that, or the backend {able}."
-        )
-    if BACKENDS[backend].one_step and (parameters.steps_per_execution or 1) > 1:
-        raise ParameterError(
-            f"parameter 'steps_per_execution' is {parameters.steps_per_execution}: Keras runs one "
-            f"step an execution on the backend {backend}, leave it out."
-        )
-
-
-def _refuse_changes(parameters: SweepParameters) -> None:
-    """The tuned protocol is one program: what it decides cannot be given."""
-    for name in (*DECIDED, "metrics", "validation"):
+def _contradictions(parameters: SweepParameters) -> Iterator[tuple[str, str]]:
+    """What is possible by itself but not beside the other parameters, and why not."""
+    trained = trained_images(parameters.validation_split)
+    if parameters.batch_size > trained:
+        yield "batch_size", f"only {trained} images are trained on, choose no more"
+    for name in DECIDED if parameters.protocol == "tuned" else ():
         if getattr(parameters, name) is not SweepParameters.model_fields[name].default:
-            raise ParameterError(
-                f"parameter '{name}' is {getattr(parameters, name)!r:.80}: the protocol 'tuned' "
-                "decides it, leave it out or choose 'published'."
-            )
+            yield name, "the protocol 'tuned' decides it, leave it out or choose 'published'"
+    backend = BACKENDS[parameters.backend]
+    if parameters.protocol not in backend.protocols:
+        has = " and ".join(map(repr, backend.protocols))
+        able = " or ".join(
+            name for name, facts in BACKENDS.items() if parameters.protocol in facts.protocols
+        )
+        why = f"the backend {parameters.backend} has only {has}, choose that, or the backend {able}"
+        yield "protocol", why
+    if backend.one_step and (parameters.steps_per_execution or 1) > 1:
+        why = f"Keras runs one step an execution on the backend {parameters.backend}, leave it out"
+        yield "steps_per_execution", why
