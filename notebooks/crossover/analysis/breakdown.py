@@ -69,7 +69,7 @@ def step_breakdown(
         row["matrix products"] = parts.products_seconds(trial["precision"]) * 1e6
         row["optimizer"] = statistics.median(parts.optimizer) * 1e6
         if row["protocol"] == "published":
-            row["batch copy"] = measured.batch_copy_seconds * 1e6
+            row["batch copy"] = statistics.median(measured.batch_copy) * 1e6
             for part, change in BY_ABLATION.items():
                 row[part] = saved.get((row["device"], row["width"], change), float("nan"))
         rows.append(row)

@@ -30,11 +30,6 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-# What is measured once for all widths.
-COMMON = ("batch_bytes", "batch_copy", "large_bytes", "large_copy", "memory", "peaks",
-          "common_seconds")  # fmt: skip
-
-
 def _not_all_zero(seconds: dict[Kind, float]) -> dict[Kind, float]:
     if not any(seconds.values()):
         raise ValueError("it took no time")
@@ -160,13 +155,9 @@ class Limits(Frozen):
 
     @property
     def common(self) -> dict[str, Any]:
-        """The fields that are the same for all widths."""
-        return {name: getattr(self, name) for name in COMMON}
-
-    @property
-    def batch_copy_seconds(self) -> float:
-        """Median seconds of copying one batch to the device."""
-        return statistics.median(self.batch_copy)
+        """What is measured once for all widths, as `Limits` takes it."""
+        names = "batch_bytes batch_copy large_bytes large_copy memory peaks common_seconds"
+        return {name: getattr(self, name) for name in names.split()}
 
     @property
     def copy_bytes_per_second(self) -> float:
@@ -205,8 +196,7 @@ def limits_table(limits: Limits) -> pd.DataFrame:
             "GFLOP/s": round(parts.flops_per_second() / 1e9, 2),
         }
         if parts.tf32_loop:
-            tf32 = parts.flops_per_second("tf32")
-            rows[parts.width]["GFLOP/s, TF32"] = round(tf32 / 1e9, 2)
+            rows[parts.width]["GFLOP/s, TF32"] = round(parts.flops_per_second("tf32") / 1e9, 2)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("width").sort_index()
 
 
