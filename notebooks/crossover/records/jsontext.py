@@ -47,8 +47,12 @@ def read_model(kind: type[Model], path: Path) -> Model | Problem:
 
 def parse_model(kind: type[Model], text: bytes) -> Model | str:
     """A model, or in a few words why the text is none."""
+    text = text.removeprefix(codecs.BOM_UTF8)
     try:
-        return kind.model_validate_json(_sound(text))
+        # What else may be wrong with the text is left to its schema.
+        with suppress(json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            json.loads(text, object_pairs_hook=_each_once, parse_int=str)
+        return kind.model_validate_json(text)
     except _TwiceError as error:
         return str(error)
     except ValidationError as error:
@@ -63,28 +67,9 @@ def parse_model(kind: type[Model], text: bytes) -> Model | str:
 
 def parted(outcomes: Iterable[Model | Problem]) -> tuple[list[Model], list[Problem]]:
     """What was read, and what was no valid record, each in its order."""
-    models: list[Model] = []
-    problems: list[Problem] = []
-    for outcome in outcomes:
-        if isinstance(outcome, Problem):
-            problems.append(outcome)
-        else:
-            models.append(outcome)
-    return models, problems
-
-
-def _sound(text: bytes) -> bytes:
-    """The text without a byte order mark.
-
-    Raises
-    ------
-    _TwiceError
-        Names the key. What else may be wrong with the text is left to its schema.
-    """
-    text = text.removeprefix(codecs.BOM_UTF8)
-    with suppress(json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        json.loads(text, object_pairs_hook=_each_once, parse_int=str)
-    return text
+    both = list(outcomes)
+    problems = [outcome for outcome in both if isinstance(outcome, Problem)]
+    return [outcome for outcome in both if not isinstance(outcome, Problem)], problems
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> None:

@@ -46,10 +46,8 @@ def read_reference(path: Path) -> Loaded:
 def _read_lines(name: str, file: BinaryIO) -> Loaded:
     records: dict[str, Record] = {}
     problems: list[Problem] = []
-    for number in range(1, MAX_RECORDS + 2):
-        line = file.readline(MAX_RECORD_BYTES + 1)
-        if not line:
-            break
+    lines = iter(lambda: file.readline(MAX_RECORD_BYTES + 1), b"")
+    for number, line in enumerate(lines, start=1):
         if len(line) > MAX_RECORD_BYTES or number > MAX_RECORDS or len(problems) >= MAX_PROBLEMS:
             problems.append(Problem(f"{name}:{number}", "too much to read; the rest is unread"))
             break
@@ -72,18 +70,9 @@ def write_reference(path: Path, records: Sequence[Record]) -> None:
 def keep(name: str, study: Path, references: Path = REFERENCES, partition: str = "") -> Path:
     """Write a study's trials as ``<name>.jsonl``, its limits beside it, and return the path.
 
-    Parameters
-    ----------
-    study : Path
-        Folder with ``trials`` and, where they were measured, ``limits``.
-    partition : str
-        The part of a cluster whose trials are kept; empty outside of clusters.
-
-    Raises
-    ------
-    CrossoverError
-        If the name is no file name, there is no trial, the trials are of unlike hardware or
-        software, or the reference exists already.
+    They lie in the study's folders ``trials`` and ``limits``, or there in those of the cluster's
+    ``partition``. Raises CrossoverError if the name is no file name, there is no trial, the trials
+    are of unlike hardware or software, or the reference exists already.
     """
     if not NAME.fullmatch(name):
         raise CrossoverError(f"NAME is {name!r:.80}: use small letters, digits and hyphens.")

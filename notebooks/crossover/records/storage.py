@@ -33,13 +33,8 @@ def record_name(record: Record) -> str:
 def write_record(folder: Path, record: Record) -> Path:
     """Write one record atomically and durably and return its path.
 
-    A trial that another run has recorded meanwhile is never replaced.
-
-    Raises
-    ------
-    StorageError
-        One sentence, if the disk is full, the folder cannot be written, or this trial is recorded
-        there.
+    Raises StorageError if the disk is full, the folder cannot be written, or another run has
+    recorded this trial there meanwhile: that is never replaced.
     """
     path = folder / record_name(record)
     try:
@@ -60,32 +55,25 @@ def trial_folders(folder: Path) -> list[Path]:
 
 
 def read_records(folder: Path) -> Loaded:
-    """Read all records of a folder; invalid files are named, never fatal.
+    """Read all records of a folder, none where there is no folder; see ``read_files``.
 
-    Raises
-    ------
-    StorageError
-        If there is such a folder but it cannot be listed.
+    Raises StorageError if there is such a folder but it cannot be listed.
     """
-    return read_files(_listed(folder))
-
-
-def read_files(paths: Iterable[Path]) -> Loaded:
-    """Read the records of some files; invalid ones are named, never fatal."""
-    return Loaded(*parted(_read_record(path) for path in paths))
-
-
-def _listed(folder: Path) -> list[Path]:
-    """The JSON files of a folder by name; none where there is no folder."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json")
     except FileNotFoundError:
-        return []
+        paths = []
     except OSError as error:
         raise StorageError(
             f"the folder {folder.name} could not be read ({error.strerror}): "
             "check that it is a folder, and its permissions."
         ) from None
+    return read_files(paths)
+
+
+def read_files(paths: Iterable[Path]) -> Loaded:
+    """Read the records of some files; invalid ones are named, never fatal."""
+    return Loaded(*parted(_read_record(path) for path in paths))
 
 
 def _read_record(path: Path) -> Record | Problem:

@@ -90,21 +90,15 @@ def announcement(
 ) -> list[str]:
     """At most three lines: cores and memory, clocks, and the environment, each with what to do.
 
-    Parameters
-    ----------
-    environment, ignored : mapping
-        Variables that a training heeds, and those that it does not.
-    keras_file : list of str
-        The settings of Keras's configuration file that are not Keras's own.
-    threads : int
-        What the trainings will use.
+    ``environment`` are the variables that a training heeds, ``ignored`` those that it does not;
+    ``keras_file`` are the settings in Keras's file that are not Keras's own, and ``threads`` what
+    the trainings will use.
     """
     lines = []
     if cores := cores_held_back(machine):
         used = f" Trainings use {counted(threads, 'thread')}; what the quota holds back is flagged."
         lines.append(f"Unusual here: {'; '.join(cores)}.{used if machine.cpu_quota else ''}")
-    clocks = held_down(machine, conditions)
-    if clocks:
+    if clocks := held_down(machine, conditions):
         todo = dict.fromkeys(
             todo for text in clocks for start, todo in REMEDIES.items() if text.startswith(start)
         )
