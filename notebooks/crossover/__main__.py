@@ -11,7 +11,6 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Nothing has begun that would need clearing up.
 
 from pkgutil import resolve_name
-from typing import Any
 
 from crossover.errors import CrossoverError, tell
 
@@ -35,11 +34,14 @@ VERBS = {
 def main(words: list[str]) -> int:
     """Do what the first word says with the NAME=value words after it; return an exit code."""
     if not words or words[0] in ("-h", "--help", "help"):
-        lines = [f"  {verb:<9}{does}" for verb, (does, _) in VERBS.items()]
+        lines = [f"  {name:<9}{does}" for name, (does, _) in VERBS.items()]
         print("python -m crossover VERB NAME=value ...", *lines, sep="\n")
         return 0
+    verb, *given = words
     try:
-        return int(_function(words[0])(words[0], words[1:]))
+        if verb not in VERBS:
+            raise CrossoverError(f"unknown verb {verb!r:.80}: known are {', '.join(VERBS)}.")
+        return int(resolve_name(VERBS[verb][1])(verb, given))
     except CrossoverError as error:
         tell(error)
         return error.code
@@ -49,12 +51,6 @@ def main(words: list[str]) -> int:
             "then run the same command again."
         )
         return 4
-
-
-def _function(verb: str) -> Any:
-    if verb not in VERBS:
-        raise CrossoverError(f"unknown verb {verb!r:.80}: known are {', '.join(VERBS)}.")
-    return resolve_name(VERBS[verb][1])
 
 
 if __name__ == "__main__":

@@ -7,13 +7,7 @@ from crossover.errors import CrossoverError
 
 
 def assigned(words: Iterable[str], names: Sequence[str]) -> dict[str, str]:
-    """The values by their names; an empty one is as good as none.
-
-    Raises
-    ------
-    CrossoverError
-        If a word is no NAME=value, or none of these names.
-    """
+    """The values by their names, an empty one left out; refuse what is none of these NAME=value."""
     values = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -6,11 +6,7 @@ import sys
 class CrossoverError(Exception):
     """What is wrong and what to do, in one sentence.
 
-    Parameters
-    ----------
-    sentence : str
-    code : int, optional
-        The exit code of a command that this ends; by default the class's own.
+    ``code`` is the exit code of a command that this ends, by default the class's own.
     """
 
     code = 2

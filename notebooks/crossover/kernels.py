@@ -1,8 +1,6 @@
 """The two kernels of one environment: the CPU one hides every accelerator."""
 
-import json
 import sys
-from pathlib import Path
 
 from crossover.assignments import assigned
 
@@ -20,20 +18,17 @@ KERNELS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def install_kernels(prefix: str = sys.prefix) -> list[Path]:
-    """Install both kernelspecs into an environment and return their folders."""
+def install_kernels(prefix: str = sys.prefix) -> None:
+    """Install both kernelspecs into an environment."""
     from ipykernel.kernelspec import install  # Whoever only reads the names needs no kernel.
 
-    return [
-        Path(install(kernel_name=name, display_name=title, prefix=prefix, env=variables))
-        for name, (title, variables) in KERNELS.items()
-    ]
+    for name, (title, variables) in KERNELS.items():
+        install(kernel_name=name, display_name=title, prefix=prefix, env=variables)
+        print(f"Kernel installed: {title}")
 
 
 def kernels(_: str, words: list[str]) -> int:
     """Install both kernelspecs into this environment."""
     assigned(words, [])
-    for folder in install_kernels():
-        spec = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
-        print(f"Kernel installed: {spec['display_name']}")
+    install_kernels()
     return 0
