@@ -9,17 +9,21 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 
 from crossover.errors import CrossoverError
 from crossover.paths import DATA, FIGURES, RUNS
-from crossover.problem import BATCH_SIZE, EPOCHS, VALIDATION_SPLIT, WIDTHS, trained_images
+from crossover.problem import BATCH_SIZE, EPOCHS, WIDTHS, trained_images
 from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
+from crossover.records.jsontext import Model
 from crossover.records.settings import (
     Backend,
     BatchSize,
     Device,
     Epochs,
     Frozen,
+    Place,
     Protocol,
+    Recipe,
     Repeat,
     Settings,
+    Steps,
     Threads,
     Width,
     protocol_settings,
@@ -58,26 +62,18 @@ Widths = Annotated[
 ]
 
 
-class SweepParameters(Frozen):
+class SweepParameters(Recipe):
     """One sweep: what papermill hands to the training notebook."""
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
     widths: Annotated[Widths, Field(min_length=1, max_length=64)]
-    protocol: Protocol = "published"
-    backend: Backend = DEFAULT_BACKEND
-    epochs: int = EPOCHS
-    batch_size: int = BATCH_SIZE
-    dropout: float = 0.2
-    optimizer: str = "adam"
-    learning_rate: float = 0.001
-    validation_split: float = VALIDATION_SPLIT
-    steps_per_execution: int | None = None
+    steps_per_execution: Steps | None = None
     jit_compile: bool | None = None
-    data: str | None = None
+    data: Place | None = None
     tf32: bool | None = None
     metrics: bool = True
     validation: bool = True
-    threads: int | None = None
+    threads: Threads | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 777
     repeat: Repeat = 1
     output: Folder
@@ -92,9 +88,8 @@ class SweepParameters(Frozen):
     @property
     def settings(self) -> Settings:
         """The settings of the sweep's trials, the protocol's own filled in."""
-        return protocol_settings(
-            **self.model_dump(exclude={"device", "widths", "seed", "repeat", "output"})
-        )
+        own = {"device", "widths", "seed", "repeat", "output"}
+        return protocol_settings(**self.model_dump(exclude=own))
 
     @property
     def folder(self) -> Path:
@@ -147,11 +142,7 @@ def check_parameters(
 
 def check_summary(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> SummaryParameters:
     """Validate the summary notebook's literals as ``check_parameters`` does the other's."""
-    given = _given(SummaryParameters, namespace, hidden)
-    try:
-        return SummaryParameters(**given)
-    except ValidationError as error:
-        raise _sentence(error, given) from None
+    return _built(SummaryParameters, _given(SummaryParameters, namespace, hidden))
 
 
 def _given(
@@ -173,22 +164,21 @@ def _given(
     }
 
 
-def _sentence(error: ValidationError, given: Mapping[str, Any]) -> ParameterError:
-    first = error.errors()[0]
-    name = str(first["loc"][0])
-    return ParameterError(f"parameter '{name}' is {given.get(name)!r:.80}: {first['msg']:.200}.")
-
-
 def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
     """Build the parameters, or say in one ``ParameterError`` which one is wrong and why."""
-    try:
-        parameters = SweepParameters(**given)
-        _ = parameters.settings
-    except ValidationError as error:
-        raise _sentence(error, given) from None
+    parameters = _built(SweepParameters, given)
     for name, why in _contradictions(parameters):
         raise ParameterError(f"parameter '{name}' is {getattr(parameters, name)!r:.80}: {why}.")
     return parameters
+
+
+def _built(model: type[Model], given: Mapping[str, Any]) -> Model:
+    try:
+        return model(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+    name = str(first["loc"][0])
+    raise ParameterError(f"parameter '{name}' is {given.get(name)!r:.80}: {first['msg']:.200}.")
 
 
 def _contradictions(parameters: SweepParameters) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,8 @@ BatchSize = Annotated[int, Field(ge=1, le=TRAIN_IMAGES)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Repeat = Annotated[int, Field(ge=1, le=10_000)]
 Threads = Annotated[int, Field(ge=1, le=4096)]
+Steps = Annotated[int, Field(ge=1, le=TRAIN_IMAGES)]
+Place = Literal["host", "device"]
 # 1 kept kernels as (inputs, units); 2 transposed them and trained halves of a batch side by side;
 # 3 reads each batch's rows where they lie, where 2 put all into the epoch's order first. It is also
 # the packed step of GPUs, which had trained nothing before.
@@ -40,7 +42,20 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Settings(Frozen):
+class Recipe(Frozen):
+    """What a sweep is asked for and its trials record in the same words."""
+
+    backend: Backend = DEFAULT_BACKEND
+    protocol: Protocol = "published"
+    batch_size: BatchSize = BATCH_SIZE
+    epochs: Epochs = EPOCHS
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    validation_split: Annotated[float, Field(ge=0, lt=1)] = VALIDATION_SPLIT
+
+
+class Settings(Recipe):
     """Everything that two trials must share to stand on one curve.
 
     ``steps_per_execution`` is the number of batches that one call of the backend trains; ``data``
@@ -51,17 +66,9 @@ class Settings(Frozen):
     protocol has been programmed, for their seconds must not be mixed.
     """
 
-    backend: Backend = DEFAULT_BACKEND
-    protocol: Protocol = "published"
-    batch_size: BatchSize = BATCH_SIZE
-    epochs: Epochs = EPOCHS
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
-    validation_split: Annotated[float, Field(ge=0, lt=1)] = VALIDATION_SPLIT
-    steps_per_execution: Annotated[int, Field(ge=1, le=TRAIN_IMAGES)] = 1
+    steps_per_execution: Steps = 1
     jit_compile: bool = False
-    data: Literal["host", "device"] = "host"
+    data: Place = "host"
     metrics: bool = True
     validation: bool = True
     dtype: Literal["float32"] = "float32"
@@ -93,14 +100,10 @@ def protocol_settings(protocol: Protocol, **given: Any) -> Settings:
     """Fill in what a protocol decides and is not given (or None); the rest is the caller's."""
     chosen = {name: value for name, value in given.items() if value is not None}
     plain = Settings(protocol=protocol, **chosen)
-    if protocol == "published":
-        compiled = chosen.get("jit_compile", BACKENDS[plain.backend].xla == "always")
-        # Said or not, the protocol's own way is one setting.
-        return plain.model_copy(update={"jit_compile": compiled, "tf32": plain.tf32 or None})
-    tuned: dict[str, Any] = {
-        "steps_per_execution": plain.steps,
-        "jit_compile": True,
-        "data": "device",
-        "revision": TUNED_REVISION,
-    }
-    return Settings(protocol=protocol, **(tuned | chosen))
+    own: dict[str, Any] = {"jit_compile": BACKENDS[plain.backend].xla == "always"}
+    if protocol == "tuned":
+        own |= {"jit_compile": True, "revision": TUNED_REVISION}
+        own |= {"steps_per_execution": plain.steps, "data": "device"}
+    elif not plain.tf32:
+        chosen.pop("tf32", None)  # Said or not, the protocol's own way is one setting.
+    return Settings(protocol=protocol, **(own | chosen))
