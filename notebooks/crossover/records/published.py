@@ -1,12 +1,9 @@
 """The published study: its table as trials, and its claims put to the test."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -79,7 +76,7 @@ def load_published(path: Path) -> pd.DataFrame:
     )
 
 
-def check_claims(speedups: pd.DataFrame, crossover: pd.Series[Any]) -> pd.DataFrame:
+def check_claims(speedups: pd.DataFrame, crossing: str) -> pd.DataFrame:
     """Test the published claims on the cold times of one machine, one row a claim.
 
     Its columns are ``claim``, ``published`` (what the source says), ``holds`` (True, False, or
@@ -90,14 +87,14 @@ def check_claims(speedups: pd.DataFrame, crossover: pd.Series[Any]) -> pd.DataFr
     speedups : DataFrame
         Rows of `crossover.analysis.speedup.speedups`; ValueError unless all are of one machine,
         backend and protocol.
-    crossover : Series
-        The cold row of `crossover.analysis.comparison.crossovers` for them.
+    crossing : str
+        The cold sentence of `crossover.analysis.comparison.crossovers` for them.
     """
     if len(speedups[["machine", "backend", "protocol"]].drop_duplicates()) > 1:
         raise ValueError("claims are tested on one machine, backend and protocol at a time")
     both = speedups.dropna(subset=["cold_speedup"]).sort_values("parameters")
     verdicts = [
-        _cpu_wins(both, str(crossover["sentence"])),
+        _cpu_wins(both, crossing),
         _gpu_wins(both),
         (None, "The copy and the overhead of a GPU step were not both measured."),
         _fine(both),

@@ -15,7 +15,8 @@ def show(results: Results) -> None:
     for machine in dict.fromkeys([published.MACHINE, results.study.own]):
         crossing = crossing_row(results.crossings, machine, machine)
         if crossing is not None:
-            claims = published.check_claims(ratios[ratios["machine"] == machine], crossing)
+            own = ratios[ratios["machine"] == machine]
+            claims = published.check_claims(own, crossing["sentence"])
             htmltable.show(claims, f"Claims on {machine}", COLUMNS)
 
 
