@@ -17,7 +17,6 @@ from crossover.records.settings import Backend, BatchSize, Device, Frozen, Preci
 Sample = Annotated[float, Field(gt=0, le=1e7)]
 Samples = Annotated[list[Sample], Field(min_length=1, max_length=1000)]
 
-
 Kind = Literal[
     "matrix products",
     "other arithmetic",

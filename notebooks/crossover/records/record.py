@@ -24,8 +24,6 @@ def _only_printable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=200), AfterValidator(_only_printable)]
-
-
 # Variables of the environment that a trial heeded and that are not the default, by name.
 Environment = Annotated[dict[Text, Text], Field(max_length=100)]
 

@@ -48,10 +48,8 @@ def cores_held_back(machine: Machine, pinned: bool = False) -> list[str]:
         seen = "core is" if visible == 1 else "cores are"
         reasons.append(f"{visible} of {machine.logical_cores} {seen} visible")
     if machine.memory_limit_bytes and machine.memory_bytes:
-        granted, present = (
-            f"{size / 2**30:.3g}" for size in (machine.memory_limit_bytes, machine.memory_bytes)
-        )
-        reasons.append(f"a limit grants {granted} of {present} GiB of memory")
+        granted, present = machine.memory_limit_bytes / 2**30, machine.memory_bytes / 2**30
+        reasons.append(f"a limit grants {granted:.3g} of {present:.3g} GiB of memory")
     return reasons
 
 
