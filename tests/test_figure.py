@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from scipy.optimize import minimize
 
+from crossover.report import figure as figures
 from crossover.report.axes import parameter_axis, plain
 from crossover.report.endlabels import EndLabel, end_labels, spread_apart
-from crossover.report.figure import new_figure, publish
+from crossover.report.figure import new_figure
 
 matplotlib.use("agg")
 bars = st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 0.2)), min_size=2, max_size=6)
@@ -76,12 +77,19 @@ def test_crowded_sizes_leave_ticks_out_but_keep_the_first():
 
 
 def test_the_phones_drawing_keeps_its_title_above_the_note(tmp_path):
-    figure, ax = new_figure()
-    parameter_axis(ax, [10, 100])
-    ax.set_title("A machine whose name is longer than a phone is wide, and on", pad=36)
-    note = ax.annotate("note", (0.5, 1), (0, 3), xycoords="axes fraction",
-                       textcoords="offset points", va="bottom")  # fmt: skip
-    publish(figure, tmp_path, "figure", "alt")
+    drawn = []
+
+    def draw(ax):
+        parameter_axis(ax, [10, 100])
+        ax.set_title("A machine whose name is longer than a phone is wide, and on", pad=36)
+        note = ax.annotate("note", (0.5, 1), (0, 3), xycoords="axes fraction",
+                           textcoords="offset points", va="bottom")  # fmt: skip
+        drawn.extend([ax, note])
+        return "alt"
+
+    figures.show(tmp_path, "figure", draw)
+    ax, note = drawn
+    figure = ax.figure
     title = next(t for t in figure.findobj(Text) if t.get_text() == ax.get_title(loc="left"))
     assert "\n" in title.get_text()
     assert title.get_window_extent().x1 <= figure.bbox.x1

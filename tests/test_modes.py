@@ -56,7 +56,7 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
     assert own.loc[64, "two_speeds"].startswith("cold 13.2 s (3 repeats) and 27.1 s (2); steady ")
     assert "two speeds" in own.loc[64, "noise"]
     assert own.loc[128, "two_speeds"] == ""
-    sentence = two_speeds_sentence(study, cells)
+    sentence = two_speeds_sentence(own.reset_index())
     assert sentence.startswith("**1 cell with two speeds:**")
     assert "- published, CPU, width 64: cold 13.2 s (3 repeats) and 27.1 s (2)" in sentence
     figure, axis = new_figure()
@@ -71,4 +71,4 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
 def test_one_speed_needs_no_word(tmp_path):
     write_record(tmp_path, make_record())
     study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
-    assert two_speeds_sentence(study, summarise(study.trials)) == ""
+    assert two_speeds_sentence(summarise(study.of(study.own))) == ""

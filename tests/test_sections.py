@@ -100,9 +100,8 @@ def test_all_curves_are_told_apart_in_grey(trials):
 
 def test_the_accuracy_alt_states_the_spread_at_the_largest_model():
     trials = published.load_published(PUBLISHED)
-    named = name_curves(summarise(trials), "desk")
     _, ax = new_figure()
-    alt = accuracy_plot(ax, name_curves(trials, "desk"), named)
+    alt = accuracy_plot(ax, trials, summarise(trials), "desk")
     assert alt.startswith("At the largest model the 2 curves lie between 98.07% and 98.10%.")
 
 

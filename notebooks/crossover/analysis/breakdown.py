@@ -59,8 +59,7 @@ def step_breakdown(
     that was not measured is NaN. *Not attributed* is the rest; it is negative where parts overlap
     in time, as copies and arithmetic do. A difference between two ablations that is below zero is
     noise: it stands in its column, and nothing is attributed to it. ``dispatch`` is what running a
-    whole epoch an execution saves (see
-    `crossover.report.sections.ablations.dispatch_meaning`).
+    whole epoch an execution saves (see ``steps_meaning`` of `crossover.records.backends`).
     """
     saved = ablation_table(recorded).set_index(["device", "width", "change"])["saved_us"]
     rows = []

@@ -93,6 +93,11 @@ class Merged:
         return next(filter(self.comparable, with_gpu), self.own)
 
     @property
+    def compared(self) -> dict[str, str]:
+        """The machine of each device in the comparison."""
+        return {"cpu": self.own, "gpu": self.gpu_machine}
+
+    @property
     def pairs(self) -> list[tuple[str, str]]:
         """Comparisons across names: CPUs here without a GPU of their own, against the GPU."""
         gpu, with_gpu = self.gpu_machine, self._with_gpu

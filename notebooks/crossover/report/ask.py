@@ -15,7 +15,7 @@ from crossover.paths import RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
 from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.settings import Settings
-from crossover.report.sections.own_model import devices_of
+from crossover.report.sections.own_model import predictors_of
 from crossover.report.text import finite
 from crossover.words import counted
 
@@ -44,31 +44,24 @@ def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
     """
     lines = []
     for protocol in dict.fromkeys(study.trials["protocol"]):
-        cpu, gpu = devices_of(study, protocol)
-        if cpu is None and gpu is None:
+        predictors = predictors_of(study, protocol)
+        if not any(predictors.values()):
             continue
-        row = prediction(cpu, gpu, parameters, batch_size)
+        row = prediction(predictors["cpu"], predictors["gpu"], parameters, batch_size)
         share = ", with its share of what a training costs once" if row["timing"] == "cold" else ""
         lines.append(f"{protocol} protocol, an epoch of {trained_images():,} images{share}:")
-        machines = {"cpu": study.own, "gpu": study.gpu_machine}
-        for device, machine in machines.items():
+        for device, machine in study.compared.items():
             if finite(row[f"{device}_seconds"]):
                 lines.append(f"  {device.upper()} of {machine}: {_seconds(row, device)}")
             else:
-                widths = _widths(study, machine, device, protocol)
+                trained = study.of(machine).query("device == @device and protocol == @protocol")
+                widths = trained["width"].nunique()
                 few = f"only {counted(widths, 'width')} recorded, and a prediction needs three"
                 lines.append(f"  {device.upper()}: {few if widths else 'not measured'}")
         lines.append(f"  faster: {row['verdict']}")
         if not row["measured"]:
             lines.append("  outside the sizes that were measured: an extrapolation")
     return lines
-
-
-def _widths(study: Merged, machine: str, device: str, protocol: str) -> int:
-    """How many widths a machine has trained on a device by a protocol."""
-    own = {"machine": machine, "device": device, "protocol": protocol}
-    alike = (study.trials[list(own)] == list(own.values())).all(axis=1)
-    return int(study.trials.loc[alike, "width"].nunique())
 
 
 def _seconds(row: dict[str, object], device: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import Locator, LogLocator, NullFormatter
 
 # Two labelled sizes stand at least this far apart.
 TICK_POINTS = 30
@@ -49,8 +49,8 @@ def parameter_axis(ax: Axes, parameters: Iterable[int]) -> None:
     ax.set_xscale("log")
     ax.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
     ax.xaxis.set_major_locator(SizeLocator(ax, sizes))
-    ax.xaxis.set_major_formatter(FuncFormatter(plain))
-    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(plain)
+    ax.xaxis.minorticks_off()
     ax.tick_params(axis="x", labelsize=9.5)
     ax.set_xlabel("trainable parameters")
 
@@ -64,5 +64,5 @@ def log_axis(ax: Axes) -> None:
 
 def plain_numbers(axis: Axis) -> None:
     """Label a logarithmic axis in plain numbers."""
-    axis.set_major_formatter(FuncFormatter(plain))
+    axis.set_major_formatter(plain)
     axis.set_minor_formatter(NullFormatter())

@@ -1,6 +1,6 @@
 """A table told by its columns: where a cell's value stands, and how it reads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,11 @@ def limits(name: str) -> tuple[str, str, str]:
 def words(*titles: str) -> list[Column]:
     """Columns of words, each named as in its frame."""
     return [Column(title, text=True) for title in titles]
+
+
+def numbers(titles: Iterable[str], form: str) -> list[Column]:
+    """Columns of numbers, each named as in its frame."""
+    return [Column(title, form=form) for title in titles]
 
 
 def written(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:

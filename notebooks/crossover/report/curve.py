@@ -22,10 +22,11 @@ def name_curves(frame: pd.DataFrame, own: str) -> pd.DataFrame:
 
 
 def curves_plot(
-    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, column: str, label: str
+    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, own: str, column: str, label: str
 ) -> str:
-    """Draw one column against parameters, one line for each ``curve`` of both frames."""
+    """Draw one column of this machine (``own``), and of others, one line for each curve."""
     parameter_axis(ax, cells["parameters"])
+    trials, cells = name_curves(trials, own), name_curves(cells, own)
     labels, told = draw_curves(ax, trials, cells, column)
     ax.set_ylabel(label)
     end_labels(ax, labels)
@@ -83,8 +84,7 @@ def ends(name: str, curve: pd.DataFrame, column: str, unit: str = "") -> str:
         f"{name}: {first[column]:.3g}{unit and ' '}{unit} at {first['parameters']:,} parameters, "
         f"{last[column]:.3g}{unit and ' '}{unit} at {last['parameters']:,}."
     )
-    two = curve[curve["two_speeds"] != ""] if "two_speeds" in curve and unit else curve[:0]
-    speeds = (
-        f" Two speeds at {row['parameters']:,}: {row['two_speeds']}." for _, row in two.iterrows()
-    )
-    return told + "".join(speeds)
+    if unit:
+        for _, row in curve[curve["two_speeds"] != ""].iterrows():
+            told += f" Two speeds at {row['parameters']:,}: {row['two_speeds']}."
+    return told

@@ -34,17 +34,13 @@ def new_figure(**axes: Any) -> tuple[Figure, Any]:
 
 
 def show(folder: Path, name: str, draw: Callable[..., str], *content: object, **axes: Any) -> None:
-    """Draw ``content`` on new axes and publish the figure; ``draw`` returns the alt text."""
-    figure, drawn = new_figure(**axes)
-    publish(figure, folder, name, draw(drawn, *content))
+    """Draw ``content`` on new axes, show the figure with its alt text, save it as SVG and PNG.
 
-
-def publish(figure: Figure, folder: Path, name: str, alt: str) -> None:
-    """Show a figure with its alt text and save it as SVG and PNG.
-
-    The output's metadata also holds a narrow drawing, for the report on a phone, of figures over
-    parameters: their ticks and labels make room.
+    ``draw`` returns the alt text. The output's metadata also holds a narrow drawing, for the report
+    on a phone, of figures over parameters: their ticks and labels make room.
     """
+    figure, drawn = new_figure(**axes)
+    alt = draw(drawn, *content)
     png = io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     wide = _svg(figure, alt)

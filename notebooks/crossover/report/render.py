@@ -42,11 +42,8 @@ class RenderError(CrossoverError):
 def render(notebook: Path, page: Path) -> int:
     """Write the page of an executed notebook and return its size in bytes.
 
-    Raises
-    ------
-    RenderError
-        If the file is no notebook, an element of the page would load anything from elsewhere, or
-        the page holds a script that is not the template's.
+    Raises `RenderError` if the file is no notebook, an element of the page would load anything from
+    elsewhere, or the page holds a script that is not the template's.
     """
     config = Config({"HTMLExporter": {"extra_template_basedirs": [str(NOTEBOOKS)]}})
     exporter = HTMLExporter(
@@ -106,9 +103,9 @@ def _box_tables(soup: bs4.BeautifulSoup) -> None:
     for number, table in enumerate(soup.find_all("table"), 1):
         caption = table.find("caption")
         label = caption.get_text(" ", strip=True) if caption else f"Table {number}"
-        box = soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0"})
-        box.attrs |= {"role": "region", "aria-label": f"{label} (table {number})"}
-        table.wrap(box)
+        label = f"{label} (table {number})"
+        box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": label}
+        table.wrap(soup.new_tag("div", attrs=box))
 
 
 def _list_contents(soup: bs4.BeautifulSoup) -> None:

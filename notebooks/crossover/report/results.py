@@ -66,10 +66,7 @@ class Results:
 def read_results(asked: SummaryParameters) -> Results:
     """Read the trials and limits that a report was asked for.
 
-    Raises
-    ------
-    MixedTrialsError
-        If the trials of the machine that the report speaks of differ in software.
+    Raises `MixedTrialsError` if the trials of the machine that it speaks of differ in software.
     """
     settings = own_settings(asked.backend, asked.epochs, asked.batch_size, asked.threads)
     study = merge(Path(asked.records), settings)
@@ -93,8 +90,8 @@ def crossing_row(
     crossings: pd.DataFrame, cpu: str, gpu: str, protocol: str = "published"
 ) -> pd.Series[Any] | None:
     """The comparison of two machines' cold times in a protocol, or None."""
-    names = {"cpu_machine": cpu, "gpu_machine": gpu, "protocol": protocol, "timing": "cold"}
-    rows = crossings[(crossings[list(names)] == list(names.values())).all(axis=1)]
+    wanted = "cpu_machine == @cpu and gpu_machine == @gpu and protocol == @protocol"
+    rows = crossings.query(f"{wanted} and timing == 'cold'")
     return rows.iloc[0] if len(rows) else None
 
 

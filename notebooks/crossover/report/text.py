@@ -1,6 +1,7 @@
 """Words and numbers of the page: what was not measured, and strangers' texts that stay texts."""
 
 import re
+from typing import Any
 
 import numpy as np
 from IPython.display import Markdown, display
@@ -36,9 +37,9 @@ def finite(value: object) -> bool:
     return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
 
 
-def number(value: object, form: str) -> str:
-    """A number as text, or the word that says it was not measured."""
-    return format(value, form) if finite(value) else MISSING
+def span(low: object, high: object) -> str:
+    """The least and the greatest of some values: '3 to 5', or '3' where they are one."""
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def three_digits(value: float) -> str:
@@ -46,10 +47,10 @@ def three_digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,g}"
 
 
-def faster(cpu_seconds: object, gpu_seconds: object) -> str:
+def faster(cpu_seconds: Any, gpu_seconds: Any) -> str:
     """Which device is faster and by how much, in words; MISSING where one time is."""
     if not finite(cpu_seconds) or not finite(gpu_seconds):
         return MISSING
-    ratio = float(str(cpu_seconds)) / float(str(gpu_seconds))
+    ratio = cpu_seconds / gpu_seconds
     winner, factor = ("GPU", ratio) if ratio > 1 else ("CPU", 1 / ratio)
     return f"{SYMBOLS[winner]} {winner} {factor:.2f}×"

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from crossover.analysis.ablations import BASELINE, ablation_table, noise_factors
 from crossover.records.backends import BACKENDS
 from crossover.records.frame import groups
-from crossover.records.settings import Backend
 from crossover.report import figure, htmltable, text
 from crossover.report.columns import DEVICE, WIDTH, Column, words
 from crossover.report.looks import LOOKS, MARK, Look
@@ -33,11 +32,10 @@ def show(results: Results) -> None:
     text.show(ablation_caution(changes, noise))
     if changes.empty:
         return
-    text.show(dispatch_meaning(results.asked.backend))
+    text.show(BACKENDS[results.asked.backend].steps_meaning)
     for device, rows in groups(changes[changes["change"] != BASELINE], "device"):
-        name, content = f"ablations-{device}", (rows, device, noise)
-        panels = PANELS | {"ncols": rows["width"].nunique()}
-        figure.show(results.figures, name, ablation_plot, *content, **panels)
+        name, panels = f"ablations-{device}", PANELS | {"ncols": rows["width"].nunique()}
+        figure.show(results.figures, name, ablation_plot, rows, device, noise, **panels)
     repeated = changes["low"] != changes["high"]
     shown = changes.assign(low=changes["low"].where(repeated))
     htmltable.show(shown, "Seconds of an epoch after the first, one change at a time", COLUMNS)
@@ -48,13 +46,8 @@ def ablation_plot(
 ) -> str:
     """Draw how many times as fast each change makes an epoch, one panel a width.
 
-    Parameters
-    ----------
-    axes : array of Axes, shape (1, widths)
-    table : DataFrame
-        The device's changes in what `crossover.analysis.ablations.ablation_table` returns.
-    noise : dict
-        What `crossover.analysis.ablations.noise_factors` returns, drawn as a band.
+    ``axes`` has shape (1, widths), ``table`` is the device's part of `ablation_table`, and
+    ``noise``, drawn as a band, what `noise_factors` returns.
     """
     name, (panels,) = device.upper(), axes
     changes = list(dict.fromkeys(table["change"]))
@@ -106,17 +99,11 @@ def ablation_sentences(table: pd.DataFrame) -> str:
     )
 
 
-def dispatch_meaning(backend: Backend) -> str:
-    """What steps an execution measure on a backend, in Keras's implementation of it."""
-    return BACKENDS[backend].steps_meaning
-
-
 def ablation_caution(table: pd.DataFrame, noise: dict[tuple[str, int], float]) -> str:
     """What differences mean nothing; empty where every change was repeated or nothing is known."""
-    once = (table["low"] == table["high"]).all()
     cells = zip(table["device"], table["width"], strict=True)
     factors = [noise[cell] for cell in cells if cell in noise]
-    if not once or not factors:
+    if (table["low"] != table["high"]).any() or not factors:
         return ""
     return (
         f"Each change was trained once, while repeats of the published protocol itself differ by a "

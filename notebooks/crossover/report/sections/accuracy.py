@@ -2,11 +2,11 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator
 
 from crossover.records import published
 from crossover.report import figure, text
-from crossover.report.curve import curves_plot, name_curves
+from crossover.report.curve import curves_plot
 from crossover.report.results import Results
 
 TICKS = [0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
@@ -18,10 +18,9 @@ def show(results: Results) -> None:
     text.show(parity_sentence(results.parity, study.own))
     machines = [study.own, *([published.MACHINE] if study.comparable(published.MACHINE) else [])]
     trials, cells = (
-        name_curves(frame[frame["machine"].isin(machines)], study.own)
-        for frame in (study.trials, results.cells)
+        frame[frame["machine"].isin(machines)] for frame in (study.trials, results.cells)
     )
-    figure.show(results.figures, "accuracy", accuracy_plot, trials, cells)
+    figure.show(results.figures, "accuracy", accuracy_plot, trials, cells, study.own)
 
 
 def parity_sentence(parity: pd.DataFrame, machine: str) -> str:
@@ -55,23 +54,15 @@ def parity_warning(parity: pd.DataFrame, machine: str) -> str:
     return f"> {parity_sentence(parity, machine)}"
 
 
-def accuracy_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame) -> str:
+def accuracy_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, own: str) -> str:
     """Draw test accuracy on an axis that spreads out the values near 100 % (logit)."""
     ax.set_yscale("logit")
     ax.yaxis.set_major_locator(FixedLocator(TICKS))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
-    ax.yaxis.set_minor_locator(NullLocator())
-    alt = curves_plot(ax, trials, cells, "accuracy", "test accuracy")
-    return f"{_finding(cells)} {alt}"
-
-
-def _finding(cells: pd.DataFrame) -> str:
-    """How far the curves lie apart at the largest model."""
+    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+    ax.yaxis.minorticks_off()
+    alt = curves_plot(ax, trials, cells, own, "accuracy", "test accuracy")
     measured = cells.dropna(subset=["accuracy"])
     largest = measured[measured["parameters"] == measured["parameters"].max()]["accuracy"]
-    if len(largest) < 2:
-        return ""
-    return (
-        f"At the largest model the {len(largest)} curves lie between {largest.min():.2%} and "
-        f"{largest.max():.2%}."
-    )
+    low, high = f"{largest.min():.2%}", f"{largest.max():.2%}"
+    finding = f"At the largest model the {len(largest)} curves lie between {low} and {high}."
+    return f"{finding if len(largest) > 1 else ''} {alt}"

@@ -11,7 +11,7 @@ from crossover.report import text
 from crossover.report.results import Results, crossing_row
 from crossover.report.sections.accuracy import parity_warning
 from crossover.report.sections.machine import cpu_name
-from crossover.report.text import SENTENCE, literal
+from crossover.report.text import SENTENCE, literal, span
 from crossover.words import counted
 
 LISTED = 12
@@ -87,13 +87,11 @@ def byline(study: Merged) -> str:
         return ""
     last = study.records[-1]
     days = [f"{record.started:%Y-%m-%d}" for record in study.records]
-    first, final = min(days), max(days)
-    when = first if first == final else f"{first} to {final}"
     software, cores = last.software, last.machine.visible_cores or 0
     line = (
-        f"{counted(len(study.records), 'trial')} of {when} on {cpu_name(last.machine)}, "
-        f"{counted(cores, 'core')}, {counted(software.threads or 0, 'thread')}, "
-        f"{last.settings.backend} {software.backend}."
+        f"{counted(len(study.records), 'trial')} of {span(min(days), max(days))} on "
+        f"{cpu_name(last.machine)}, {counted(cores, 'core')}, "
+        f"{counted(software.threads or 0, 'thread')}, {last.settings.backend} {software.backend}."
     )
     unusual = "; ".join(unusual_of(study.records))
     told = f" **Unusual:** {literal(unusual, SENTENCE)}." if unusual else ""

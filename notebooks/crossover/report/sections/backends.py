@@ -5,7 +5,7 @@ import pandas as pd
 from crossover.analysis.merge import Merged
 from crossover.records.backends import BACKENDS
 from crossover.report import htmltable, text
-from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column
+from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column, numbers, words
 from crossover.report.results import Results
 
 NAMES = {backend: facts.name for backend, facts in BACKENDS.items()}
@@ -27,17 +27,16 @@ def side_by_side(study: Merged, cells: pd.DataFrame, timing: str) -> pd.DataFram
     """Median seconds of each protocol, device and size, one column a backend, and the fastest."""
     names = {machine: NAMES[backend] for backend, machine in study.backends.items()}
     rows = cells[cells["machine"].isin(list(names))]
-    rows = rows.assign(backend=rows["machine"].map(names))
-    times = rows.pivot(index=CELL, columns="backend", values=f"{timing}_seconds")
-    times = times.reindex(columns=list(names.values()))
+    times = rows.pivot(index=CELL, columns="machine", values=f"{timing}_seconds")
+    times = times.reindex(columns=list(names)).rename(columns=names)
     fastest = times[times.notna().sum(axis=1) > 1].idxmin(axis=1)
     return times.assign(fastest=fastest).reset_index()
 
 
 def columns_of(study: Merged) -> list[Column]:
     """The columns of what stands side by side."""
-    seconds = (Column(NAMES[backend], form=".2f") for backend in study.backends)
-    return [PROTOCOL, DEVICE, PARAMETERS, *seconds, Column("fastest", text=True)]
+    names = [NAMES[backend] for backend in study.backends]
+    return [PROTOCOL, DEVICE, PARAMETERS, *numbers(names, ".2f"), *words("fastest")]
 
 
 def crossing_lines(study: Merged, crossings: pd.DataFrame) -> str:

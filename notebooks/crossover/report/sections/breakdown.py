@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from crossover.analysis.ablations import WIDTHS
 from crossover.analysis.breakdown import PARTS, profile_table, step_breakdown
 from crossover.records.frame import groups
 from crossover.records.limits import KINDS
 from crossover.report import figure, htmltable, text
-from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column
+from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, numbers
 from crossover.report.looks import MARK
 from crossover.report.results import Results
 
@@ -44,7 +43,7 @@ def show(results: Results) -> None:
     if len(told):
         figure.show(results.figures, "breakdown", breakdown_plot, told)
         text.show(breakdown_sentences(told))
-        measured = [Column("step", "step_us", ",.0f"), *_microseconds(PARTS)]
+        measured = [Column("step", "step_us", ",.0f"), *numbers(PARTS, ",.0f")]
         caption = "Parts of a steady step, microseconds"
         htmltable.show(parts, caption, [PROTOCOL, DEVICE, WIDTH, *measured])
 
@@ -56,17 +55,12 @@ def show_profile(results: Results) -> None:
     text.show(profile_sentences(told))
     if len(told):
         figure.show(results.figures, "profile", profile_plot, told)
-        whole = [
-            Column("study's step", "step_us", ",.0f"),
-            Column("profiled step", "profiled_us", ",.0f"),
-        ]
+        columns = [
+            DEVICE, WIDTH, Column("study's step", "step_us", ",.0f"),
+            Column("profiled step", "profiled_us", ",.0f"), *numbers(_seen(profile), ",.0f"),
+        ]  # fmt: skip
         caption = "A published step under the framework's profiler, microseconds"
-        columns = [DEVICE, WIDTH, *whole, *_microseconds(_seen(profile))]
         htmltable.show(profile, caption, columns)
-
-
-def _microseconds(parts: Sequence[str]) -> list[Column]:
-    return [Column(part, form=",.0f") for part in parts]
 
 
 def _seen(profile: pd.DataFrame) -> list[str]:
@@ -104,7 +98,7 @@ def _share_bars(ax: Axes, table: pd.DataFrame, parts: Sequence[str], whole: str)
         left += share
     ax.axvline(1, color=MARK, lw=1.2, ls="--")
     ax.invert_yaxis()
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    ax.xaxis.set_major_formatter("{x:.0%}")
     ax.grid(axis="y", visible=False)
     ax.figure.legend(loc="outside upper center", ncols=4, fontsize=9)
     largest = zip(labels, shares.idxmax(axis=1), shares.max(axis=1), strict=True)

@@ -9,11 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.crossing import rounded
-from crossover.report import figure
-from crossover.report.axes import log_axis, parameter_axis
+from crossover.report import axes, figure
 from crossover.report.curve import draw_curves
 from crossover.report.endlabels import end_labels
-from crossover.report.figure import clean
 from crossover.report.looks import INK, SOFT
 from crossover.report.results import Results, crossing_row
 
@@ -21,9 +19,7 @@ from crossover.report.results import Results, crossing_row
 def show(results: Results) -> None:
     """Draw this machine's CPU and the GPU that it is compared with."""
     study, cells = results.study, results.cells[results.cells["protocol"] == "published"]
-    cpu = (cells["machine"] == study.own) & (cells["device"] == "cpu")
-    gpu = (cells["machine"] == study.gpu_machine) & (cells["device"] == "gpu")
-    drawn = cells[cpu | gpu]
+    drawn = cells[cells["machine"] == cells["device"].map(study.compared)]
     trials = study.trials.merge(drawn[["machine", "protocol", "device", "width"]])
     crossing = crossing_row(results.crossings, study.own, study.gpu_machine)
     figure.show(results.figures, "crossover", crossover_plot, trials, drawn, crossing)
@@ -34,16 +30,12 @@ def crossover_plot(
 ) -> str:
     """Draw cold seconds against parameters for each device, and where they cross.
 
-    Parameters
-    ----------
-    trials, cells : DataFrame
-        At most one CPU curve and one GPU curve, which may be of two machines.
-    crossing : Series, optional
-        A row of `crossover.analysis.comparison.crossovers`.
+    Trials and cells are of at most one CPU and one GPU, which may be of two machines; ``crossing``
+    is a row of `crossovers`.
     """
     dots, curves = (frame.assign(curve=frame["device"].str.upper()) for frame in (trials, cells))
-    parameter_axis(ax, cells["parameters"])
-    log_axis(ax)
+    axes.parameter_axis(ax, cells["parameters"])
+    axes.log_axis(ax)
     labels, told = draw_curves(ax, dots, curves, "cold_seconds", "s")
     ax.set_ylabel("training time, cold (seconds)")
     _name_machines(ax, cells)
@@ -56,7 +48,7 @@ def crossover_plot(
 
 def _name_machines(ax: Axes, cells: pd.DataFrame) -> None:
     """Name the machine behind each curve above the axis; once where both are of one."""
-    owners = cells.groupby("device")["machine"].first().map(clean)
+    owners = cells.groupby("device")["machine"].first().map(figure.clean)
     if owners.nunique() > 1:
         lines = [f"{str(device).upper()} of {machine}" for device, machine in owners.items()]
     else:

@@ -26,24 +26,22 @@ def show(results: Results) -> None:
 
 def limits_caution(limits: Sequence[Limits]) -> str:
     """What disturbed the measuring of each device's limits; empty where nothing is known of."""
-    disturbances = [(measured.device, ", ".join(_disturbances(measured))) for measured in limits]
     return "\n\n".join(
-        f"⚑ While the limits of the {device.upper()} were measured: {what}. They are rough."
-        for device, what in disturbances
-        if what
+        f"⚑ While the limits of the {one.device.upper()} were measured: {what}. They are rough."
+        for one in limits
+        if (what := ", ".join(_disturbances(one)))
     )
 
 
 def _disturbances(limits: Limits) -> Iterator[str]:
     conditions = limits.conditions
-    shares = (
-        ("the CPU quota held them back in", conditions.cpu_throttled_fraction, QUOTA_LIMIT),
-        ("the hypervisor took", conditions.steal_fraction, STEAL_LIMIT),
-        ("other programs took", conditions.foreign_fraction, FOREIGN_LIMIT),
-    )
-    for what, share, most in shares:
-        if share is not None and share > most:
-            yield f"{what} {share:.1%} of the {'periods' if 'quota' in what else 'capacity'}"
+    held_back, stolen = conditions.cpu_throttled_fraction or 0, conditions.steal_fraction or 0
+    if held_back > QUOTA_LIMIT:
+        yield f"the CPU quota held them back in {held_back:.1%} of the periods"
+    if stolen > STEAL_LIMIT:
+        yield f"the hypervisor took {stolen:.1%} of the capacity"
+    if (foreign := conditions.foreign_fraction or 0) > FOREIGN_LIMIT:
+        yield f"other programs took {foreign:.1%} of the capacity"
     yield from held_down(limits.machine, conditions)
     if conditions.gpu_throttled:
         yield "the GPU lowered its clock"
@@ -71,17 +69,15 @@ def published_guess(models: pd.DataFrame, limits: Sequence[Limits]) -> str:
     """What the guess would imply for the published GPU, from its own times."""
     key = (models["machine"] == published.MACHINE) & (models["device"] == "gpu")
     overhead = float(models[key]["overhead_seconds"].iloc[0])
-    batch = batch_bytes(BATCH_SIZE)
-    here = (
-        f" (a block of {limits[0].large_bytes / 2**20:.0f} MiB is copied at "
-        f"{limits[0].copy_bytes_per_second / 1e9:.1f} GB/s on this machine's "
-        f"{limits[0].device.upper()})"
-        if limits
-        else ""
-    )
+    batch, here = batch_bytes(BATCH_SIZE), ""
+    if limits:
+        here = (
+            f" (a block of {limits[0].large_bytes / 2**20:.0f} MiB is copied at "
+            f"{limits[0].copy_bytes_per_second / 1e9:.1f} GB/s on this machine's "
+            f"{limits[0].device.upper()})"
+        )
     return (
         f"The published GPU's steps cost {overhead * 1e6:,.0f} µs whatever the model's size, each "
-        f"with its share of what a training costs once. Were "
-        f"that the copying of a batch of {batch:,} bytes, it would have run at "
-        f"{batch / overhead / 1e6:,.0f} MB/s{here}."
+        f"with its share of what a training costs once. Were that the copying of a batch of "
+        f"{batch:,} bytes, it would have run at {batch / overhead / 1e6:,.0f} MB/s{here}."
     )

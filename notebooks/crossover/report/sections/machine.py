@@ -37,40 +37,35 @@ def show(results: Results) -> None:
 
 def data_table() -> pd.DataFrame:
     """The data set: its parts and the digest that each read verifies."""
-    train, test = f"{TRAIN_IMAGES:,}", f"{TEST_IMAGES:,}"
-    sizes = {"x_train": f"{train} × 28 × 28", "y_train": train}
-    sizes |= {"x_test": f"{test} × 28 × 28", "y_test": test}
-    rows = [(name, sizes[name], digest) for name, digest in DIGESTS.items()]
+    rows = []
+    for name, digest in DIGESTS.items():
+        images = f"{TRAIN_IMAGES if name.endswith('train') else TEST_IMAGES:,}"
+        rows.append((name, f"{images} × 28 × 28" if name.startswith("x") else images, digest))
     return pd.DataFrame(rows, columns=["array", "shape", "SHA-256 of the published file"])
 
 
 def machine_table(records: list[Record]) -> pd.DataFrame:
     """Hardware and software of this machine beside the published study's."""
     here = _facts(records) | {"matrix products": _precisions(records)} if records else {}
-    return pd.DataFrame(
-        {
-            "part": list(PUBLISHED_HARDWARE),
-            "this machine": [here.get(part, MISSING) for part in PUBLISHED_HARDWARE],
-            "published study": list(PUBLISHED_HARDWARE.values()),
-        }
-    )
+    columns = {"this machine": here, "published study": PUBLISHED_HARDWARE}
+    table = pd.DataFrame(columns, index=list(PUBLISHED_HARDWARE), dtype=object).fillna(MISSING)
+    return table.rename_axis("part").reset_index()
 
 
 def _facts(records: list[Record]) -> dict[str, str]:
     """What the last trial tells, and of the GPU the last trial on one."""
     record = records[-1]
     on_gpu = next((trial for trial in reversed(records) if trial.device == "gpu"), None)
-    machine, software = record.machine, record.software
+    machine, software, cuda = record.machine, record.software, on_gpu and on_gpu.software
     memory, limit = (
         size and f"{size / 2**30:.3g} GiB"
         for size in (machine.memory_bytes, machine.memory_limit_bytes)
     )
-    cuda = on_gpu.software if on_gpu else None
     return {
         "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
         "clocks": clocks_text(records),
         "memory": f"{memory}, of which {limit} granted" if limit else memory or "unknown",
-        "GPU": (on_gpu.machine.gpu_model if on_gpu else None) or MISSING,
+        "GPU": (on_gpu and on_gpu.machine.gpu_model) or MISSING,
         "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
         "software": f"{record.settings.backend} {software.backend}, Keras {software.keras}, "
         f"Python {software.python}, NumPy {software.numpy}",
@@ -98,16 +93,13 @@ def _precisions(records: list[Record]) -> str:
 
 def cpu_name(machine: Machine) -> str:
     """The CPU's model and, by its own numbers, its microarchitecture."""
-    model = machine.cpu_model or "unknown"
-    if machine.cpu_generation is None:
+    model, generation = machine.cpu_model or "unknown", machine.cpu_generation
+    if generation is None:
         return model
-    numbers = (machine.cpu_family, machine.cpu_number, machine.cpu_stepping)
-    if None in numbers:
-        return f"{model} ({machine.cpu_generation})"
-    family, number, stepping = numbers
-    return (
-        f"{model} ({machine.cpu_generation}: family {family}, model {number}, stepping {stepping})"
-    )
+    family, number, stepping = machine.cpu_family, machine.cpu_number, machine.cpu_stepping
+    if None not in (family, number, stepping):
+        generation += f": family {family}, model {number}, stepping {stepping}"
+    return f"{model} ({generation})"
 
 
 def cores_text(machine: Machine, software: Software) -> str:
@@ -133,7 +125,7 @@ def clocks_text(records: Sequence[Record]) -> str:
         return "unknown"
     after = [mhz for trial in records if (mhz := trial.conditions.cpu_mhz_after) is not None]
     seen = f"; {statistics.median(after) / 1e3:.1f} GHz at the ends of the fits" if after else ""
-    low = f"{(machine.cpu_mhz_min or 0) / 1e3:.1f} to " if machine.cpu_mhz_min else ""
+    low = f"{machine.cpu_mhz_min / 1e3:.1f} to " if machine.cpu_mhz_min else ""
     boost = {None: "", True: ", boost on", False: ", boost off"}[machine.cpu_boost]
     driver = f", set by {machine.cpu_driver}" if machine.cpu_driver else ""
     return f"{low}{machine.cpu_mhz_max / 1e3:.1f} GHz{boost}{driver}{seen}"

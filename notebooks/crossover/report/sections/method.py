@@ -11,19 +11,16 @@ from crossover.paths import COVERAGE, STATUSES
 from crossover.records.jsontext import Problem
 from crossover.report import text
 from crossover.report.results import Results
-from crossover.report.text import SENTENCE, literal
 from crossover.words import counted
 
 MOST_PROBLEMS = 50
 # Rows of the table that are no kind of noise within what the interval is made for.
-SMOOTH, BEYOND = (
-    "2 %, smooth curves",
-    {
-        "4 of 10 trainings twice as slow, one by one": "where 4 of 10 trainings of one device are "
-        "twice as slow, each by itself",
-        "sweeps that drift": "where a device's speed drifts by 10 % from repeat to repeat",
-    },
-)
+SMOOTH = "2 %, smooth curves"
+BEYOND = {
+    "4 of 10 trainings twice as slow, one by one": "where 4 of 10 trainings of one device are "
+    "twice as slow, each by itself",
+    "sweeps that drift": "where a device's speed drifts by 10 % from repeat to repeat",
+}
 
 
 def show(results: Results) -> None:
@@ -57,8 +54,7 @@ def coverage_sentence() -> str:
 
 def _shares(values: pd.Series[float]) -> str:
     """The least and the greatest of some shares in words: '93.1 to 98.4 %'."""
-    low, high = (f"{100 * share:.1f}" for share in (values.min(), values.max()))
-    return f"{low} %" if low == high else f"{low} to {high} %"
+    return f"{text.span(f'{100 * values.min():.1f}', f'{100 * values.max():.1f}')} %"
 
 
 def status_sentence() -> str:
@@ -78,13 +74,12 @@ def problems_sentence(study: Merged, more: Sequence[Problem] = ()) -> str:
     lines = []
     for what, problems in lists.items():
         lines += [
-            f"- {what}: {literal(problem.name)}: {literal(problem.reason, SENTENCE)}"
+            f"- {what}: {text.literal(problem.name)}: {text.literal(problem.reason, text.SENTENCE)}"
             for problem in problems[:MOST_PROBLEMS]
         ]
         if len(problems) > MOST_PROBLEMS:
             lines.append(f"- {what}: and {len(problems) - MOST_PROBLEMS:,} more.")
     if study.left_out:
-        are = "is" if study.left_out == 1 else "are"
-        trials = counted(study.left_out, "trial")
+        trials, are = counted(study.left_out, "trial"), "is" if study.left_out == 1 else "are"
         lines.append(f"- {trials} with other settings {are} not in this report.")
     return "\n".join(lines)

@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from crossover.analysis.stepmodel import step_medians
 from crossover.analysis.summary import CURVE
 from crossover.analysis.timemodel import TimeModel
 from crossover.records.record import Record
-from crossover.report import figure, htmltable, text
-from crossover.report.axes import log_axis, parameter_axis
-from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row, words
+from crossover.report import axes, figure, htmltable, text
+from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row, numbers, words
 from crossover.report.looks import LOOKS
 from crossover.report.results import Results
-from crossover.report.text import MISSING, finite, three_digits
 
 CELL = ["protocol", "device", "width"]
 
@@ -28,15 +27,14 @@ def show(results: Results) -> None:
     own = fitted[fitted["machine"] == results.study.own]
     text.show(model_sentences(own))
     if len(own):
-        trials = results.study.trials
-        figure.show(results.figures, "model", model_plot, results.cells, own, trials)
+        figure.show(results.figures, "model", model_plot, results.study.trials, own)
     caption = "Time model of each curve; in brackets Student's t limits, as if a line were exact"
     htmltable.show(fitted, caption, COLUMNS)
 
 
 def _once(row: Row) -> str:
     low, high = row["start_low"], row["start_high"]
-    return f"{low:.2g} to {high:.2g}" if finite(low) else MISSING
+    return f"{low:.2g} to {high:.2g}" if text.finite(low) else text.MISSING
 
 
 OVERHEAD = ("overhead_seconds", "overhead_low", "overhead_high")
@@ -54,8 +52,8 @@ def model_sentences(models: pd.DataFrame) -> str:
     lines = [
         f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): a step costs "
         f"{row['overhead_seconds'] * 1e6:,.0f} µs whatever the model's size, and the rest runs "
-        f"at {three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the measured "
-        f"medians by {row['relative_error']:.0%}. {_start(row)}"
+        f"at {text.three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the "
+        f"measured medians by {row['relative_error']:.0%}. {_start(row)}"
         for _, row in models.iterrows()
     ]
     return "\n".join(lines) or "- Too few sizes were measured for a time model."
@@ -63,7 +61,7 @@ def model_sentences(models: pd.DataFrame) -> str:
 
 def _start(row: pd.Series[Any]) -> str:
     """What a training costs once, in words."""
-    if not finite(row["start_low"]):
+    if not text.finite(row["start_low"]):
         return "What a training costs once is part of these times."
     return (
         f"What a training costs once (tracing, compiling: its first epoch's excess), "
@@ -71,26 +69,25 @@ def _start(row: pd.Series[Any]) -> str:
     )
 
 
-def model_plot(ax: Axes, cells: pd.DataFrame, models: pd.DataFrame, trials: pd.DataFrame) -> str:
+def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
     """Draw the time model through the medians of its curve, for rows of `fit_all`.
 
-    Cells and trials are those of all machines.
+    The trials are those of all machines.
     """
-    steps_total = (trials["epochs"] * trials["steps"]).groupby([trials[k] for k in CURVE]).first()
     told = []
     for _, model in models.iterrows():
         look = LOOKS[model["device"], model["protocol"]]
-        curve = cells[(cells[CURVE] == model[CURVE]).all(axis=1)].sort_values("parameters")
-        sizes = curve["parameters"]
-        step_us = curve[f"{model['timing']}_seconds"] / steps_total[tuple(model[CURVE])] * 1e6
+        curve = trials[(trials[CURVE] == model[CURVE]).all(axis=1)]
+        step_us = step_medians(curve, model["timing"]) * 1e6
+        sizes = step_us.index.get_level_values("parameters")
         name = f"{model['device'].upper()}, {model['protocol']}, {model['timing']}"
         ax.plot(sizes, step_us, look.alone, color=look.colour, label=name)
         line = TimeModel(**{field: model[field] for field in TimeModel.__dataclass_fields__})
         x = np.geomspace(sizes.min(), sizes.max(), 100)
         ax.plot(x, line.predict(x) * 1e6, color=look.colour, lw=1.2)
         told.append(f"{name}: off by {model['relative_error']:.0%}")
-    log_axis(ax)
-    parameter_axis(ax, cells["parameters"])
+    axes.log_axis(ax)
+    axes.parameter_axis(ax, trials["parameters"])
     ax.set_ylabel("microseconds a step")
     ax.legend()
     return f"Time of a step: measured (points) and modelled (lines). {'; '.join(told)}."
@@ -100,9 +97,8 @@ def show_phases(results: Results) -> None:
     """Show this machine's median phases, where it has a trial."""
     if results.study.records:
         phases = median_phases(results.study.records)
-        seconds = [Column(phase, form=".3f") for phase in phases.columns.drop(CELL)]
-        caption = "Phases on this machine, seconds"
-        htmltable.show(phases, caption, [PROTOCOL, DEVICE, WIDTH, *seconds])
+        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), ".3f")]
+        htmltable.show(phases, "Phases on this machine, seconds", columns)
     else:
         text.show("No phases were measured here yet.")
 

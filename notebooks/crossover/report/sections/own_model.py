@@ -1,6 +1,6 @@
 """Which device for my model: between the measured sizes, and predicted beyond them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -26,15 +26,17 @@ def show(results: Results) -> None:
     study, trials = results.study, results.study.trials
     machines = [name for name in trials["machine"].unique() if study.comparable(name)]
     curves = measured_curves(trials[trials["machine"].isin(machines)], results.cells)
-    seconds = interpolated(curves, study.own, study.gpu_machine)
+    seconds = interpolated(curves, study.compared)
     form = form_data(curves, study.own, study.gpu_machine)
     htmltable.show(seconds, "Interpolated seconds (cold, published protocol)", COLUMNS, form)
 
 
-def interpolated(curves: Sequence[Curve], cpu: str, gpu: str) -> pd.DataFrame:
+def interpolated(curves: Sequence[Curve], compared: Mapping[str, str]) -> pd.DataFrame:
     """Cold seconds of the published protocol at round numbers of parameters, both devices."""
-    chosen = {device: choose(curves, machine, device, "published", "cold")
-              for device, machine in (("cpu", cpu), ("gpu", gpu))}  # fmt: skip
+    chosen = {
+        device: choose(curves, machine, device, "published", "cold")
+        for device, machine in compared.items()
+    }
     measured = [curve["parameters"] for curve in chosen.values() if curve]
     low = max((sizes[0] for sizes in measured), default=0)
     high = min((sizes[-1] for sizes in measured), default=0)
@@ -50,10 +52,10 @@ def interpolated(curves: Sequence[Curve], cpu: str, gpu: str) -> pd.DataFrame:
 def show_predicted(results: Results) -> None:
     """Show seconds of an epoch by size and batch size, for each protocol with times enough."""
     for protocol in ("published", "tuned"):
-        cpu, gpu = devices_of(results.study, protocol)
-        if cpu or gpu:
-            table = prediction_table(cpu, gpu, SIZES)
-            caption = f"{protocol}: {sources(results.study, cpu, gpu)}"
+        predictors = predictors_of(results.study, protocol)
+        if any(predictors.values()):
+            table = prediction_table(predictors["cpu"], predictors["gpu"], SIZES)
+            caption = f"{protocol}: {sources(results.study, predictors)}"
             htmltable.show(table, caption, _predicted(table))
 
 
@@ -67,19 +69,20 @@ def _predicted(table: pd.DataFrame) -> list[Column]:
     return [*columns, Column("faster", "verdict", text=True)]
 
 
-def devices_of(study: Merged, protocol: str) -> tuple[Predictor | None, Predictor | None]:
-    """What predicts the CPU's and the GPU's times (None: too few sizes were measured)."""
-    pools = []
-    for device, machine in (("cpu", study.own), ("gpu", study.gpu_machine)):
+def predictors_of(study: Merged, protocol: str) -> dict[str, Predictor | None]:
+    """What predicts each device's times (None: too few sizes were measured)."""
+    predictors = {}
+    for device, machine in study.compared.items():
         pool = with_batch_sizes(study, machine)
-        pools.append(pool[(pool["device"] == device) & (pool["protocol"] == protocol)])
-    return fit_predictor(pools[0]), fit_predictor(pools[1])
+        alike = (pool["device"] == device) & (pool["protocol"] == protocol)
+        predictors[device] = fit_predictor(pool[alike])
+    return predictors
 
 
-def sources(study: Merged, cpu: Predictor | None, gpu: Predictor | None) -> str:
+def sources(study: Merged, predictors: Mapping[str, Predictor | None]) -> str:
     """Whose times predictions come from, and what is in them."""
-    machines = (("CPU", study.own, cpu), ("GPU", study.gpu_machine, gpu))
-    told = "; ".join(f"{device} of {name}" for device, name, fitted in machines if fitted)
-    cold = any(fitted.timing == "cold" for fitted in (cpu, gpu) if fitted)
+    fitted = {device: one for device, one in predictors.items() if one}
+    told = "; ".join(f"{device.upper()} of {study.compared[device]}" for device in fitted)
+    cold = any(one.timing == "cold" for one in fitted.values())
     share = "; each epoch with its share of what a training costs once" if cold else ""
     return f"{told}{share}"

@@ -1,5 +1,7 @@
 """How near the hardware's limit: rates of training steps against measured ceilings."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -52,8 +54,7 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
             f"{name}: {low['share']:.1%} of its ceiling at width {low['width']}, "
             f"{high['share']:.0%} at width {high['width']}"
         )
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    ax.loglog()
     plain_numbers(ax.xaxis)
     plain_numbers(ax.yaxis)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -95,7 +96,7 @@ def roofline_sentences(table: pd.DataFrame) -> str:
             f"({high['flops_per_second'] / 1e9:,.3g} of {high['ceiling_flops'] / 1e9:,.3g} GFLOP/s "
             "that the matrix products alone reach)."
         )
-    lines += _peak_sentences(table)
+    lines.extend(_peak_sentences(table))
     if (table["share"] > 1).any():
         lines.append(
             "\nMore than 100% means that the machine was slower while its ceiling was measured."
@@ -103,9 +104,8 @@ def roofline_sentences(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _peak_sentences(table: pd.DataFrame) -> list[str]:
+def _peak_sentences(table: pd.DataFrame) -> Iterator[str]:
     """How far trainings and ceilings are from the most that each device was seen to do."""
-    lines = []
     for device, rows in groups(table.dropna(subset="peak_flops"), "device"):
         most = rows.sort_values("peak_flops").iloc[-1]
         peak = float(most["peak_flops"])
@@ -114,9 +114,8 @@ def _peak_sentences(table: pd.DataFrame) -> list[str]:
             reached.append(("NumPy's BLAS with the same products", rows["blas_flops"].max()))
         reached.append(("the best training", rows["flops_per_second"].max()))
         shares = ", ".join(f"{what} {rate / peak:.0%}" for what, rate in reached)
-        lines.append(
+        yield (
             f"- The most arithmetic that this machine's {device.upper()} was seen to do is "
             f"{peak / 1e9:,.3g} GFLOP/s ({most['peak_way']}). Of that, at their best width, "
             f"{shares}."
         )
-    return lines

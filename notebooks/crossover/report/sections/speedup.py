@@ -6,12 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.records import published
-from crossover.report import figure, htmltable
-from crossover.report.axes import log_axis, parameter_axis
+from crossover.report import axes, figure, htmltable
 from crossover.report.columns import Column, words
 from crossover.report.curve import ends
 from crossover.report.endlabels import EndLabel, end_labels
-from crossover.report.figure import clean
 from crossover.report.looks import INK, RATIO_LOOKS, SOFT
 from crossover.report.results import Results
 
@@ -49,11 +47,11 @@ def speedup_plot(ax: Axes, curves: dict[str, pd.DataFrame]) -> str:
 
     ``curves`` holds rows of `crossover.analysis.speedup.speedups` by their label.
     """
-    parameter_axis(ax, pd.concat([curve["parameters"] for curve in curves.values()]))
-    log_axis(ax)
+    axes.parameter_axis(ax, pd.concat([curve["parameters"] for curve in curves.values()]))
+    axes.log_axis(ax)
     labels, told = [], []
     for (label, rows), look in zip(curves.items(), RATIO_LOOKS, strict=False):
-        name, curve = clean(label), rows.dropna(subset=[RATIO]).sort_values("parameters")
+        name, curve = figure.clean(label), rows.dropna(subset=[RATIO]).sort_values("parameters")
         ax.plot(curve["parameters"], curve[RATIO], c=look.colour, marker=look.marker,
                 ls=look.dashes)  # fmt: skip
         size, ratio = curve[["parameters", RATIO]].iloc[-1]

@@ -2,67 +2,61 @@
 
 import pandas as pd
 
-from crossover.analysis.merge import Merged
 from crossover.analysis.modes import APART
 from crossover.analysis.position import position_effects
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
 from crossover.records.unusual import REMEDIES
 from crossover.report import htmltable, text
 from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column, Row, limits
-from crossover.report.htmltable import Strong
 from crossover.report.results import Results
-from crossover.report.text import three_digits
 from crossover.words import counted
 
 
 def show(results: Results) -> None:
     """Show this machine's cells, what is to be said against them, and what a flag means."""
-    study, cells = results.study, results.cells
-    text.show(noise_sentence(study, cells))
-    text.show(two_speeds_sentence(study, cells))
+    trials, cells = results.own_trials, results.own_cells
+    text.show(noise_sentence(cells, len(trials)))
+    text.show(two_speeds_sentence(cells))
     caption = "Medians; from two repeats their range, from five an interval by order statistics"
-    htmltable.show(results.own_cells, caption, COLUMNS)
+    htmltable.show(cells, caption, COLUMNS)
     text.show(flags_sentence())
-    text.show(position_sentence(position_effects(results.own_trials)))
+    text.show(position_sentence(position_effects(trials)))
 
 
 def _flags(row: Row) -> str:
     """What is to be said against a cell, or 'none'."""
     flags = "; ".join(filter(None, (row["learning"], row["noise"])))
-    return Strong(f"⚑ {flags}") if flags else "none"
+    return htmltable.Strong(f"⚑ {flags}") if flags else "none"
 
 
 COLUMNS = [
     PROTOCOL, DEVICE, PARAMETERS, Column("repeats"),
-    Column("cold s", limits("cold_seconds"), three_digits, to="–"),
-    Column("steady s", limits("steady_seconds"), three_digits, to="–"),
+    Column("cold s", limits("cold_seconds"), text.three_digits, to="–"),
+    Column("steady s", limits("steady_seconds"), text.three_digits, to="–"),
     Column("accuracy", limits("accuracy"), ".3f", to="–"),
     Column("flags", _flags, text=True),
 ]  # fmt: skip
 
 
-def noise_sentence(study: Merged, cells: pd.DataFrame) -> str:
-    """How many cells of this machine are flagged, and how many repeats stand behind each."""
-    rows = cells[cells["machine"] == study.own]
-    repeats = sorted(set(rows["repeats"]))
-    count = f"{repeats[0]} to {repeats[-1]}" if len(repeats) > 1 else f"{repeats[0]}"
-    single = (
-        " A single repeat shows no spread: run `make report REPEATS=5`." if 1 in repeats else ""
+def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
+    """How many cells of a machine are flagged, and how many repeats stand behind each."""
+    fewest, most = cells["repeats"].min(), cells["repeats"].max()
+    told = (
+        f"{trials} trials, {text.span(fewest, most)} a cell; {cells['noisy'].sum()} of "
+        f"{len(cells)} cells are flagged as noisy and {cells['outliers'].sum()} trials as "
+        "outliers (none is dropped)."
     )
-    failed = int((rows["learning"] != "").sum())
-    warning = (
-        f" **Warning: the training failed in {failed} of {len(rows)} cells; the flags say how.**"
-    )
-    return (
-        f"{len(study.of(study.own))} trials, {count} a cell; {int(rows['noisy'].sum())} of "
-        f"{len(rows)} cells are flagged as noisy and {int(rows['outliers'].sum())} trials as "
-        f"outliers (none is dropped).{single}{warning if failed else ''}"
-    )
+    if fewest == 1:
+        told += " A single repeat shows no spread: run `make report REPEATS=5`."
+    if failed := (cells["learning"] != "").sum():
+        whole = f"{failed} of {len(cells)}"
+        told += f" **Warning: the training failed in {whole} cells; the flags say how.**"
+    return told
 
 
-def two_speeds_sentence(study: Merged, cells: pd.DataFrame) -> str:
-    """The cells of this machine whose repeats have two speeds, as Markdown; empty without any."""
-    rows = cells[(cells["machine"] == study.own) & cells["two_speeds"].ne("")]
+def two_speeds_sentence(cells: pd.DataFrame) -> str:
+    """The cells of a machine whose repeats have two speeds, as Markdown; empty without any."""
+    rows = cells[cells["two_speeds"] != ""]
     if rows.empty:
         return ""
     told = "\n".join(
@@ -70,9 +64,8 @@ def two_speeds_sentence(study: Merged, cells: pd.DataFrame) -> str:
         for _, row in rows.iterrows()
     )
     return (
-        f"**{counted(len(rows), 'cell')} with two speeds:** the repeats fall into two "
-        f"groups with a gap between them. Read both speeds, not only the median:"
-        f"\n\n{told}"
+        f"**{counted(len(rows), 'cell')} with two speeds:** the repeats fall into two groups with "
+        f"a gap between them. Read both speeds, not only the median:\n\n{told}"
     )
 
 

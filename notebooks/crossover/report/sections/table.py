@@ -11,7 +11,6 @@ from crossover.report import htmltable, text
 from crossover.report.columns import Column, Row, written
 from crossover.report.htmltable import Strong
 from crossover.report.results import Results
-from crossover.report.text import MISSING, faster, number
 from crossover.words import counted
 
 
@@ -27,14 +26,13 @@ def show(results: Results) -> None:
 def beside_published(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
     """The devices of two machines in `speedups`' ratios, and the published study to their right."""
     heading = cpu if cpu == gpu else f"CPU of {cpu}, GPU of {gpu}"
-    machines = {heading: (cpu, gpu), "published study, 2018": (published.MACHINE,) * 2}
-    if cpu == published.MACHINE:
-        del machines[heading]
+    machines = {heading: (cpu, gpu)} if cpu != published.MACHINE else {}
+    machines["published study, 2018"] = (published.MACHINE, published.MACHINE)
     columns = list(_columns())
     parts = {
         name: written(_both_devices(ratios, *pair), columns) for name, pair in machines.items()
     }
-    beside = pd.concat(parts, axis=1).sort_index().fillna(MISSING)
+    beside = pd.concat(parts, axis=1).sort_index().fillna(text.MISSING)
     beside.insert(0, ("", "parameters"), [f"{size:,}" for size in beside.index])
     return beside
 
@@ -60,13 +58,13 @@ def _columns() -> Iterator[Column]:
 
 
 def _verdict(row: Row) -> str:
-    verdict = faster(row["cpu_cold_seconds"], row["gpu_cold_seconds"])
-    return verdict if verdict == MISSING else Strong(verdict)
+    verdict = text.faster(row["cpu_cold_seconds"], row["gpu_cold_seconds"])
+    return verdict if verdict == text.MISSING else Strong(verdict)
 
 
 def _seconds(device: str, row: Row) -> str:
     """A device's seconds; the faster device's are strong."""
-    shown = number(row[f"{device}_cold_seconds"], ".2f")
+    shown = Column(device, f"{device}_cold_seconds", ".2f").cell(row)
     return Strong(shown) if device.upper() in _verdict(row) else shown
 
 
@@ -77,8 +75,8 @@ def against_published(study: Merged, cells: pd.DataFrame) -> str:
             "The published study used other settings or another backend: its seconds do not "
             "compare with these."
         )
-    key = (cells["protocol"] == "published") & (cells["device"] == "cpu")
-    times = cells[key].set_index(["machine", "width"])["cold_seconds"]
+    measured = cells.query("protocol == 'published' and device == 'cpu'")
+    times = measured.set_index(["machine", "width"])["cold_seconds"]
     if study.own not in times.index or study.own == published.MACHINE:
         return "This machine's CPU was not measured in the published protocol."
     ratio = (times[published.MACHINE] / times[study.own]).dropna()
