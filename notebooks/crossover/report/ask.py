@@ -15,8 +15,8 @@ from crossover.paths import RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
 from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.settings import Settings
+from crossover.report import text
 from crossover.report.sections.own_model import predictors_of
-from crossover.report.text import finite
 from crossover.words import counted
 
 MOST = 10**12
@@ -51,7 +51,7 @@ def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
         share = ", with its share of what a training costs once" if row["timing"] == "cold" else ""
         lines.append(f"{protocol} protocol, an epoch of {trained_images():,} images{share}:")
         for device, machine in study.compared.items():
-            if finite(row[f"{device}_seconds"]):
+            if text.finite(row[f"{device}_seconds"]):
                 lines.append(f"  {device.upper()} of {machine}: {_seconds(row, device)}")
             else:
                 trained = study.of(machine).query("device == @device and protocol == @protocol")

@@ -56,9 +56,8 @@ def render(notebook: Path, page: Path) -> int:
     _box_tables(soup)
     _list_contents(soup)
     _seal(soup)
-    text = str(soup)
-    write_text(page, text)
-    return len(text.encode())
+    write_text(page, str(soup))
+    return page.stat().st_size
 
 
 def _executed(path: Path) -> nbformat.NotebookNode:
@@ -116,10 +115,8 @@ def _list_contents(soup: bs4.BeautifulSoup) -> None:
     for nav in soup.find_all("nav"):
         entries = soup.new_tag("ol")
         for place, text in parts.items():
-            link = soup.new_tag("a", href=f"#{place}")
-            link.string = text
             item = soup.new_tag("li")
-            item.append(link)
+            item.append(soup.new_tag("a", href=f"#{place}", string=text))
             entries.append(item)
         nav.append(entries)
 

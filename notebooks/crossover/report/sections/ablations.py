@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from crossover.analysis.ablations import BASELINE, ablation_table, noise_factors
 from crossover.records.backends import BACKENDS
 from crossover.records.frame import groups
-from crossover.report import figure, htmltable, text
+from crossover.report import figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, WIDTH, Column, words
-from crossover.report.looks import LOOKS, MARK, Look
 from crossover.report.results import Results
 
 PANELS = {"figsize": (7.6, 4.2), "sharey": True, "squeeze": False}
@@ -55,7 +54,8 @@ def ablation_plot(
     for axis, (width, part) in zip(panels, groups(table, "width"), strict=True):
         factor = noise.get((device, width), 1.0)
         axis.axvspan(1 / factor, factor, color="#777777", alpha=0.18, lw=0)
-        _panel(axis, part, LOOKS[device, "published"], list(map(changes.index, part["change"])))
+        look = looks.LOOKS[device, "published"]
+        _panel(axis, part, look, list(map(changes.index, part["change"])))
         axis.set_title(f"width {width}")
         best = part.sort_values("ratio").iloc[-1]
         told.append(f"width {width}: most from {best['change']}, {best['ratio']:.2f} times")
@@ -67,11 +67,11 @@ def ablation_plot(
     return f"{effect} {'; '.join(told)}."
 
 
-def _panel(axis: Axes, part: pd.DataFrame, look: Look, places: list[int]) -> None:
+def _panel(axis: Axes, part: pd.DataFrame, look: looks.Look, places: list[int]) -> None:
     """Draw the changes at one width, each at its place from the top."""
     ratios = part["ratio"]
     spread = np.clip([ratios - part["low"], part["high"] - ratios], 0, None)
-    axis.axvline(1, color=MARK, lw=1.2, ls="--")
+    axis.axvline(1, color=looks.MARK, lw=1.2, ls="--")
     axis.hlines(places, 1, ratios, color=look.colour, lw=4, alpha=0.35)
     axis.errorbar(ratios, places, xerr=spread, fmt=look.marker, color=look.colour,
                   ecolor="#555555", elinewidth=1)  # fmt: skip

@@ -5,8 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
 from crossover.records import published
-from crossover.report import figure, text
-from crossover.report.curve import curves_plot
+from crossover.report import curve, figure, text
 from crossover.report.results import Results
 
 TICKS = [0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
@@ -60,7 +59,7 @@ def accuracy_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, own: str)
     ax.yaxis.set_major_locator(FixedLocator(TICKS))
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
     ax.yaxis.minorticks_off()
-    alt = curves_plot(ax, trials, cells, own, "accuracy", "test accuracy")
+    alt = curve.curves_plot(ax, trials, cells, own, "accuracy", "test accuracy")
     measured = cells.dropna(subset=["accuracy"])
     largest = measured[measured["parameters"] == measured["parameters"].max()]["accuracy"]
     low, high = f"{largest.min():.2%}", f"{largest.max():.2%}"

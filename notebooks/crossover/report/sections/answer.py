@@ -11,7 +11,6 @@ from crossover.report import text
 from crossover.report.results import Results, crossing_row
 from crossover.report.sections.accuracy import parity_warning
 from crossover.report.sections.machine import cpu_name
-from crossover.report.text import SENTENCE, literal, span
 from crossover.words import counted
 
 LISTED = 12
@@ -53,15 +52,15 @@ def answer(study: Merged, crossings: pd.DataFrame) -> str:
         )
     return (
         f"> **No GPU was measured on this machine, so its own crossover is unknown.** Against the "
-        f"GPU of {literal(study.gpu_machine)}, this machine's CPU "
-        f"({literal(study.own)}) compares as follows: {published}"
+        f"GPU of {text.literal(study.gpu_machine)}, this machine's CPU "
+        f"({text.literal(study.own)}) compares as follows: {published}"
     )
 
 
 def _sentence(study: Merged, crossings: pd.DataFrame, protocol: str) -> str:
     """What the comparison with the study's GPU says; empty where there is none."""
     row = crossing_row(crossings, study.own, study.gpu_machine, protocol)
-    return "" if row is None else literal(str(row["sentence"]), SENTENCE)
+    return "" if row is None else text.literal(str(row["sentence"]), text.SENTENCE)
 
 
 def missing_sentence(study: Merged, asked: SummaryParameters) -> str:
@@ -89,10 +88,10 @@ def byline(study: Merged) -> str:
     days = [f"{record.started:%Y-%m-%d}" for record in study.records]
     software, cores = last.software, last.machine.visible_cores or 0
     line = (
-        f"{counted(len(study.records), 'trial')} of {span(min(days), max(days))} on "
+        f"{counted(len(study.records), 'trial')} of {text.span(min(days), max(days))} on "
         f"{cpu_name(last.machine)}, {counted(cores, 'core')}, "
         f"{counted(software.threads or 0, 'thread')}, {last.settings.backend} {software.backend}."
     )
     unusual = "; ".join(unusual_of(study.records))
-    told = f" **Unusual:** {literal(unusual, SENTENCE)}." if unusual else ""
-    return f"{literal(line, SENTENCE)}{told}"
+    told = f" **Unusual:** {text.literal(unusual, text.SENTENCE)}." if unusual else ""
+    return f"{text.literal(line, text.SENTENCE)}{told}"

@@ -5,8 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.ablations import batch_map
-from crossover.report import figure, text
-from crossover.report.axes import plain
+from crossover.report import axes, figure, text
 from crossover.report.results import Results
 
 
@@ -26,7 +25,7 @@ def map_plot(ax: Axes, table: pd.DataFrame) -> str:
     device, both = table["device"].iloc[0], table["device"].nunique() == 2
     shown = pd.DataFrame(seconds["cpu"] / seconds["gpu"] if both else seconds[device])
     _squares(ax, shown, both)
-    ax.set_xticks(range(shown.shape[1]), [plain(float(count)) for count in shown.columns])
+    ax.set_xticks(range(shown.shape[1]), [axes.plain(float(count)) for count in shown.columns])
     ax.set_yticks(range(shown.shape[0]), list(map(str, shown.index.to_numpy())))
     ax.set_xlabel("trainable parameters")
     ax.set_ylabel("batch size")

@@ -13,9 +13,8 @@ from crossover.analysis.ablations import WIDTHS
 from crossover.analysis.breakdown import PARTS, profile_table, step_breakdown
 from crossover.records.frame import groups
 from crossover.records.limits import KINDS
-from crossover.report import figure, htmltable, text
+from crossover.report import figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, numbers
-from crossover.report.looks import MARK
 from crossover.report.results import Results
 
 # Okabe and Ito's colours and a hatch, the unexplained rest in grey; alike what both figures show.
@@ -96,7 +95,7 @@ def _share_bars(ax: Axes, table: pd.DataFrame, parts: Sequence[str], whole: str)
         ax.barh(labels, share, left=left, color=colour, hatch=hatch, edgecolor="white",
                 linewidth=0.5, label=part)  # fmt: skip
         left += share
-    ax.axvline(1, color=MARK, lw=1.2, ls="--")
+    ax.axvline(1, color=looks.MARK, lw=1.2, ls="--")
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.grid(axis="y", visible=False)

@@ -9,10 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.crossing import rounded
-from crossover.report import axes, figure
-from crossover.report.curve import draw_curves
-from crossover.report.endlabels import end_labels
-from crossover.report.looks import INK, SOFT
+from crossover.report import axes, curve, endlabels, figure, looks
 from crossover.report.results import Results, crossing_row
 
 
@@ -36,24 +33,17 @@ def crossover_plot(
     dots, curves = (frame.assign(curve=frame["device"].str.upper()) for frame in (trials, cells))
     axes.parameter_axis(ax, cells["parameters"])
     axes.log_axis(ax)
-    labels, told = draw_curves(ax, dots, curves, "cold_seconds", "s")
+    labels, told = curve.draw_curves(ax, dots, curves, "cold_seconds", "s")
     ax.set_ylabel("training time, cold (seconds)")
-    _name_machines(ax, cells)
+    # The machine behind each curve; once where both are of one.
+    owners = cells.groupby("device")["machine"].first().map(figure.clean)
+    both = [f"{str(device).upper()} of {machine}" for device, machine in owners.items()]
+    ax.set_title("\n".join(both if owners.nunique() > 1 else owners[:1]))
     if crossing is not None and crossing["status"] == "crossed":
         _crossing_rule(ax, crossing)
-    end_labels(ax, labels)
+    endlabels.end_labels(ax, labels)
     finding = "" if crossing is None else f"{crossing['sentence']} "
     return f"{finding}Training time against parameters on logarithmic axes. {told}"
-
-
-def _name_machines(ax: Axes, cells: pd.DataFrame) -> None:
-    """Name the machine behind each curve above the axis; once where both are of one."""
-    owners = cells.groupby("device")["machine"].first().map(figure.clean)
-    if owners.nunique() > 1:
-        lines = [f"{str(device).upper()} of {machine}" for device, machine in owners.items()]
-    else:
-        lines = list(owners[:1])
-    ax.set_title("\n".join(lines))
 
 
 def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
@@ -61,8 +51,8 @@ def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
     estimate, low, high = (float(crossing[name]) for name in ("estimate", "low", "high"))
     bounded = np.isfinite(low) and np.isfinite(high)
     if bounded:
-        ax.axvspan(low, high, color=SOFT, alpha=0.18, lw=0)
-    ax.axvline(estimate, color=INK, lw=1.2, ls="--")
+        ax.axvspan(low, high, color=looks.SOFT, alpha=0.18, lw=0)
+    ax.axvline(estimate, color=looks.INK, lw=1.2, ls="--")
     share = float(ax.transAxes.inverted().transform(ax.transData.transform((estimate, 1)))[0])
     side = "left" if share < 0.3 else "right" if share > 0.7 else "center"
     above: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
@@ -77,4 +67,6 @@ def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
             edges, ("← CPU faster", "GPU faster →"), (-5, 5), ("right", "left"), strict=True
         )
         for x, name, to, place in sides:
-            ax.annotate(name, (x, 1), (to, -5), ha=place, va="top", c=SOFT, fontsize=10, **above)
+            ax.annotate(
+                name, (x, 1), (to, -5), ha=place, va="top", c=looks.SOFT, fontsize=10, **above
+            )

@@ -2,11 +2,15 @@
 
 from crossover.records import published
 from crossover.report import htmltable
-from crossover.report.columns import Column, Row, words
-from crossover.report.htmltable import Strong
+from crossover.report.columns import Column, words
 from crossover.report.results import Results, crossing_row
 
-VERDICTS = {True: Strong("✓ holds"), False: Strong("✗ does not hold")}
+VERDICTS = {True: htmltable.Strong("✓ holds"), False: htmltable.Strong("✗ does not hold")}
+COLUMNS = [
+    *words("claim", "published"),
+    Column("verdict", lambda row: VERDICTS.get(row["holds"], "cannot be tested"), text=True),
+    *words("evidence"),
+]
 
 
 def show(results: Results) -> None:
@@ -18,10 +22,3 @@ def show(results: Results) -> None:
             own = ratios[ratios["machine"] == machine]
             claims = published.check_claims(own, crossing["sentence"])
             htmltable.show(claims, f"Claims on {machine}", COLUMNS)
-
-
-def _verdict(row: Row) -> str:
-    return VERDICTS.get(row["holds"], "cannot be tested")
-
-
-COLUMNS = [*words("claim", "published"), Column("verdict", _verdict, text=True), *words("evidence")]

@@ -8,8 +8,6 @@ from crossover.report import htmltable, text
 from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column
 from crossover.report.results import Results
 
-CELL = ["protocol", "device", "parameters"]
-JOULES = ["cpu_joules", "card_joules", "joules"]
 COLUMNS = [
     PROTOCOL, DEVICE, PARAMETERS, Column("CPU J", "cpu_joules", ",.1f"),
     Column("card J", "card_joules", ",.1f"), Column("together J", "joules", ",.1f"),
@@ -27,7 +25,8 @@ def show(results: Results) -> None:
 def median_joules(trials: pd.DataFrame) -> pd.DataFrame:
     """Median joules of each protocol, device and size of one machine; no row if none."""
     recorded = joules_of(trials).dropna(subset=["cpu_joules", "card_joules"], how="all")
-    return recorded.groupby(CELL)[JOULES].median().reset_index()
+    cells = recorded.groupby(["protocol", "device", "parameters"])
+    return cells[["cpu_joules", "card_joules", "joules"]].median().reset_index()
 
 
 def energy_sentences(trials: pd.DataFrame) -> str:

@@ -8,10 +8,9 @@ import pandas as pd
 from crossover.problem import TEST_IMAGES, TRAIN_IMAGES
 from crossover.records.record import Machine, Record, Software
 from crossover.records.unusual import environment_text
-from crossover.report import htmltable
+from crossover.report import htmltable, text
 from crossover.report.columns import words
 from crossover.report.results import Results
-from crossover.report.text import MISSING
 from crossover.training.mnist import DIGESTS
 from crossover.words import counted
 
@@ -48,7 +47,7 @@ def machine_table(records: list[Record]) -> pd.DataFrame:
     """Hardware and software of this machine beside the published study's."""
     here = _facts(records) | {"matrix products": _precisions(records)} if records else {}
     columns = {"this machine": here, "published study": PUBLISHED_HARDWARE}
-    table = pd.DataFrame(columns, index=list(PUBLISHED_HARDWARE), dtype=object).fillna(MISSING)
+    table = pd.DataFrame(columns, index=list(PUBLISHED_HARDWARE), dtype=object).fillna(text.MISSING)
     return table.rename_axis("part").reset_index()
 
 
@@ -65,14 +64,14 @@ def _facts(records: list[Record]) -> dict[str, str]:
         "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
         "clocks": clocks_text(records),
         "memory": f"{memory}, of which {limit} granted" if limit else memory or "unknown",
-        "GPU": (on_gpu and on_gpu.machine.gpu_model) or MISSING,
+        "GPU": (on_gpu and on_gpu.machine.gpu_model) or text.MISSING,
         "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
         "software": f"{record.settings.backend} {software.backend}, Keras {software.keras}, "
         f"Python {software.python}, NumPy {software.numpy}",
         "environment": "unknown"
         if record.environment is None
         else environment_text(record.environment),
-        "CUDA": f"CUDA {cuda.cuda}, cuDNN {cuda.cudnn}" if cuda and cuda.cuda else MISSING,
+        "CUDA": f"CUDA {cuda.cuda}, cuDNN {cuda.cudnn}" if cuda and cuda.cuda else text.MISSING,
     }
 
 

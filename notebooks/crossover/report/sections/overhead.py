@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,8 @@ from crossover.analysis.stepmodel import step_medians
 from crossover.analysis.summary import CURVE
 from crossover.analysis.timemodel import TimeModel
 from crossover.records.record import Record
-from crossover.report import axes, figure, htmltable, text
+from crossover.report import axes, figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row, numbers, words
-from crossover.report.looks import LOOKS
 from crossover.report.results import Results
 
 CELL = ["protocol", "device", "width"]
@@ -33,6 +31,7 @@ def show(results: Results) -> None:
 
 
 def _once(row: Row) -> str:
+    """The seconds that a training costs once, over the sizes."""
     low, high = row["start_low"], row["start_high"]
     return f"{low:.2g} to {high:.2g}" if text.finite(low) else text.MISSING
 
@@ -49,24 +48,20 @@ COLUMNS = [
 
 def model_sentences(models: pd.DataFrame) -> str:
     """What the time model says of each curve, as a Markdown list."""
-    lines = [
-        f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): a step costs "
-        f"{row['overhead_seconds'] * 1e6:,.0f} µs whatever the model's size, and the rest runs "
-        f"at {text.three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the "
-        f"measured medians by {row['relative_error']:.0%}. {_start(row)}"
-        for _, row in models.iterrows()
-    ]
+    lines = []
+    for row in models.to_dict("records"):
+        once = (
+            f" (tracing, compiling: its first epoch's excess), {_once(row)} s, is no part of it."
+            if text.finite(row["start_low"])
+            else " is part of these times."
+        )
+        lines.append(
+            f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): a step costs "
+            f"{row['overhead_seconds'] * 1e6:,.0f} µs whatever the model's size, and the rest runs "
+            f"at {text.three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the "
+            f"measured medians by {row['relative_error']:.0%}. What a training costs once{once}"
+        )
     return "\n".join(lines) or "- Too few sizes were measured for a time model."
-
-
-def _start(row: pd.Series[Any]) -> str:
-    """What a training costs once, in words."""
-    if not text.finite(row["start_low"]):
-        return "What a training costs once is part of these times."
-    return (
-        f"What a training costs once (tracing, compiling: its first epoch's excess), "
-        f"{row['start_low']:.2g} to {row['start_high']:.2g} s, is no part of it."
-    )
 
 
 def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
@@ -76,7 +71,7 @@ def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
     """
     told = []
     for _, model in models.iterrows():
-        look = LOOKS[model["device"], model["protocol"]]
+        look = looks.LOOKS[model["device"], model["protocol"]]
         curve = trials[(trials[CURVE] == model[CURVE]).all(axis=1)]
         step_us = step_medians(curve, model["timing"]) * 1e6
         sizes = step_us.index.get_level_values("parameters")

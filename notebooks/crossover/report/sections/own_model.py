@@ -7,18 +7,15 @@ import pandas as pd
 from crossover.analysis.interpolate import Curve, choose, form_data, measured_curves, predict
 from crossover.analysis.merge import Merged, with_batch_sizes
 from crossover.analysis.predict import Predictor, fit_predictor, prediction_table
-from crossover.report import htmltable
+from crossover.report import htmltable, text
 from crossover.report.columns import PARAMETERS, Column
 from crossover.report.results import Results
-from crossover.report.text import faster
 
 SIZES = [3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000]
 COLUMNS = [
-    PARAMETERS,
-    Column("CPU s", "cpu", ".1f"),
-    Column("GPU s", "gpu", ".1f"),
-    Column("faster", lambda row: faster(row["cpu"], row["gpu"])),
-]
+    PARAMETERS, Column("CPU s", "cpu", ".1f"), Column("GPU s", "gpu", ".1f"),
+    Column("faster", lambda row: text.faster(row["cpu"], row["gpu"])),
+]  # fmt: skip
 
 
 def show(results: Results) -> None:

@@ -9,10 +9,8 @@ from matplotlib.ticker import LogLocator
 
 from crossover.analysis.roofline import roofline
 from crossover.records.frame import groups
-from crossover.report import figure, htmltable, text
-from crossover.report.axes import plain_numbers
+from crossover.report import axes, figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column
-from crossover.report.looks import LOOKS
 from crossover.report.results import Results
 
 COLUMNS = [
@@ -45,7 +43,7 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
         _ceilings(ax, device, rows.drop_duplicates("width").sort_values("intensity"))
     told = []
     for (device, protocol), rows in groups(table, ["device", "protocol"]):
-        look, rows = LOOKS[device, protocol], rows.sort_values("width")
+        look, rows = looks.LOOKS[device, protocol], rows.sort_values("width")
         name = f"{device.upper()}, {protocol}"
         ax.plot(rows["intensity"], rows["flops_per_second"] / 1e9, marker=look.alone,
                 color=look.colour, label=name)  # fmt: skip
@@ -55,8 +53,8 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
             f"{high['share']:.0%} at width {high['width']}"
         )
     ax.loglog()
-    plain_numbers(ax.xaxis)
-    plain_numbers(ax.yaxis)
+    axes.plain_numbers(ax.xaxis)
+    axes.plain_numbers(ax.yaxis)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.set_xlabel("arithmetic intensity (FLOP a byte moved; a point a width)")
     ax.set_ylabel("GFLOP/s")
@@ -66,7 +64,7 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
 
 def _ceilings(ax: Axes, device: str, rows: pd.DataFrame) -> None:
     """Draw and name a device's memory, its matrix products, and its most arithmetic of all."""
-    name, colour = device.upper(), LOOKS[device, "published"].colour
+    name, colour = device.upper(), looks.LOOKS[device, "published"].colour
     x = np.geomspace(rows["intensity"].min() / 2, rows["intensity"].max() * 2, 50)
     memory, last = rows["ceiling_bytes"].iloc[0] / 1e9, rows.iloc[-1]
 

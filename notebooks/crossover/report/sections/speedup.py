@@ -6,11 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.records import published
-from crossover.report import axes, figure, htmltable
+from crossover.report import axes, endlabels, figure, htmltable, looks
 from crossover.report.columns import Column, words
 from crossover.report.curve import ends
-from crossover.report.endlabels import EndLabel, end_labels
-from crossover.report.looks import INK, RATIO_LOOKS, SOFT
 from crossover.report.results import Results
 
 RATIO = "cold_speedup"
@@ -50,16 +48,16 @@ def speedup_plot(ax: Axes, curves: dict[str, pd.DataFrame]) -> str:
     axes.parameter_axis(ax, pd.concat([curve["parameters"] for curve in curves.values()]))
     axes.log_axis(ax)
     labels, told = [], []
-    for (label, rows), look in zip(curves.items(), RATIO_LOOKS, strict=False):
+    for (label, rows), look in zip(curves.items(), looks.RATIO_LOOKS, strict=False):
         name, curve = figure.clean(label), rows.dropna(subset=[RATIO]).sort_values("parameters")
         ax.plot(curve["parameters"], curve[RATIO], c=look.colour, marker=look.marker,
                 ls=look.dashes)  # fmt: skip
         size, ratio = curve[["parameters", RATIO]].iloc[-1]
-        labels.append(EndLabel(size, ratio, f"{ratio:.3g}×, {name}", look.colour))
+        labels.append(endlabels.EndLabel(size, ratio, f"{ratio:.3g}×, {name}", look.colour))
         told.append(_finding(name, curve))
     ax.set_ylabel("speed-up: CPU time / GPU time")
     _equal_line(ax)
-    end_labels(ax, labels)
+    endlabels.end_labels(ax, labels)
     return "Speed-up of the GPU over the CPU against parameters. " + " ".join(told)
 
 
@@ -67,10 +65,10 @@ def _equal_line(ax: Axes) -> None:
     """The line where both devices are equally fast, named on either side."""
     bottom, top = ax.get_ylim()
     ax.set_ylim(min(bottom, 0.6), max(top, 1.6))
-    ax.axhline(1, color=INK, lw=1.2, ls="--", zorder=1)
+    ax.axhline(1, color=looks.INK, lw=1.2, ls="--", zorder=1)
     left: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     for name, to, place in (("GPU faster ↑", 4, "bottom"), ("CPU faster ↓", -4, "top")):
-        ax.annotate(name, (0.995, 1), (0, to), ha="right", va=place, color=SOFT, fontsize=10,
+        ax.annotate(name, (0.995, 1), (0, to), ha="right", va=place, color=looks.SOFT, fontsize=10,
                     **left)  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """The table: this machine's seconds and accuracy, in the published table's shape beside it."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import pandas as pd
@@ -9,7 +8,6 @@ from crossover.analysis.merge import Merged
 from crossover.records import published
 from crossover.report import htmltable, text
 from crossover.report.columns import Column, Row, written
-from crossover.report.htmltable import Strong
 from crossover.report.results import Results
 from crossover.words import counted
 
@@ -28,9 +26,8 @@ def beside_published(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
     heading = cpu if cpu == gpu else f"CPU of {cpu}, GPU of {gpu}"
     machines = {heading: (cpu, gpu)} if cpu != published.MACHINE else {}
     machines["published study, 2018"] = (published.MACHINE, published.MACHINE)
-    columns = list(_columns())
     parts = {
-        name: written(_both_devices(ratios, *pair), columns) for name, pair in machines.items()
+        name: written(_both_devices(ratios, *pair), COLUMNS) for name, pair in machines.items()
     }
     beside = pd.concat(parts, axis=1).sort_index().fillna(text.MISSING)
     beside.insert(0, ("", "parameters"), [f"{size:,}" for size in beside.index])
@@ -49,23 +46,22 @@ def _both_devices(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
     )
 
 
-def _columns() -> Iterator[Column]:
-    for device in ("cpu", "gpu"):
-        name = device.upper()
-        yield Column(f"{name} s", partial(_seconds, device))
-        yield Column(f"{name} accuracy", f"{device}_accuracy", ".4f")
-    yield Column("faster", _verdict)
-
-
 def _verdict(row: Row) -> str:
     verdict = text.faster(row["cpu_cold_seconds"], row["gpu_cold_seconds"])
-    return verdict if verdict == text.MISSING else Strong(verdict)
+    return verdict if verdict == text.MISSING else htmltable.Strong(verdict)
 
 
 def _seconds(device: str, row: Row) -> str:
     """A device's seconds; the faster device's are strong."""
     shown = Column(device, f"{device}_cold_seconds", ".2f").cell(row)
-    return Strong(shown) if device.upper() in _verdict(row) else shown
+    return htmltable.Strong(shown) if device.upper() in _verdict(row) else shown
+
+
+COLUMNS = [
+    Column("CPU s", partial(_seconds, "cpu")), Column("CPU accuracy", "cpu_accuracy", ".4f"),
+    Column("GPU s", partial(_seconds, "gpu")), Column("GPU accuracy", "gpu_accuracy", ".4f"),
+    Column("faster", _verdict),
+]  # fmt: skip
 
 
 def against_published(study: Merged, cells: pd.DataFrame) -> str:

@@ -4,9 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.records.frame import groups
-from crossover.report import figure, text
-from crossover.report.axes import log_axis
-from crossover.report.curve import curves_plot
+from crossover.report import axes, curve, figure, text
 from crossover.report.results import Results
 
 
@@ -38,6 +36,6 @@ def tuning_gain(cells: pd.DataFrame, timing: str = "steady") -> str:
 
 def seconds_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, own: str, timing: str) -> str:
     """Draw median seconds against parameters, one line for each curve."""
-    log_axis(ax)
+    axes.log_axis(ax)
     label = f"training time, {timing} (seconds)"
-    return curves_plot(ax, trials, cells, own, f"{timing}_seconds", label)
+    return curve.curves_plot(ax, trials, cells, own, f"{timing}_seconds", label)
