@@ -81,8 +81,8 @@ def ends(name: str, curve: pd.DataFrame, column: str, unit: str = "") -> str:
     """A curve's first and last value in words."""
     first, last = curve.iloc[0], curve.iloc[-1]
     told = (
-        f"{name}: {first[column]:.3g}{unit and ' '}{unit} at {first['parameters']:,} parameters, "
-        f"{last[column]:.3g}{unit and ' '}{unit} at {last['parameters']:,}."
+        f"{name}: {first[column]:.3g}{unit} at {first['parameters']:,} parameters, "
+        f"{last[column]:.3g}{unit} at {last['parameters']:,}."
     )
     if unit:
         for _, row in curve[curve["two_speeds"] != ""].iterrows():

@@ -2,16 +2,17 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
+from crossover.analysis.order import Floats
 from crossover.report.figure import clean
 
 LABEL_POINTS = 10
+LABEL: Any = {"textcoords": "axes fraction", "va": "center", "weight": "bold"}
 CONNECTOR = {"arrowstyle": "-", "lw": 0.8, "shrinkA": 2, "shrinkB": 5, "relpos": (0, 0.5)}
 
 
@@ -37,24 +38,12 @@ def end_labels(ax: Axes, labels: Sequence[EndLabel]) -> None:
     ends = ax.transData.transform([(label.x, label.y) for label in labels])
     wanted = ax.transAxes.inverted().transform(ends)[:, 1] if len(labels) else np.empty(0)
     for label, text, place in zip(labels, texts, spread_apart(wanted, heights), strict=True):
-        ax.annotate(
-            text,
-            (label.x, label.y),
-            (1.03, place),
-            textcoords="axes fraction",
-            va="center",
-            color=label.colour,
-            weight="bold",
-            fontsize=LABEL_POINTS,
-            arrowprops=dict(CONNECTOR, color=label.colour),
-            annotation_clip=False,
-        )
+        line = CONNECTOR | {"color": label.colour}
+        ax.annotate(text, (label.x, label.y), (1.03, place), color=label.colour, arrowprops=line,
+                    fontsize=LABEL_POINTS, annotation_clip=False, **LABEL)  # fmt: skip
 
 
-def spread_apart(
-    wanted: npt.NDArray[np.float64],
-    heights: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def spread_apart(wanted: Floats, heights: Floats) -> Floats:
     """Centres between 0 and 1 nearest to the wanted ones at which bars do not overlap.
 
     Distances between neighbours are at least the mean of their heights, so that the centres less

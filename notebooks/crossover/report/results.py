@@ -27,9 +27,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Results:
     """The study, and the frames of all machines that several sections share.
 
-    ``cells`` is what `summarise` returns, ``ratios`` what `speedups`, ``crossings`` what
-    `crossovers`, ``parity`` what `accuracy_parity`, and ``models`` what `fit_all`. ``limits`` are
-    of the study's machine and software; ``problems`` names the limits that were set aside.
+    `read_results` says which function gives each frame and describes its columns. ``limits`` are of
+    the study's machine and software; ``problems`` names those set aside.
     """
 
     asked: SummaryParameters

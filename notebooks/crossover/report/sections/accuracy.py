@@ -36,21 +36,20 @@ def parity_sentence(parity: pd.DataFrame, machine: str) -> str:
     differing = rows[rows["differs"]]["width"].tolist()
     if not differing:
         return f"{largest} No width differs by more than chance."
-    caution = (
-        " These are single trainings: the interval knows nothing of how much repeats differ."
-        if (rows["method"] == "binomial").any()
-        else ""
-    )
     widths = ", ".join(map(str, differing))
-    return f"**Warning: the devices differ at width {widths}.** {largest}{caution}"
+    told = f"**Warning: the devices differ at width {widths}.** {largest}"
+    if (rows["method"] == "binomial").any():
+        told += (
+            " These are single trainings: the interval knows nothing of how much repeats differ."
+        )
+    return told
 
 
 def parity_warning(parity: pd.DataFrame, machine: str) -> str:
     """The warning for the top of the report; empty where both devices learn the same."""
-    rows = parity[parity["machine"] == machine]
-    if not rows["differs"].any() or machine == published.MACHINE:
-        return ""
-    return f"> {parity_sentence(parity, machine)}"
+    differs = parity.loc[parity["machine"] == machine, "differs"].any()
+    told = differs and machine != published.MACHINE
+    return f"> {parity_sentence(parity, machine)}" if told else ""
 
 
 def accuracy_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, own: str) -> str:

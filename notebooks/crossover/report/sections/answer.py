@@ -65,10 +65,9 @@ def _sentence(study: Merged, crossings: pd.DataFrame, protocol: str) -> str:
 
 def missing_sentence(study: Merged, asked: SummaryParameters) -> str:
     """Which of the trials that were asked for this machine lacks; empty if none."""
-    curves = {(record.settings.protocol, record.device) for record in study.records}
-    protocols = asked.protocols or sorted({protocol for protocol, _ in curves})
-    devices = asked.devices or sorted({device for _, device in curves})
     done = {(r.settings.protocol, r.device, r.repeat, r.width) for r in study.records}
+    protocols = asked.protocols or sorted({protocol for protocol, *_ in done})
+    devices = asked.devices or sorted({device for _, device, *_ in done})
     lacking = []
     for key in itertools.product(protocols, devices, range(1, asked.repeats + 1)):
         absent = [str(width) for width in asked.widths if (*key, width) not in done]

@@ -45,8 +45,7 @@ def _squares(ax: Axes, shown: pd.DataFrame, ratios: bool) -> None:
     """Colour and number each square; of ratios also the line where both devices are equal."""
     values = np.log2(shown.to_numpy())
     limit = float(np.nanmax(np.abs(values)))
-    low, high = (-limit, limit) if ratios else (None, None)
-    colours = "PuOr" if ratios else "cividis"
+    colours, low, high = ("PuOr", -limit, limit) if ratios else ("cividis", None, None)
     mesh = ax.imshow(values, cmap=colours, aspect="auto", vmin=low, vmax=high)
     for row, column in np.ndindex(*shown.shape):
         value = float(shown.to_numpy()[row, column])

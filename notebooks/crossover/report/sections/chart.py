@@ -33,7 +33,7 @@ def crossover_plot(
     dots, curves = (frame.assign(curve=frame["device"].str.upper()) for frame in (trials, cells))
     axes.parameter_axis(ax, cells["parameters"])
     axes.log_axis(ax)
-    labels, told = curve.draw_curves(ax, dots, curves, "cold_seconds", "s")
+    labels, told = curve.draw_curves(ax, dots, curves, "cold_seconds", " s")
     ax.set_ylabel("training time, cold (seconds)")
     # The machine behind each curve; once where both are of one.
     owners = cells.groupby("device")["machine"].first().map(figure.clean)
@@ -55,18 +55,16 @@ def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
     ax.axvline(estimate, color=looks.INK, lw=1.2, ls="--")
     share = float(ax.transAxes.inverted().transform(ax.transData.transform((estimate, 1)))[0])
     side = "left" if share < 0.3 else "right" if share > 0.7 else "center"
-    above: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    above: Any = {
+        "xycoords": ("data", "axes fraction"), "textcoords": "offset points", "fontsize": 10,
+    }  # fmt: skip
     note = f"crossover at about {rounded(estimate)} parameters\n({crossing['spread']})"
-    ax.annotate(note, (estimate, 1), (0, 3), ha=side, va="bottom", fontsize=10, **above)
+    ax.annotate(note, (estimate, 1), (0, 3), ha=side, va="bottom", **above)
     ax.set_title(ax.get_title(loc="left"), pad=36)
     bottom, top = ax.get_ylim()
     ax.set_ylim(bottom, top * (top / bottom) ** 0.1)
     if side == "center":
-        edges = (low, high) if bounded else (estimate, estimate)
-        sides = zip(
-            edges, ("← CPU faster", "GPU faster →"), (-5, 5), ("right", "left"), strict=True
-        )
-        for x, name, to, place in sides:
-            ax.annotate(
-                name, (x, 1), (to, -5), ha=place, va="top", c=looks.SOFT, fontsize=10, **above
-            )
+        left, right = (low, high) if bounded else (estimate, estimate)
+        soft = above | {"va": "top", "color": looks.SOFT}
+        ax.annotate("← CPU faster", (left, 1), (-5, -5), ha="right", **soft)
+        ax.annotate("GPU faster →", (right, 1), (5, -5), ha="left", **soft)

@@ -35,15 +35,11 @@ def beside_published(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
 
 
 def _both_devices(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
-    """Seconds and accuracy of a CPU and a GPU by parameters; NaN where not measured."""
+    """What is known of a CPU and of a GPU by parameters; NaN where not measured."""
     rows = ratios[ratios["protocol"] == "published"].set_index("parameters")
-    return pd.DataFrame(
-        {
-            f"{device}_{name}": rows.loc[rows["machine"] == machine, f"{device}_{name}"]
-            for device, machine in (("cpu", cpu), ("gpu", gpu))
-            for name in ("cold_seconds", "accuracy")
-        }
-    )
+    of_cpu = rows[rows["machine"] == cpu].filter(like="cpu_")
+    of_gpu = rows[rows["machine"] == gpu].filter(like="gpu_")
+    return pd.concat([of_cpu, of_gpu], axis=1)
 
 
 def _verdict(row: Row) -> str:
