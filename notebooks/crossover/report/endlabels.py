@@ -12,7 +12,13 @@ from crossover.analysis.order import Floats
 from crossover.report.figure import clean
 
 LABEL_POINTS = 10
-LABEL: Any = {"textcoords": "axes fraction", "va": "center", "weight": "bold"}
+LABEL: Any = {
+    "textcoords": "axes fraction",
+    "va": "center",
+    "weight": "bold",
+    "fontsize": LABEL_POINTS,
+    "annotation_clip": False,
+}
 CONNECTOR = {"arrowstyle": "-", "lw": 0.8, "shrinkA": 2, "shrinkB": 5, "relpos": (0, 0.5)}
 
 
@@ -38,9 +44,8 @@ def end_labels(ax: Axes, labels: Sequence[EndLabel]) -> None:
     ends = ax.transData.transform([(label.x, label.y) for label in labels])
     wanted = ax.transAxes.inverted().transform(ends)[:, 1] if len(labels) else np.empty(0)
     for label, text, place in zip(labels, texts, spread_apart(wanted, heights), strict=True):
-        line = CONNECTOR | {"color": label.colour}
-        ax.annotate(text, (label.x, label.y), (1.03, place), color=label.colour, arrowprops=line,
-                    fontsize=LABEL_POINTS, annotation_clip=False, **LABEL)  # fmt: skip
+        at, line = (label.x, label.y), CONNECTOR | {"color": label.colour}
+        ax.annotate(text, at, (1.03, place), color=label.colour, arrowprops=line, **LABEL)
 
 
 def spread_apart(wanted: Floats, heights: Floats) -> Floats:

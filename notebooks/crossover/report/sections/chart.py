@@ -55,16 +55,14 @@ def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
     ax.axvline(estimate, color=looks.INK, lw=1.2, ls="--")
     share = float(ax.transAxes.inverted().transform(ax.transData.transform((estimate, 1)))[0])
     side = "left" if share < 0.3 else "right" if share > 0.7 else "center"
-    above: Any = {
-        "xycoords": ("data", "axes fraction"), "textcoords": "offset points", "fontsize": 10,
-    }  # fmt: skip
+    above: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
     note = f"crossover at about {rounded(estimate)} parameters\n({crossing['spread']})"
-    ax.annotate(note, (estimate, 1), (0, 3), ha=side, va="bottom", **above)
+    ax.annotate(note, (estimate, 1), (0, 3), ha=side, va="bottom", fontsize=10, **above)
     ax.set_title(ax.get_title(loc="left"), pad=36)
     bottom, top = ax.get_ylim()
     ax.set_ylim(bottom, top * (top / bottom) ** 0.1)
     if side == "center":
         left, right = (low, high) if bounded else (estimate, estimate)
-        soft = above | {"va": "top", "color": looks.SOFT}
+        soft = above | {"va": "top", "color": looks.SOFT, "fontsize": 10}
         ax.annotate("← CPU faster", (left, 1), (-5, -5), ha="right", **soft)
         ax.annotate("GPU faster →", (right, 1), (5, -5), ha="left", **soft)

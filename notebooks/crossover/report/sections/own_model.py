@@ -13,9 +13,11 @@ from crossover.report.results import Results
 
 SIZES = [3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000]
 COLUMNS = [
-    PARAMETERS, Column("CPU s", "cpu", ".1f"), Column("GPU s", "gpu", ".1f"),
+    PARAMETERS,
+    Column("CPU s", "cpu", ".1f"),
+    Column("GPU s", "gpu", ".1f"),
     Column("faster", lambda row: text.faster(row["cpu"], row["gpu"])),
-]  # fmt: skip
+]
 
 
 def show(results: Results) -> None:
