@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 # with CUDA instead (some 3 GB more); torch has one for both.
 LOCK := $(patsubst tensorflow,cpu,$(BACKEND))
 SAMPLE ?= amd-epyc-2-cores
-SOURCES := $(patsubst %,notebooks/%.ipynb,train limits summary)
+SOURCES := $(patsubst %,notebooks/%.ipynb,train ceilings summary)
 NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS
 # A misspelt setting is refused by the script that makes the environment, and not ignored.
 GIVEN = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
@@ -81,7 +81,7 @@ record: ready  ## keep this machine's trials: make record NAME=my-box
 sample: ready  ## rebuild figures/reference from the tracked references
 	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
 	  --no-progress-bar --log-level ERROR -p records ../data/reference/$(SAMPLE).jsonl \
-	  -p limits ../data/reference/$(SAMPLE) \
+	  -p ceilings ../data/reference/$(SAMPLE) \
 	  -p figure_folder ../figures/reference -p table_folder ../figures/reference \
 	  2>../data/runs/sample.log || { tail -n 5 ../data/runs/sample.log >&2; exit 1; }
 	@$(BIN)/python -m crossover render NOTEBOOK=data/runs/sample.ipynb PAGE=figures/reference/report.html

@@ -6,7 +6,7 @@ from conftest import make_record, report
 from crossover.analysis.machines import by_machine, own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.machine import describe_machine
-from crossover.records.limits import write_limits
+from crossover.records.ceilings import write_ceilings
 from crossover.records.record import Machine, Software
 from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import read_records, trial_name, write_record
@@ -15,7 +15,7 @@ from crossover.study import run
 from crossover.study.alike import UnlikeError, check_alike, check_room
 from crossover.study.configuration import study_from
 from crossover.study.planner import lacking, left_text
-from test_limits import make_limits
+from test_ceilings import make_ceilings
 
 HERE = Machine(cpu_model="Test CPU", visible_cores=4)
 SOFTWARE = {"backend": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"}  # Of make_record.
@@ -29,12 +29,12 @@ def study(**changes):
 def test_the_same_machine_goes_on():
     check_alike(study(), [make_record(machine=HERE, environment={})], HERE, {}, SOFTWARE)
     check_alike(
-        study(), [make_limits(machine=HERE, environment={"A": "1"})], HERE, {"A": "1"}, SOFTWARE
+        study(), [make_ceilings(machine=HERE, environment={"A": "1"})], HERE, {"A": "1"}, SOFTWARE
     )
 
 
 def test_what_earlier_versions_recorded_is_not_compared():
-    check_alike(study(), [make_record(), make_limits()], HERE, {"A": "1"}, SOFTWARE)
+    check_alike(study(), [make_record(), make_ceilings()], HERE, {"A": "1"}, SOFTWARE)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_what_earlier_versions_recorded_is_not_compared():
         ({"visible_cores": 2}, "Test CPU (2 cores)"),
     ],
 )
-@pytest.mark.parametrize("make", [make_record, make_limits])
+@pytest.mark.parametrize("make", [make_record, make_ceilings])
 def test_another_machine_is_named_with_what_to_do(make, machine, told):
     known = make(machine=HERE.model_copy(update=machine), environment={})
     with pytest.raises(UnlikeError) as error:
@@ -102,7 +102,7 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
     assert sweep.widths == [16]
     report_of = merge(given.trials, own_settings("tensorflow", 1, 128, None), tmp_path / "none")
     assert sorted(record.width for record in report_of.records) == [4, 8]
-    assert left_text(lacking(given, own, limits=False)) == "1 trial"
+    assert left_text(lacking(given, own, ceilings=False)) == "1 trial"
     with pytest.raises(UnlikeError) as error:
         check_room(given, own, given.missing(own).values())
     name = trial_name(given.settings("published"), "cpu", 16, 1)
@@ -122,7 +122,7 @@ def test_where_nothing_stands_in_the_way_a_study_goes_on(tmp_path):
 
 
 def test_another_version_is_named_with_what_to_do():
-    for known in (make_record(machine=HERE), make_limits(machine=HERE)):
+    for known in (make_record(machine=HERE), make_ceilings(machine=HERE)):
         with pytest.raises(UnlikeError) as error:
             check_alike(study(), [known], HERE, {}, SOFTWARE | {"numpy": "2.5.0"})
         assert str(error.value) == (
@@ -194,7 +194,7 @@ def test_the_front_door_refuses_before_anything_is_trained_or_measured(project):
         assert err.startswith("crossover: this study was begun with other variables (LD_PRELOAD=x.")
         assert "to train" not in out
     assert list(path.parent.glob("*.json")) == [path]
-    assert not list(project.glob("data/runs/main/limits/*"))
+    assert not list(project.glob("data/runs/main/ceilings/*"))
 
 
 def test_what_another_backend_or_number_of_threads_left_is_no_part_of_the_study(project):
@@ -205,7 +205,7 @@ def test_what_another_backend_or_number_of_threads_left_is_no_part_of_the_study(
         write_record(
             folder / "trials", make_record(settings=settings, machine=other, environment={})
         )
-        write_limits(folder / "limits", make_limits(machine=other, environment={}, **changes))
+        write_ceilings(folder / "ceilings", make_ceilings(machine=other, environment={}, **changes))
     known = read_records(folder / "trials").records
     assert len(known) == 2
     assert run._look_here(study(folder=str(folder), epochs=1), known, [])

@@ -442,8 +442,8 @@ def test_references_that_are_not_compared_with_are_named(tmp_path):
     write_reference(references / "like.jsonl", [make_record()])
     (references / "empty.jsonl").write_text("")
     write_record(tmp_path / "trials", make_record())
-    study = merge(tmp_path / "trials", own_settings("tensorflow", 10, 128, None), references)
-    lines = problems_sentence(study).splitlines()
+    merged = merge(tmp_path / "trials", own_settings("tensorflow", 10, 128, None), references)
+    lines = problems_sentence(merged).splitlines()
     assert [line.replace("&#46;", ".") for line in lines] == [
         "- not compared with: empty.jsonl: it holds no trial",
         "- not compared with: other.jsonl: 1 trial with other settings",
@@ -454,7 +454,7 @@ def test_references_that_are_not_compared_with_are_named(tmp_path):
 def test_the_list_of_problems_is_never_cut_in_silence(tmp_path, count):
     for number in range(count):
         (tmp_path / f"{number}.json").write_text("{")
-    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
-    lines = problems_sentence(study).splitlines()
+    merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    lines = problems_sentence(merged).splitlines()
     assert len(lines) == min(count, 51)
     assert (lines[-1] == f"- set aside: and {count - 50} more.") == (count > 50)

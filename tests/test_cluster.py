@@ -188,7 +188,7 @@ def plan_of_a_partition():
     """What the front door hands over of a small study, on nodes with a GPU and 16 cores."""
     wanted = study(partition="both", cores=16, folder="data/runs/none")
     places = {name: "data/runs/none" for name in ("figures", "tables")}
-    jobs = lacking(wanted, [], limits=False)
+    jobs = lacking(wanted, [], ceilings=False)
     return workflow_plan([wanted], jobs, places | {"quick": False})
 
 

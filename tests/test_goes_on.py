@@ -5,14 +5,14 @@ import time
 import pytest
 
 from conftest import front_door, report
-from crossover.records.limits import read_limits
+from crossover.records.ceilings import read_ceilings
 from crossover.study.failures import DIED
 from test_faults import study_processes
 
 SETTINGS = ["EPOCHS=1", "PROTOCOLS=published", "DEVICES=cpu"]
-ONE = ["quick", "WIDTHS=4", *SETTINGS]  # A quick look measures no limits.
+ONE = ["quick", "WIDTHS=4", *SETTINGS]  # A quick look measures no ceilings.
 SIX = ["quick", "WIDTHS=4 5 6 7 8 9", *SETTINGS]
-WITH_LIMITS = ["report", *ONE[1:]]
+WITH_CEILINGS = ["report", *ONE[1:]]
 BROKEN = "raise ImportError('broken by the test')\n"
 
 
@@ -82,7 +82,7 @@ def test_a_kernel_killed_after_the_second_of_six_trials(project):
 
 
 PLACES = {
-    "in the limits": (WITH_LIMITS, "notebooks/crossover/training/microbenchmark.py"),
+    "in the ceilings": (WITH_CEILINGS, "notebooks/crossover/training/microbenchmark.py"),
     "in the summary": (ONE, "notebooks/crossover/report/sections/answer.py"),
     "while rendering": (ONE, "notebooks/template/index.html.j2"),
 }
@@ -97,12 +97,12 @@ def test_a_step_that_fails(place, project):
     path.write_text(BROKEN if name.endswith(".py") else "{% endfor %}")
     code, out, err = report(project, *words)
     assert code == 1, out
-    limits = "still missing: the limits of 1 device. The same command goes on when the cause"
-    assert (limits in err, "Report: " in out) == (place == "in the limits",) * 2
+    ceilings = "still missing: the ceilings of 1 device. The same command goes on when the cause"
+    assert (ceilings in err, "Report: " in out) == (place == "in the ceilings",) * 2
     assert "all messages: data/runs/" in err
     assert "Traceback" not in out + err
     assert len(trials(project)) == 1
     path.write_text(sound)
     goes_on(project, words, 1)
-    if place == "in the limits":
-        assert len(read_limits(project / "data" / "runs" / "main" / "limits")[0]) == 1
+    if place == "in the ceilings":
+        assert len(read_ceilings(project / "data" / "runs" / "main" / "ceilings")[0]) == 1

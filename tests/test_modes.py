@@ -50,9 +50,9 @@ def bimodal(folder):
 
 
 def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
-    study = bimodal(tmp_path)
-    cells = summarise(study.trials)
-    own = cells[cells["machine"] == study.own].set_index("width")
+    merged = bimodal(tmp_path)
+    cells = summarise(merged.trials)
+    own = cells[cells["machine"] == merged.own].set_index("width")
     assert own.loc[64, "two_speeds"].startswith("cold 13.2 s (3 repeats) and 27.1 s (2); steady ")
     assert "two speeds" in own.loc[64, "noise"]
     assert own.loc[128, "two_speeds"] == ""
@@ -60,8 +60,8 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
     assert sentence.startswith("**1 cell with two speeds:**")
     assert "- published, CPU, width 64: cold 13.2 s (3 repeats) and 27.1 s (2)" in sentence
     figure, axis = new_figure()
-    drawn = cells[cells["machine"] == study.own]
-    alt = crossover_plot(axis, study.of(study.own), drawn)
+    drawn = cells[cells["machine"] == merged.own]
+    alt = crossover_plot(axis, merged.of(merged.own), drawn)
     assert "Two speeds at 59,210: cold 13.2 s (3 repeats) and 27.1 s (2)" in alt
     ticks = [line for line in axis.lines if line.get_marker() == "_"]
     assert sorted(float(line.get_ydata()[0]) for line in ticks) == pytest.approx([13.2, 27.1])
@@ -70,5 +70,5 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
 
 def test_one_speed_needs_no_word(tmp_path):
     write_record(tmp_path, make_record())
-    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
-    assert two_speeds_sentence(summarise(study.of(study.own))) == ""
+    merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    assert two_speeds_sentence(summarise(merged.of(merged.own))) == ""

@@ -13,7 +13,7 @@ ENTRY = """
         name="Twin",
         package="tensorflow",
         steps_meaning="Twin runs TensorFlow under another name.",
-        limits_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
+        ceilings_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
     ),
 }
 DEFAULT_BACKEND = """

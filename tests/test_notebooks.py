@@ -160,15 +160,17 @@ def test_the_sources_read_like_a_text(name):
             assert len(lines) <= limit, cell.id
 
 
-def test_limits_are_measured_by_the_real_notebook(tmp_path):
-    from crossover.records.limits import read_limits
+def test_ceilings_are_measured_by_the_real_notebook(tmp_path):
+    from crossover.records.ceilings import read_ceilings
 
-    run = papermill("limits.ipynb", tmp_path / "limits.ipynb", widths="4", output=tmp_path / "out")
+    run = papermill(
+        "ceilings.ipynb", tmp_path / "ceilings.ipynb", widths="4", output=tmp_path / "out"
+    )
     assert run.returncode == 0, run.stderr
-    (found,), problems = read_limits(tmp_path / "out")
+    (found,), problems = read_ceilings(tmp_path / "out")
     assert problems == []
     assert (found.device, found.batch_bytes) == ("cpu", 401_408)
-    assert "limits  width     4" in run.stdout
+    assert "ceilings  width     4" in run.stdout
 
 
 FOREIGN = """import sys
@@ -179,7 +181,7 @@ kernelapp.launch_new_instance()
 CHOOSE = "JupyterLab: Kernel, Change Kernel; VS Code: Select Kernel, Jupyter Kernel; papermill: -k"
 
 
-@pytest.mark.parametrize("name", ["train.ipynb", "limits.ipynb", "summary.ipynb"])
+@pytest.mark.parametrize("name", ["train.ipynb", "ceilings.ipynb", "summary.ipynb"])
 def test_a_foreign_kernel_names_the_one_to_choose(name, tmp_path, monkeypatch):
     words = [sys.executable, "-c", FOREIGN, "-f", "{connection_file}"]
     spec = {"argv": words, "display_name": "Foreign", "language": "python"}
@@ -204,12 +206,12 @@ def test_the_environments_own_nameless_kernel_is_no_device(tmp_path):
 
 def test_the_folders_are_the_projects_wherever_a_notebook_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name, kind in (("train.ipynb", "trials"), ("limits.ipynb", "limits")):
+    for name, kind in (("train.ipynb", "trials"), ("ceilings.ipynb", "ceilings")):
         given = parameters_of(name)
         assert given["output"] is None
         assert check_parameters(given, {}, kind).folder == RUNS / "main" / kind
     asked = check_summary(parameters_of("summary.ipynb"), {})
-    assert (asked.records, asked.limits) == (f"{RUNS}/main/trials", f"{RUNS}/main/limits")
+    assert (asked.records, asked.ceilings) == (f"{RUNS}/main/trials", f"{RUNS}/main/ceilings")
     assert (asked.figure_folder, asked.table_folder) == (str(FIGURES), str(DATA))
     assert check_parameters({"widths": [4], "output": "mine"}, {}).folder.resolve() == (
         tmp_path / "mine"

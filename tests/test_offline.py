@@ -17,7 +17,7 @@ from conftest import make_record
 from crossover.__main__ import main
 from crossover.analysis.ablations import CHANGES, change_of, changes_of
 from crossover.paths import PROJECT
-from crossover.records.limits import write_limits
+from crossover.records.ceilings import write_ceilings
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
 from crossover.study.archive import write_archive
@@ -26,7 +26,7 @@ from crossover.study.offline import Clock, run_job, run_jobs, worthwhile
 from crossover.study.planfile import PlanError, is_left, read_plan
 from crossover.study.planner import START_SECONDS, lacking
 from crossover.training.estimate import Estimate
-from test_limits import make_limits
+from test_ceilings import make_ceilings
 
 
 def study(folder, **changes):
@@ -69,7 +69,7 @@ def test_the_readmes_command_plans_the_published_widths(tmp_path, started, capsy
     capsys.readouterr()
     assert main(words) == 1
     out = capsys.readouterr().out.splitlines()
-    # Three repeats of both protocols, the limits, and the ablations: JAX has XLA always on.
+    # Three repeats of both protocols, the ceilings, and the ablations: JAX has XLA always on.
     each = 3 * 2 + 1 + len(changes_of("jax"))
     # TF32 is a GPU's.
     count = each * len(present_devices()) - 1
@@ -115,7 +115,7 @@ def test_what_is_worth_most_comes_first(tmp_path):
     found = [job.name for job in lacking(wanted, [], explained=True)]
     kinds = [name.split("-w")[0] for name in found]
     assert kinds[:2] == ["published-cpu-r1", "published-gpu-r1"]
-    assert [name.startswith("limits-") for name in found[2:4]] == [True, True]
+    assert [name.startswith("ceilings-") for name in found[2:4]] == [True, True]
     assert kinds[4:6] == ["published-gpu-r2", "published-cpu-r2"]
     # The ablations, at the one width that both have; their baseline has other epochs.
     assert len(found) == 6 + 2 * len(CHANGES) - 1
@@ -137,7 +137,7 @@ def test_a_sweep_is_expected_to_take_what_one_like_it_took(tmp_path):
 
 def test_what_would_not_end_in_time_is_not_begun(tmp_path):
     wanted = study(tmp_path, repeats=2, widths="8", epochs=10)
-    write_limits(wanted.limits, make_limits(widths=[8]))
+    write_ceilings(wanted.ceilings, make_ceilings(widths=[8]))
     write_record(wanted.trials, make_record(8, fit=500.0, settings=wanted.settings("published")))
     said = []
     clock = Clock(START_SECONDS + 60.0)
@@ -189,11 +189,11 @@ def test_the_shipped_plans_are_jobs_once_each(backend, tmp_path):
     assert all(is_left(job) for job, _ in found)
 
 
-def test_jaxs_plan_has_both_protocols_and_the_limits_before_other_widths(tmp_path):
+def test_jaxs_plan_has_both_protocols_and_the_ceilings_before_other_widths(tmp_path):
     found = [job for job, _ in read_plan(PLANS / "jax.csv", str(tmp_path), "jax")]
     kinds = [job.name.split("-r1")[0].split("-w")[0] for job in found[:6]]
     assert sorted(kinds) == [
-        "limits-jax-cpu", "limits-jax-gpu", "published-cpu", "published-gpu", "tuned-cpu",
+        "ceilings-jax-cpu", "ceilings-jax-gpu", "published-cpu", "published-gpu", "tuned-cpu",
         "tuned-gpu",
     ]  # fmt: skip
     assert {tuple(job.sweep.widths) for job in found[:6]} == {(4, 128, 1024)}
@@ -283,10 +283,10 @@ def test_a_job_with_nothing_left_to_do_is_passed_over(tmp_path):
     )
     plans = read_plan(tmp_path / "my.csv", str(tmp_path), "tensorflow")
     write_record(tmp_path / "trials", make_record(4))
-    write_limits(tmp_path / "limits", make_limits(widths=(4,)))
+    write_ceilings(tmp_path / "ceilings", make_ceilings(widths=(4,)))
     assert [is_left(job) for job, _ in plans] == [True, True]
     write_record(tmp_path / "trials", make_record(8))
-    write_limits(tmp_path / "limits", make_limits(widths=(4, 8)))
+    write_ceilings(tmp_path / "ceilings", make_ceilings(widths=(4, 8)))
     assert [is_left(job) for job, _ in plans] == [False, False]
 
 

@@ -126,8 +126,8 @@ def test_intervals_hold_nine_of_ten_times_that_were_left_out_on_the_references()
     """A width at a time, of every reference and the published table; what is called 95 %."""
     held = []
     for path in reference_paths():
-        study = merge(path, own_settings("tensorflow", 10, 128, None))
-        pool = with_batch_sizes(study, study.own)
+        merged = merge(path, own_settings("tensorflow", 10, 128, None))
+        pool = with_batch_sizes(merged, merged.own)
         for _, trials in pool.groupby(["protocol", "device"]):
             held += left_out(trials)
     published_trials = load_published(PUBLISHED)
@@ -170,12 +170,12 @@ def test_the_answer_names_devices_seconds_and_verdict(tmp_path):
     for width in WIDTHS:
         for device, fit in (("cpu", 10 + width / 10), ("gpu", 30 + width / 1000)):
             write_record(tmp_path, make_record(width=width, device=device, fit=fit))
-    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path)
-    lines = answer(study, 5_000, 128)
+    merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path)
+    lines = answer(merged, 5_000, 128)
     assert lines[0] == "published protocol, an epoch of 54,000 images:"
     assert any(line.startswith("  CPU of Test CPU (2 cores): ") for line in lines)
     assert "  faster: CPU" in lines
-    assert "extrapolation" in answer(study, 10**8, 128)[-1]
+    assert "extrapolation" in answer(merged, 10**8, 128)[-1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossover.hardware.runtimes.base import Event
-from crossover.records.limits import KINDS
+from crossover.records.ceilings import KINDS
 from crossover.training.profiler import covered, kind_of, profile_step, step_profile
 
 WORKER, STEP = "tf_Compute/1", "multi_step_on_iterator"

@@ -19,7 +19,7 @@ from crossover.records.storage import read_records, record_name
 pytestmark = [pytest.mark.slurm, pytest.mark.long]
 
 CLUSTER = PROJECT / "tests" / "slurm" / "cluster.sh"
-# The quick verb measures no limits, which would be one more job.
+# The quick verb measures no ceilings, which would be one more job.
 STUDY = {"WIDTHS": "4 8 16", "REPEATS": "2", "PROTOCOLS": "published"}
 PATIENCE_SECONDS = 240
 

@@ -9,17 +9,17 @@ import yaml
 
 from conftest import make_record
 from crossover.paths import PROJECT
-from crossover.records.limits import write_limits
+from crossover.records.ceilings import write_ceilings
 from crossover.records.settings import Settings, protocol_settings
 from crossover.study import last, run
 from crossover.study.configuration import configuration, study_from
 from crossover.study.failures import failures
 from crossover.study.planner import START_SECONDS, lacking, plan_text
 from crossover.study.study import SeedError
-from crossover.training.estimate import limits_seconds
+from crossover.training.estimate import ceilings_seconds
 from crossover.training.plan import balanced_order
 from crossover.training.progress import Progress, clock_text
-from test_limits import make_limits
+from test_ceilings import make_ceilings
 
 
 def study(**changes):
@@ -101,16 +101,16 @@ def test_the_plan_is_told_in_numbers_that_agree():
     one = study(widths="4", devices="cpu")
     text = plan_in(83.0, one, lacking(one, []))
     assert text.splitlines()[0] == (
-        "Study: 1 of 1 trial to train in 1 sweep, the limits of 1 device to measure; "
+        "Study: 1 of 1 trial to train in 1 sweep, the ceilings of 1 device to measure; "
         "about 1:23 (m:ss)."
     )
     assert plan_text(one, []) == "Study: its only trial is recorded; nothing to train."
     both = study()
-    text = plan_in(60.0, both, [job for job in lacking(both, []) if job.name[:6] == "limits"])
+    text = plan_in(60.0, both, [job for job in lacking(both, []) if job.name[:6] == "ceilings"])
     assert text == (
-        "Study: all 4 trials are recorded, the limits of 2 devices to measure; about 1:00 (m:ss)."
+        "Study: all 4 trials are recorded, the ceilings of 2 devices to measure; about 1:00 (m:ss)."
     )
-    assert plan_in(60.0, both, lacking(both, [], limits=False)) == (
+    assert plan_in(60.0, both, lacking(both, [], ceilings=False)) == (
         "Study: 4 of 4 trials to train in 2 sweeps; about 1:00 (m:ss)."
     )
 
@@ -250,36 +250,36 @@ def test_the_map_trains_each_batch_size_on_both_devices():
     assert found == [(size, device) for size in (32, 128, 512, 2048) for device in ("cpu", "gpu")]
 
 
-def test_limits_are_measured_once_a_device(tmp_path):
+def test_ceilings_are_measured_once_a_device(tmp_path):
     given = study(folder=str(tmp_path))
-    assert list(given.missing_limits()) == [
-        "limits-tensorflow-cpu-b128-tall", "limits-tensorflow-gpu-b128-tall",
+    assert list(given.missing_ceilings()) == [
+        "ceilings-tensorflow-cpu-b128-tall", "ceilings-tensorflow-gpu-b128-tall",
     ]  # fmt: skip
-    write_limits(given.limits, make_limits(widths=given.widths))
-    assert list(given.missing_limits()) == ["limits-tensorflow-gpu-b128-tall"]
+    write_ceilings(given.ceilings, make_ceilings(widths=given.widths))
+    assert list(given.missing_ceilings()) == ["ceilings-tensorflow-gpu-b128-tall"]
 
 
-def test_limits_that_were_cut_off_go_on_with_the_widths_that_are_missing(tmp_path):
+def test_ceilings_that_were_cut_off_go_on_with_the_widths_that_are_missing(tmp_path):
     given = study(folder=str(tmp_path), devices="cpu", widths="4 8 16 128 1024")
-    (whole,) = given.missing_limits().values()
+    (whole,) = given.missing_ceilings().values()
     # What is worth most first: the widths of the ablations.
     assert whole.widths == [4, 128, 1024, 8, 16]
-    write_limits(given.limits, make_limits(widths=(4, 128)))
-    (rest,) = given.missing_limits().values()
+    write_ceilings(given.ceilings, make_ceilings(widths=(4, 128)))
+    (rest,) = given.missing_ceilings().values()
     assert rest.widths == [1024, 8, 16]
     # What cannot be read is named by the report, and not measured over it.
-    (given.limits / "tensorflow-cpu-b128-tall.json").write_text("{")
-    assert given.missing_limits() == {}
+    (given.ceilings / "tensorflow-cpu-b128-tall.json").write_text("{")
+    assert given.missing_ceilings() == {}
 
 
-def test_limits_take_what_they_took_or_what_such_devices_take(tmp_path):
+def test_ceilings_take_what_they_took_or_what_such_devices_take(tmp_path):
     given = study(folder=str(tmp_path), devices="cpu gpu", backend="jax", widths="4 8 128")
-    limits = given.missing_limits().values()
-    seconds = {sweep.device: limits_seconds(sweep, sweep.device) for sweep in limits}
+    ceilings = given.missing_ceilings().values()
+    seconds = {sweep.device: ceilings_seconds(sweep, sweep.device) for sweep in ceilings}
     # Three widths; a GPU's are mostly compiling.
     assert 10 < seconds["cpu"] < 60 < seconds["gpu"] < 200
-    found = make_limits(widths=(4,), backend="jax")
+    found = make_ceilings(widths=(4,), backend="jax")
     taken = found.widths[0].model_copy(update={"seconds": 100.0})
-    write_limits(given.limits, found.model_copy(update={"widths": [taken]}))
-    (cpu,) = (s for s in given.missing_limits().values() if s.device == "cpu")
-    assert limits_seconds(cpu, "cpu") == pytest.approx(200.0)
+    write_ceilings(given.ceilings, found.model_copy(update={"widths": [taken]}))
+    (cpu,) = (s for s in given.missing_ceilings().values() if s.device == "cpu")
+    assert ceilings_seconds(cpu, "cpu") == pytest.approx(200.0)

@@ -170,11 +170,11 @@ def test_fewer_threads_have_a_crossover_of_their_own(tmp_path: Path) -> None:
         write_record(tmp_path, make_record(width, fit=both))
         write_record(tmp_path, make_record(width, fit=one, settings=settings))
         write_record(tmp_path, make_record(width, device="gpu", fit=10.0))
-    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
-    (variant,) = study.variants
+    merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    (variant,) = merged.variants
     assert variant.endswith(", 1 thread")
-    found = crossovers(study.trials, study.pairs)
-    cold = found[(found["timing"] == "cold") & (found["gpu_machine"] == study.own)]
+    found = crossovers(merged.trials, merged.pairs)
+    cold = found[(found["timing"] == "cold") & (found["gpu_machine"] == merged.own)]
     estimates = cold.set_index("cpu_machine")["estimate"]
-    assert 6_514 < estimates[study.own] < 13_274
+    assert 6_514 < estimates[merged.own] < 13_274
     assert 3_230 < estimates[variant] < 6_514

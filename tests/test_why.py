@@ -9,8 +9,8 @@ from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.problem import product_flops, step_bytes
+from crossover.records.ceilings import KINDS, Peak, StepProfile
 from crossover.records.frame import to_frame
-from crossover.records.limits import KINDS, Peak, StepProfile
 from crossover.records.published import load_published
 from crossover.records.record import Conditions
 from crossover.records.settings import protocol_settings
@@ -24,9 +24,9 @@ from crossover.report.sections.breakdown import (
     profile_plot,
     profile_sentences,
 )
-from crossover.report.sections.guess import guess_sentences, limits_caution, published_guess
+from crossover.report.sections.guess import ceilings_caution, guess_sentences, published_guess
 from crossover.report.sections.roofline import roofline_plot, roofline_sentences
-from test_limits import make_limits
+from test_ceilings import make_ceilings
 
 STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s
 
@@ -46,7 +46,7 @@ def recorded():
 
 
 def test_parts_and_the_rest_make_up_the_step(trials, recorded):
-    table = step_breakdown(trials, recorded, [make_limits()]).set_index("width")
+    table = step_breakdown(trials, recorded, [make_ceilings()]).set_index("width")
     row = table.loc[4]
     assert row["step_us"] == pytest.approx(STEP)
     assert (row["matrix products"], row["optimizer"], row["batch copy"]) == pytest.approx(
@@ -58,18 +58,18 @@ def test_parts_and_the_rest_make_up_the_step(trials, recorded):
     assert table.loc[1024, ["dispatch", "validation", "metrics"]].isna().all()
 
 
-def test_without_limits_nothing_is_attributed(trials, recorded):
+def test_without_ceilings_nothing_is_attributed(trials, recorded):
     assert step_breakdown(trials, recorded, []).empty
 
 
 def test_the_guess_is_answered_with_numbers(trials, recorded):
-    limits = [make_limits()]
-    table = step_breakdown(trials, recorded, limits)
-    text = guess_sentences(table, limits)
+    ceilings = [make_ceilings()]
+    table = step_breakdown(trials, recorded, ceilings)
+    text = guess_sentences(table, ceilings)
     assert "401,408 bytes" in text
     assert "takes 10 µs, 0.2% of a step at width 4 (4,739 µs)" in text
     assert "Copying does not explain" in text
-    slow = [make_limits(batch_copy=[4e-3])]
+    slow = [make_ceilings(batch_copy=[4e-3])]
     assert "explains most of" in guess_sentences(step_breakdown(trials, [], slow), slow)
     assert breakdown_sentences(table).count("width") == 2
 
@@ -77,13 +77,13 @@ def test_the_guess_is_answered_with_numbers(trials, recorded):
 def test_the_published_guess_would_mean_a_slow_copy():
     models = fit_all(load_published(PUBLISHED))
     overhead = models[models["device"] == "gpu"]["overhead_seconds"].iloc[0]
-    text = published_guess(models, [make_limits()])
+    text = published_guess(models, [make_ceilings()])
     assert f"{401_408 / overhead / 1e6:,.0f} MB/s" in text
     assert "1.0 GB/s" in text
 
 
 def test_the_ceiling_is_the_lower_of_arithmetic_and_memory(trials):
-    table = roofline(trials, [make_limits()]).set_index("width")
+    table = roofline(trials, [make_ceilings()]).set_index("width")
     flops, moved = product_flops(4, 128), step_bytes(4, 128)
     assert table.loc[4, "intensity"] == pytest.approx(flops / moved)
     # 2 µs of products would be faster than 1 GB/s of memory allows.
@@ -102,13 +102,13 @@ def test_the_ceiling_is_the_lower_of_arithmetic_and_memory(trials):
 
 def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     """BLAS takes twice, and the fastest way a quarter of, the framework's 2 µs at width 4."""
-    limits = make_limits()
+    ceilings = make_ceilings()
     flops = product_flops(4, 128)
-    small = limits.widths[0].model_copy(update={"products_blas": [4e-6]})
+    small = ceilings.widths[0].model_copy(update={"products_blas": [4e-6]})
     ways = [Peak(way="slow", flops=flops, seconds=[1e-6]),
             Peak(way="a loop", flops=flops, seconds=[5e-7])]  # fmt: skip
-    limits = limits.model_copy(update={"widths": [small], "peaks": ways})
-    table = roofline(trials, [limits])
+    ceilings = ceilings.model_copy(update={"widths": [small], "peaks": ways})
+    table = roofline(trials, [ceilings])
     assert table["blas_flops"].tolist() == pytest.approx([flops / 4e-6])
     assert table["peak_flops"].tolist() == pytest.approx([flops / 5e-7])
     text = roofline_sentences(table)
@@ -116,7 +116,7 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     assert "products alone 25%, NumPy's BLAS with the same products 12%, the best tra" in text
     shown = written(table, roofline_section.COLUMNS).iloc[0]
     assert shown["BLAS GFLOP/s"] == f"{flops / 4e-6 / 1e9:,.3g}"
-    unknown = written(roofline(trials, [make_limits()]), roofline_section.COLUMNS)
+    unknown = written(roofline(trials, [make_ceilings()]), roofline_section.COLUMNS)
     assert unknown["BLAS GFLOP/s"].tolist() == ["missing"] * 2
     _, axis = new_figure()
     roofline_plot(axis, table)
@@ -124,51 +124,51 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     assert f"most of all on the CPU, {flops / 5e-7 / 1e9:,.3g} GFLOP/s" in drawn
 
 
-def test_what_disturbed_the_limits_is_told():
+def test_what_disturbed_the_ceilings_is_told():
     quiet = Conditions(steal_fraction=0.01, foreign_fraction=0.05, on_battery=False)
-    assert limits_caution([make_limits(conditions=quiet), make_limits()]) == ""
+    assert ceilings_caution([make_ceilings(conditions=quiet), make_ceilings()]) == ""
     loud = Conditions(cpu_throttled_fraction=0.97, steal_fraction=0.03, on_battery=True)
-    text = limits_caution([make_limits(conditions=quiet), make_limits(conditions=loud)])
+    text = ceilings_caution([make_ceilings(conditions=quiet), make_ceilings(conditions=loud)])
     assert text == (
-        "⚑ While the limits of the CPU were measured: the CPU quota held them back in 97.0% of the "
-        "periods, the hypervisor took 3.0% of the capacity, on battery. They are rough."
+        "⚑ While the ceilings of the CPU were measured: the CPU quota held them back in 97.0% of "
+        "the periods, the hypervisor took 3.0% of the capacity, on battery. They are rough."
     )
 
 
 def test_trainings_in_tf32_have_tf32s_ceiling(trials):
     """Half the seconds of float32's products, which are then no ceiling, where both were tried."""
-    limits = make_limits(memory=[1e-6])
-    faster = limits.widths[0].model_copy(update={"tf32_loop": [1e-6], "tf32_call": [9e-6]})
-    both = limits.model_copy(update={"widths": [faster, *limits.widths[1:]]})
+    ceilings = make_ceilings(memory=[1e-6])
+    faster = ceilings.widths[0].model_copy(update={"tf32_loop": [1e-6], "tf32_call": [9e-6]})
+    both = ceilings.model_copy(update={"widths": [faster, *ceilings.widths[1:]]})
     plain, rounded = (
         roofline(trials.assign(precision=name), [both]).set_index("width").loc[4, "ceiling_flops"]
         for name in ("float32", "tf32")
     )
     assert rounded == pytest.approx(2 * plain) == pytest.approx(product_flops(4, 128) / 1e-6)
     # Where TF32 was not measured, float32's ceiling stands in.
-    alone = roofline(trials.assign(precision="tf32"), [limits]).set_index("width")
+    alone = roofline(trials.assign(precision="tf32"), [ceilings]).set_index("width")
     assert alone.loc[4, "ceiling_flops"] == pytest.approx(plain)
 
 
 def test_alt_texts_state_the_finding(trials, recorded):
-    table = step_breakdown(trials, recorded, [make_limits()])
+    table = step_breakdown(trials, recorded, [make_ceilings()])
     _, axis = new_figure()
     alt = breakdown_plot(axis, table)
     assert "CPU published, width 4 (4,739 µs): most in dispatch, 50%" in alt
     _, axis = new_figure()
-    assert "CPU, published" in roofline_plot(axis, roofline(trials, [make_limits()]))
+    assert "CPU, published" in roofline_plot(axis, roofline(trials, [make_ceilings()]))
 
 
 def test_the_profile_stands_beside_the_studys_step(trials):
     seconds = dict.fromkeys(KINDS, 0.0) | {
         "matrix products": 1e-3, "starting operations": 2e-3, "Python": 1e-3,
     }  # fmt: skip
-    limits = make_limits(widths=(4, 8))
-    profiled = limits.widths[0].model_copy(
+    ceilings = make_ceilings(widths=(4, 8))
+    profiled = ceilings.widths[0].model_copy(
         update={"profile": StepProfile(steps=9, seconds=seconds)}
     )
     table = profile_table(
-        trials, [limits.model_copy(update={"widths": [profiled, *limits.widths[1:]]})]
+        trials, [ceilings.model_copy(update={"widths": [profiled, *ceilings.widths[1:]]})]
     )
     (row,) = table.to_dict("records")
     assert (row["width"], row["profiled_us"]) == (4, pytest.approx(4000))
@@ -176,16 +176,16 @@ def test_the_profile_stands_beside_the_studys_step(trials):
     text = profile_sentences(table)
     assert "at width 4, of 4,000 µs, 25% is arithmetic, 0% copying to and from the device" in text
     assert "75% starting operations and Python" in text
-    assert "make report" in profile_sentences(profile_table(trials, [make_limits()]))
+    assert "make report" in profile_sentences(profile_table(trials, [make_ceilings()]))
     _, axis = new_figure()
     assert "CPU, width 4 (4,000 µs): most in starting operations, 50%" in profile_plot(axis, table)
 
 
 def test_profiles_are_told_by_width_whatever_was_measured_first(trials):
-    limits = make_limits(widths=(4, 1024, 8))
+    ceilings = make_ceilings(widths=(4, 1024, 8))
     profile = StepProfile(steps=9, seconds=dict.fromkeys(KINDS, 1e-3))
-    widths = [parts.model_copy(update={"profile": profile}) for parts in limits.widths]
-    table = profile_table(trials, [limits.model_copy(update={"widths": widths})])
+    widths = [parts.model_copy(update={"profile": profile}) for parts in ceilings.widths]
+    table = profile_table(trials, [ceilings.model_copy(update={"widths": widths})])
     assert table["width"].tolist() == [4, 8, 1024]
 
 

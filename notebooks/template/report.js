@@ -57,17 +57,17 @@ function secondsText(seconds) {
 }
 
 /** Where a predicted time comes from and how sure it is, in words. */
-function basis(curve, found) {
+function basis(curve, predicted) {
   const sizes = [curve.parameters[0], curve.parameters.at(-1)]
     .map((size) => size.toLocaleString("en")).join(" to ");
-  if (found.source === "unknown") return `Not predicted: measured from ${sizes} parameters only.`;
-  const limits = `${secondsText(found.low ?? 0)} to ${secondsText(found.high ?? 0)} s`;
-  if (found.source === "extrapolated") {
+  if (predicted.source === "unknown") return `Not predicted: measured from ${sizes} parameters only.`;
+  const limits = `${secondsText(predicted.low ?? 0)} to ${secondsText(predicted.high ?? 0)} s`;
+  if (predicted.source === "extrapolated") {
     return `Outside the measured ${sizes} parameters: extrapolated, ` +
       `95 % prediction interval ${limits}.`;
   }
   return "Interpolated between measured medians" +
-    (found.low === null ? "; single trainings, so no interval." : `; their ${found.kind}, likewise, ${limits}.`);
+    (predicted.low === null ? "; single trainings, so no interval." : `; their ${predicted.kind}, likewise, ${limits}.`);
 }
 
 /** Who wins, in words; a tie where the intervals overlap. */
@@ -106,23 +106,23 @@ function startModel(part) {
     const [protocol, timing] = [field("protocol").value, field("timing").value];
     const curve = curves.find((c) => c.machine === field(device).value && c.device === device &&
       c.protocol === protocol && c.timing === timing);
-    const found = curve ? predict(curve, parameters) : { seconds: null, low: null };
-    row(device).dataset.seconds = found.seconds ?? "";
+    const predicted = curve ? predict(curve, parameters) : { seconds: null, low: null };
+    row(device).dataset.seconds = predicted.seconds ?? "";
     row(device).querySelector(".time").textContent =
-      found.seconds === null ? "missing" : `${secondsText(found.seconds)} s`;
+      predicted.seconds === null ? "missing" : `${secondsText(predicted.seconds)} s`;
     row(device).querySelector(".basis").textContent = curve
-      ? basis(curve, found)
+      ? basis(curve, predicted)
       : `No ${timing} times of the ${protocol} protocol were measured there.`;
-    return found;
+    return predicted;
   };
   const update = () => {
     const parameters = Number(field("parameters").value);
     if (!(parameters >= 1)) return;
     const [cpu, gpu] = ["cpu", "gpu"].map((device) => show(device, parameters));
     const longest = Math.max(cpu.seconds ?? 0, gpu.seconds ?? 0);
-    for (const [device, found] of [["cpu", cpu], ["gpu", gpu]]) {
+    for (const [device, predicted] of [["cpu", cpu], ["gpu", gpu]]) {
       row(device).querySelector(".bar").style.width =
-        found.seconds === null ? "0" : `${(100 * found.seconds) / longest}%`;
+        predicted.seconds === null ? "0" : `${(100 * predicted.seconds) / longest}%`;
     }
     part.querySelector(".verdict").textContent = verdict(cpu, gpu);
   };

@@ -10,8 +10,8 @@ import pandas as pd
 
 from crossover.analysis.ablations import ablation_table
 from crossover.analysis.stepmodel import step_seconds
+from crossover.records.ceilings import KINDS, Ceilings, WidthCeilings
 from crossover.records.frame import groups
-from crossover.records.limits import KINDS, Limits, WidthLimits
 from crossover.records.record import Record
 
 PARTS = [
@@ -34,13 +34,15 @@ STEP = ["backend", "protocol", "device", "width"]
 
 
 def measured_steps(
-    trials: pd.DataFrame, limits: Sequence[Limits]
-) -> Iterator[tuple[float, pd.Series[Any], Limits, WidthLimits]]:
-    """The steady steps of one machine's trials at the widths whose limits were measured there.
+    trials: pd.DataFrame, ceilings: Sequence[Ceilings]
+) -> Iterator[tuple[float, pd.Series[Any], Ceilings, WidthCeilings]]:
+    """The steady steps of one machine's trials at the widths whose ceilings were measured there.
 
-    Of each cell its median seconds, its first trial, the limits of its device, and of its width.
+    Of each cell its median seconds, its first trial, the ceilings of its device, and of its width.
     """
-    by_device: dict[tuple[str, str], Limits] = {(one.backend, one.device): one for one in limits}
+    by_device: dict[tuple[str, str], Ceilings] = {
+        (one.backend, one.device): one for one in ceilings
+    }
     for (backend, _, device, width), cell in groups(trials, STEP):
         measured, seconds = by_device.get((backend, device)), step_seconds(cell).median()
         parts = measured.at(width) if measured else None
@@ -49,11 +51,11 @@ def measured_steps(
 
 
 def step_breakdown(
-    trials: pd.DataFrame, recorded: Sequence[Record], limits: Sequence[Limits]
+    trials: pd.DataFrame, recorded: Sequence[Record], ceilings: Sequence[Ceilings]
 ) -> pd.DataFrame:
     """Split the steady step of one machine's curves into measured parts.
 
-    Curves without limits are left out; ``recorded`` are all trials of the machine, of which those
+    Curves without ceilings are left out; ``recorded`` are all trials of the machine, of which those
     of the ablations are used. One row for each protocol, device and width: ``step_us`` (median
     microseconds of a steady step, validation included) and one column a part of ``PARTS``. A part
     that was not measured is NaN. *Not attributed* is the rest; it is negative where parts overlap
@@ -63,7 +65,7 @@ def step_breakdown(
     """
     saved = ablation_table(recorded).set_index(["device", "width", "change"])["saved_us"]
     rows = []
-    for seconds, trial, measured, parts in measured_steps(trials, limits):
+    for seconds, trial, measured, parts in measured_steps(trials, ceilings):
         row = dict(trial[["protocol", "device", "width"]]) | {"step_us": seconds * 1e6}
         row["matrix products"] = parts.products_seconds(trial["precision"]) * 1e6
         row["optimizer"] = statistics.median(parts.optimizer) * 1e6
@@ -78,7 +80,7 @@ def step_breakdown(
     return table
 
 
-def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
+def profile_table(trials: pd.DataFrame, ceilings: Sequence[Ceilings]) -> pd.DataFrame:
     """What the framework's profiler saw of published steps on one machine.
 
     One row for each device and width with a profile: ``step_us`` (median microseconds of the
@@ -94,7 +96,7 @@ def profile_table(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFram
             "profiled_us": parts.profile.step_seconds * 1e6,
             **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
         }
-        for measured in limits
+        for measured in ceilings
         # A record holds its widths in the order of their measurement.
         for parts in sorted(measured.widths, key=lambda parts: parts.width)
         if parts.profile

@@ -72,13 +72,13 @@ def _with_quotas(records: list[Record]) -> list[Record]:
 
 def _usual(facts: Iterable[tuple[tuple[object, ...], Fact]]) -> dict[tuple[object, ...], Fact]:
     """The most frequent fact of each CPU."""
-    found: dict[tuple[object, ...], list[Fact]] = {}
+    facts_of: dict[tuple[object, ...], list[Fact]] = {}
     for cpu, fact in facts:
-        found.setdefault(cpu, []).append(fact)
-    return {cpu: statistics.mode(known) for cpu, known in found.items()}
+        facts_of.setdefault(cpu, []).append(fact)
+    return {cpu: statistics.mode(own) for cpu, own in facts_of.items()}
 
 
-def groups_of(machine: str, records: list[Record], study: Settings) -> list[Group]:
+def groups_of(machine: str, records: list[Record], asked: Settings) -> list[Group]:
     """One machine's trials of the study's learning problem; others are in no group.
 
     Backend or number of threads may be another than the study's, but not both.
@@ -88,10 +88,10 @@ def groups_of(machine: str, records: list[Record], study: Settings) -> list[Grou
         kinds.setdefault((record.settings.backend, record.settings.threads), []).append(record)
     groups = []
     for (backend, threads), trials in kinds.items():
-        alike = own_settings(backend, study.epochs, study.batch_size, threads)
+        alike = own_settings(backend, asked.epochs, asked.batch_size, threads)
         own = [record for record in trials if record.settings in alike]
-        others = [f", {backend}"] if backend != study.backend else []
-        if threads != study.threads:
+        others = [f", {backend}"] if backend != asked.backend else []
+        if threads != asked.threads:
             others.append(f", {threads or 'all'} thread{'s' * (threads != 1)}")
         if own and len(others) < 2:
             groups.append(Group("".join([machine, *others]), backend, threads, own))

@@ -11,9 +11,9 @@ from crossover.analysis.ablations import change_of, on_map
 from crossover.analysis.machines import Group, by_machine, groups_of, study_machine
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
+from crossover.records.ceilings import Ceilings
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame, unlike
 from crossover.records.jsontext import Problem
-from crossover.records.limits import Limits
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Settings
@@ -47,19 +47,19 @@ class Merged:
         """The trials of one machine."""
         return self.trials[self.trials["machine"] == machine]
 
-    def limits_of(self, measured: Sequence[Limits]) -> tuple[list[Limits], list[Problem]]:
-        """The limits of the machine and software of these trials, and those that are of others."""
+    def ceilings_of(self, measured: Sequence[Ceilings]) -> tuple[list[Ceilings], list[Problem]]:
+        """The ceilings of these trials' machine and software, and those that are of others."""
         own, others = [], []
-        for limits in measured:
-            if difference := unlike(limits, self.recorded):
-                name = f"limits of {limits.backend} on the {limits.device.upper()}"
+        for ceilings in measured:
+            if difference := unlike(ceilings, self.recorded):
+                name = f"ceilings of {ceilings.backend} on the {ceilings.device.upper()}"
                 reason = (
                     f"measured with another {difference} than the trials'; to measure them anew, "
                     "move their file away"
                 )
                 others.append(Problem(name, reason))
             else:
-                own.append(limits)
+                own.append(ceilings)
         return own, others
 
     @property
@@ -112,15 +112,15 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
     of other ``settings`` are left out, and counted. Raises `MixedTrialsError` if the trials of the
     machine that the report speaks of differ in software.
     """
-    study, (machines, problems) = settings[0], _read(source)
+    asked, (machines, problems) = settings[0], _read(source)
     here = study_machine(machines, settings)
-    groups = _groups(machines, study, here)
+    groups = _groups(machines, asked, here)
     records = next((group.records for group in groups if group.label == here), [])
     check_comparable(records)
     own = here if records else published.MACHINE
     groups, mixed = _alike(groups)
-    backends = _backends(groups, study)
-    foreign, foreign_problems, apart = _references(references, source, study)
+    backends = _backends(groups, asked)
+    foreign, foreign_problems, apart = _references(references, source, asked)
     frames = [to_frame(group.records, group.label) for group in [*groups, *foreign]]
     return Merged(
         trials=pd.concat([*frames, published.load_published(PUBLISHED)], ignore_index=True),
@@ -130,8 +130,8 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
         backends=backends,
         records=records,
         recorded=[record for record in machines.get(here, [])
-                  if record.settings.backend == study.backend
-                  and record.settings.threads == study.threads],
+                  if record.settings.backend == asked.backend
+                  and record.settings.threads == asked.threads],
         problems=[*problems, *mixed, *foreign_problems],
         left_out=_unseen(machines, groups),
         apart=apart,
@@ -155,20 +155,20 @@ def _read(source: Path) -> tuple[dict[str, list[Record]], list[Problem]]:
     return machines, problems + aside
 
 
-def _groups(machines: dict[str, list[Record]], study: Settings, here: str) -> list[Group]:
+def _groups(machines: dict[str, list[Record]], asked: Settings, here: str) -> list[Group]:
     """The groups of all machines: this one's first, then what is least unlike the study."""
-    groups = [group for name in machines for group in groups_of(name, machines[name], study)]
+    groups = [group for name in machines for group in groups_of(name, machines[name], asked)]
     return sorted(groups, key=lambda group: (
-        group.label != here, group.backend != study.backend, group.threads != study.threads
+        group.label != here, group.backend != asked.backend, group.threads != asked.threads
     ))  # fmt: skip
 
 
-def _backends(groups: list[Group], study: Settings) -> dict[Backend, str]:
+def _backends(groups: list[Group], asked: Settings) -> dict[Backend, str]:
     """The name of the machine with most trials of each backend, the study's own first."""
     most = sorted(groups, key=lambda group: -len(group.records))
     backends: dict[Backend, str] = {}
-    for group in sorted(most, key=lambda group: (group.backend != study.backend, group.backend)):
-        if group.threads == study.threads:
+    for group in sorted(most, key=lambda group: (group.backend != asked.backend, group.backend)):
+        if group.threads == asked.threads:
             backends.setdefault(group.backend, group.label)
     return backends
 
@@ -184,17 +184,17 @@ def _unseen(machines: dict[str, list[Record]], groups: list[Group]) -> int:
     )
 
 
-def with_batch_sizes(study: Merged, machine: str) -> pd.DataFrame:
+def with_batch_sizes(merged: Merged, machine: str) -> pd.DataFrame:
     """A machine's trials, and where they are this machine's those of the batch-size map too."""
-    extra = [record for record in study.recorded if on_map(record.settings)]
-    frames = [study.of(machine)]
-    if machine == study.own and extra:
+    extra = [record for record in merged.recorded if on_map(record.settings)]
+    frames = [merged.of(machine)]
+    if machine == merged.own and extra:
         frames.append(to_frame(extra, machine))
     return pd.concat(frames, ignore_index=True)
 
 
 def _references(
-    folder: Path, source: Path, study: Settings
+    folder: Path, source: Path, asked: Settings
 ) -> tuple[list[Group], list[Problem], list[Problem]]:
     """The trials like the study's of each reference but the source itself, in groups.
 
@@ -210,8 +210,8 @@ def _references(
             continue
         reference = read_reference(path)
         problems += reference.problems
-        named = groups_of(f"reference {path.stem}", reference.records, study)
-        like = [group for group in named if group.threads == study.threads]
+        named = groups_of(f"reference {path.stem}", reference.records, asked)
+        like = [group for group in named if group.threads == asked.threads]
         groups += like
         if not like:
             trials = counted(len(reference.records), "trial")

@@ -1,4 +1,4 @@
-"""How near trainings come to the hardware's limit: rates against measured ceilings."""
+"""How near trainings come to the hardware's ceilings: rates against what was measured alone."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from crossover.analysis.breakdown import measured_steps
 from crossover.problem import evaluation_flops, product_flops, step_bytes
-from crossover.records.limits import Limits
+from crossover.records.ceilings import Ceilings
 
 COLUMNS = [
     "protocol", "device", "width", "intensity", "flops_per_second", "bytes_per_second",
@@ -14,10 +14,10 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
+def roofline(trials: pd.DataFrame, ceilings: Sequence[Ceilings]) -> pd.DataFrame:
     """Achieved rates of one machine's steady training steps beside its measured ceilings.
 
-    One row for each protocol, device and width with limits: ``intensity`` (FLOP/byte),
+    One row for each protocol, device and width with ceilings: ``intensity`` (FLOP/byte),
     ``flops_per_second`` and ``bytes_per_second`` achieved (the products that evaluate the images
     held out count), ``ceiling_flops`` (matrix products of the same shapes and precision),
     ``ceiling_bytes`` (the device's memory) and ``share``, the achieved part of the lower ceiling
@@ -26,7 +26,7 @@ def roofline(trials: pd.DataFrame, limits: Sequence[Limits]) -> pd.DataFrame:
     ``peak_flops`` the most arithmetic of any kind, done in ``peak_way``.
     """
     rows = []
-    for seconds, trial, measured, parts in measured_steps(trials, limits):
+    for seconds, trial, measured, parts in measured_steps(trials, ceilings):
         width, batch_size, precision = trial[["width", "batch_size", "precision"]]
         flops, moved = product_flops(width, batch_size), step_bytes(width, batch_size)
         rate = (flops + evaluation_flops(width, trial["evaluated"]) / trial["steps"]) / seconds

@@ -40,7 +40,7 @@ ZEN = {
 
 
 def describe_run(backend: Backend, device: Device, device_name: str) -> dict[str, Any]:
-    """What a trial or the limits are measured with: the fields that both records share.
+    """What a trial or the ceilings are measured with: the fields that both records share.
 
     Ask once the device has started, and outside timed sections.
     """

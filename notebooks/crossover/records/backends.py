@@ -13,22 +13,21 @@ class Facts:
     whether a step is compiled with XLA ``by choice``, ``always`` or ``never`` here, ``one_step``
     whether Keras runs no more than one step an execution, and ``steps_meaning`` what several of
     them are. ``newer_card`` is what to do about a card that it is too old for, and
-    ``limits_seconds`` is what measuring a device's limits takes: what all widths have in common,
-    and one width.
+    ``ceilings_seconds`` is what measuring a device's ceilings takes: what all widths share, and one
+    width.
     """
 
     name: str
     package: str
     steps_meaning: str
-    limits_seconds: Mapping[str, tuple[float, float]]
+    ceilings_seconds: Mapping[str, tuple[float, float]]
     protocols: tuple[str, ...] = ("published", "tuned")
     xla: Literal["by choice", "always", "never"] = "by choice"
     one_step: bool = False
     newer_card: str = "run 'make report BACKEND=jax', for JAX makes its code for the card it finds"
 
 
-# Seconds of limits on CPUs were measured on two cores; those of a GPU are compiling, which took as
-# long without one.
+# A CPU's seconds were measured on two cores; a GPU's are compiling, which took as long without one.
 BACKENDS = {
     "tensorflow": Facts(
         name="TensorFlow",
@@ -36,7 +35,7 @@ BACKENDS = {
         steps_meaning="With several *steps an execution* TensorFlow runs them in one call of its "
         "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
         "part *dispatch*.",
-        limits_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
+        ceilings_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
     ),
     "jax": Facts(
         name="JAX",
@@ -44,7 +43,7 @@ BACKENDS = {
         steps_meaning="Several *steps an execution* are a loop in Python on JAX: every step is "
         "still a call. What an epoch an execution saves is Keras's bookkeeping between the steps, "
         "and the part *dispatch* holds no more than that.",
-        limits_seconds={"cpu": (9.0, 9.0), "gpu": (15.0, 28.0)},
+        ceilings_seconds={"cpu": (9.0, 9.0), "gpu": (15.0, 28.0)},
         # It has no other compiler; its operations one by one are no `fit` that anybody runs.
         xla="always",
         newer_card="update jax",
@@ -54,7 +53,7 @@ BACKENDS = {
         package="torch",
         steps_meaning="On torch Keras runs one step an execution, so that the part *dispatch* is "
         "not measured.",
-        limits_seconds={"cpu": (7.0, 4.0), "gpu": (5.0, 4.0)},
+        ceilings_seconds={"cpu": (7.0, 4.0), "gpu": (5.0, 4.0)},
         protocols=("published",),
         # XLA's counterpart takes minutes to compile.
         xla="never",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from crossover.errors import CrossoverError
 from crossover.problem import TRAIN_IMAGES, trained_images
-from crossover.records.limits import Limits
+from crossover.records.ceilings import Ceilings
 from crossover.records.record import Machine, Record
 from crossover.records.settings import Settings
 from crossover.records.unusual import environment_text, held_down
@@ -111,17 +111,17 @@ def check_comparable(records: Sequence[Record]) -> None:
         _agree(first_of.setdefault(protocol, {}), facts)
 
 
-def unlike(limits: Limits, records: Sequence[Record]) -> str:
-    """In what a limits record differs from trials of its backend; empty where it belongs to them.
+def unlike(ceilings: Ceilings, records: Sequence[Record]) -> str:
+    """In what a ceilings record differs from trials of its backend; empty where it belongs to them.
 
     Machine and software must agree, and on a GPU its model.
     """
-    own = [_machine_facts(one) for one in records if one.settings.backend == limits.backend]
-    differences = (_difference(_machine_facts(limits), facts) for facts in own)
+    own = [_machine_facts(one) for one in records if one.settings.backend == ceilings.backend]
+    differences = (_difference(_machine_facts(ceilings), facts) for facts in own)
     return next(filter(None, differences), "")
 
 
-def _machine_facts(record: Record | Limits) -> dict[str, Any]:
+def _machine_facts(record: Record | Ceilings) -> dict[str, Any]:
     """What must not differ on one machine, as far as this record knows it."""
     machine, software = record.machine, record.software
     facts: dict[str, Any] = {

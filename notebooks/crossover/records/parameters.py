@@ -33,7 +33,7 @@ Folder = Annotated[str, Field(min_length=1, max_length=4096)]
 # The project's own folders, wherever a notebook is executed from.
 OWN_FOLDERS = {
     "records": RUNS / "main" / "trials",
-    "limits": RUNS / "main" / "limits",
+    "ceilings": RUNS / "main" / "ceilings",
     "figure_folder": FIGURES,
     "table_folder": DATA,
 }
@@ -106,7 +106,7 @@ class SummaryParameters(Frozen):
     """
 
     records: Folder
-    limits: Folder
+    ceilings: Folder
     backend: Backend = DEFAULT_BACKEND
     protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(max_length=2)]
     devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]

@@ -10,9 +10,9 @@ from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import regular_size, write_text
 from crossover.paths import PROJECT, REFERENCES, RUNS
+from crossover.records.ceilings import read_ceilings, write_ceilings
 from crossover.records.frame import check_one_machine
 from crossover.records.jsontext import MAX_RECORD_BYTES, Problem, parse_model
-from crossover.records.limits import read_limits, write_limits
 from crossover.records.record import Record
 from crossover.records.storage import Loaded, read_records, record_name, trial_folders
 from crossover.words import counted
@@ -67,10 +67,10 @@ def write_reference(path: Path, records: Sequence[Record]) -> None:
     write_text(path, "".join(record.model_dump_json() + "\n" for record in ordered))
 
 
-def keep(name: str, study: Path, references: Path = REFERENCES, partition: str = "") -> Path:
-    """Write a study's trials as ``<name>.jsonl``, its limits beside it, and return the path.
+def keep(name: str, folder: Path, references: Path = REFERENCES, partition: str = "") -> Path:
+    """Write a study's trials as ``<name>.jsonl``, its ceilings beside it, and return the path.
 
-    They lie in the study's folders ``trials`` and ``limits``, or there in those of the cluster's
+    They lie in the study's folders ``trials`` and ``ceilings``, or there in those of the cluster's
     ``partition``. Raises CrossoverError if the name is no file name, there is no trial, the trials
     are of unlike hardware or software, or the reference exists already.
     """
@@ -79,24 +79,24 @@ def keep(name: str, study: Path, references: Path = REFERENCES, partition: str =
     path = references / f"{name}.jsonl"
     if os.path.lexists(path):
         raise CrossoverError(f"{path.name} exists: choose another NAME or remove that file.")
-    records = read_records(study / "trials" / partition).records
+    records = read_records(folder / "trials" / partition).records
     if not records:
         raise CrossoverError("no trial of 'make report' is recorded: run that first.")
     check_one_machine(records)
     write_reference(path, records)
-    for limits in read_limits(study / "limits" / partition)[0]:
-        write_limits(references / name, limits)
+    for ceilings in read_ceilings(folder / "ceilings" / partition)[0]:
+        write_ceilings(references / name, ceilings)
     return path
 
 
-def keep_all(name: str, study: Path, references: Path = REFERENCES) -> list[Path]:
+def keep_all(name: str, folder: Path, references: Path = REFERENCES) -> list[Path]:
     """Keep a study's own trials, and those of its partitions under ``<name>-<partition>``."""
-    trials = study / "trials"
+    trials = folder / "trials"
     folders = [path for path in trial_folders(trials) if any(path.glob("*.json"))] or [trials]
     kept = []
     for partition in ("" if path == trials else path.name for path in folders):
         own = f"{name}-{re.sub(r'[^a-z0-9]', '-', partition.lower())}" if partition else name
-        kept.append(keep(own, study, references, partition))
+        kept.append(keep(own, folder, references, partition))
     return kept
 
 
@@ -110,7 +110,7 @@ def record(_: str, words: list[str]) -> int:
 def kept_text(path: Path) -> str:
     """What a reference holds and where, in one line."""
     trials = len(read_reference(path).records)
-    limits = len(read_limits(path.with_suffix(""))[0])
+    ceilings = len(read_ceilings(path.with_suffix(""))[0])
     place = os.path.relpath(path, PROJECT)
-    beside = f", the limits of {counted(limits, 'device')} in {place.removesuffix('.jsonl')}"
-    return f"Recorded {counted(trials, 'trial')} in {place}{beside if limits else ''}."
+    beside = f", the ceilings of {counted(ceilings, 'device')} in {place.removesuffix('.jsonl')}"
+    return f"Recorded {counted(trials, 'trial')} in {place}{beside if ceilings else ''}."

@@ -37,24 +37,24 @@ def last_settings(path: Path) -> list[Settings]:
         raise StorageError(f"{path.name} is not readable: run 'make report' again.") from None
 
 
-def answer(study: Merged, parameters: int, batch_size: int) -> list[str]:
+def answer(merged: Merged, parameters: int, batch_size: int) -> list[str]:
     """The answer in a few lines: each protocol, both devices, and the verdict.
 
     No line where too few sizes are recorded.
     """
     lines = []
-    for protocol in dict.fromkeys(study.trials["protocol"]):
-        predictors = predictors_of(study, protocol)
+    for protocol in dict.fromkeys(merged.trials["protocol"]):
+        predictors = predictors_of(merged, protocol)
         if not any(predictors.values()):
             continue
         row = prediction(predictors["cpu"], predictors["gpu"], parameters, batch_size)
         share = ", with its share of what a training costs once" if row["timing"] == "cold" else ""
         lines.append(f"{protocol} protocol, an epoch of {trained_images():,} images{share}:")
-        for device, machine in study.compared.items():
+        for device, machine in merged.compared.items():
             if text.finite(row[f"{device}_seconds"]):
                 lines.append(f"  {device.upper()} of {machine}: {_seconds(row, device)}")
             else:
-                trained = study.of(machine).query("device == @device and protocol == @protocol")
+                trained = merged.of(machine).query("device == @device and protocol == @protocol")
                 widths = trained["width"].nunique()
                 few = f"only {counted(widths, 'width')} recorded, and a prediction needs three"
                 lines.append(f"  {device.upper()}: {few if widths else 'not measured'}")
@@ -95,10 +95,10 @@ def predict(_: str, words: list[str]) -> int:
                 f"{name} is {value!r:.80}: give a whole number, as in "
                 "make predict PARAMETERS=500000 BATCH_SIZE=128"
             )
-    study = merge(RUNS / "main" / "trials", last_settings(RUNS / "main" / "settings.json"))
-    if not study.records:
+    merged = merge(RUNS / "main" / "trials", last_settings(RUNS / "main" / "settings.json"))
+    if not merged.records:
         raise CrossoverError(_nothing(RUNS / "main" / "trials"))
-    lines = answer(study, int(asked["PARAMETERS"]), int(asked["BATCH_SIZE"]))
+    lines = answer(merged, int(asked["PARAMETERS"]), int(asked["BATCH_SIZE"]))
     if not lines:
         raise CrossoverError(
             "too few widths are recorded: a prediction needs three of one protocol, "

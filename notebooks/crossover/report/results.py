@@ -16,8 +16,8 @@ from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
 from crossover.analysis.timemodel import fit_all
 from crossover.files import write_text
+from crossover.records.ceilings import Ceilings, read_ceilings
 from crossover.records.jsontext import Problem
-from crossover.records.limits import Limits, read_limits
 from crossover.records.parameters import SummaryParameters
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -25,20 +25,20 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class Results:
-    """The study, and the frames of all machines that several sections share.
+    """What was merged, and the frames of all machines that several sections share.
 
-    `read_results` says which function gives each frame and describes its columns. ``limits`` are of
-    the study's machine and software; ``problems`` names those set aside.
+    `read_results` says which function gives each frame and describes its columns. ``ceilings``
+    are of the study's machine and software; ``problems`` names those set aside.
     """
 
     asked: SummaryParameters
-    study: Merged
+    merged: Merged
     cells: pd.DataFrame
     ratios: pd.DataFrame
     crossings: pd.DataFrame
     parity: pd.DataFrame
     models: pd.DataFrame
-    limits: list[Limits]
+    ceilings: list[Ceilings]
     problems: list[Problem]
 
     @property
@@ -54,33 +54,33 @@ class Results:
     @property
     def own_trials(self) -> pd.DataFrame:
         """The trials of this machine."""
-        return self.study.of(self.study.own)
+        return self.merged.of(self.merged.own)
 
     @property
     def own_cells(self) -> pd.DataFrame:
         """The cells of this machine."""
-        return self.cells[self.cells["machine"] == self.study.own]
+        return self.cells[self.cells["machine"] == self.merged.own]
 
 
 def read_results(asked: SummaryParameters) -> Results:
-    """Read the trials and limits that a report was asked for.
+    """Read the trials and ceilings that a report was asked for.
 
     Raises `MixedTrialsError` if the trials of the machine that it speaks of differ in software.
     """
     settings = own_settings(asked.backend, asked.epochs, asked.batch_size, asked.threads)
-    study = merge(Path(asked.records), settings)
-    cells = summarise(study.trials)
-    measured, unread = read_limits(Path(asked.limits))
-    limits, of_others = study.limits_of(measured)
+    merged = merge(Path(asked.records), settings)
+    cells = summarise(merged.trials)
+    measured, unread = read_ceilings(Path(asked.ceilings))
+    ceilings, of_others = merged.ceilings_of(measured)
     return Results(
         asked=asked,
-        study=study,
+        merged=merged,
         cells=cells,
         ratios=speedups(cells),
-        crossings=crossovers(study.trials, study.pairs),
-        parity=accuracy_parity(study.trials),
-        models=fit_all(study.trials),
-        limits=limits,
+        crossings=crossovers(merged.trials, merged.pairs),
+        parity=accuracy_parity(merged.trials),
+        models=fit_all(merged.trials),
+        ceilings=ceilings,
         problems=[*unread, *of_others],
     )
 

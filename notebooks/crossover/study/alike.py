@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crossover.errors import CrossoverError
 from crossover.hardware.cgroup import binding
+from crossover.records.ceilings import Ceilings
 from crossover.records.frame import MixedTrialsError, check_comparable, machine_label, processor
-from crossover.records.limits import Limits
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Machine, Record
 from crossover.records.storage import record_name
@@ -23,7 +23,7 @@ class UnlikeError(CrossoverError):
 
 def check_alike(
     study: Study,
-    recorded: Sequence[Record | Limits],
+    recorded: Sequence[Record | Ceilings],
     machine: Machine,
     environment: Mapping[str, str],
     versions: Mapping[str, str | None],

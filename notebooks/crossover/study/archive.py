@@ -44,7 +44,7 @@ def archived(folder: Path, archive: Path) -> Iterator[None]:
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Pack trials, limits, executed notebooks and logs of a study into one file.
+    """Pack trials, ceilings, executed notebooks and logs of a study into one file.
 
     It is written beside and then put in the place of the last.
     """

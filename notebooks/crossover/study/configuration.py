@@ -44,7 +44,7 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
         config = (last_settings() or config) | {"partial": True}
     else:
         config["study"] |= PRESETS.get(verb, {})
-        config["limits"] = verb in ("report", "explain")
+        config["ceilings"] = verb in ("report", "explain")
     if verb == "quick":
         config |= {"figures": "figures/quick", "tables": "data/runs/quick", "quick": True}
     given = assigned(words, [*SETTINGS, *PLACES])

@@ -7,7 +7,7 @@ from crossover.errors import CrossoverError
 from crossover.files import write_text
 
 STAMP = "copied.json"
-# A report's notebook, and those of its sweeps and limits, by device.
+# A report's notebook, and those of its sweeps and ceilings, by device.
 EXECUTED = ("*.ipynb", "cpu/*.ipynb", "gpu/*.ipynb")
 
 

@@ -11,7 +11,7 @@ FILE = "settings.json"
 NUMBER = "number"
 KINDS = {
     "study": dict, "profile": str, "partitions": str, "notebooks": str, "figures": str,
-    "tables": str, "quick": bool, "limits": bool, "partial": bool,
+    "tables": str, "quick": bool, "ceilings": bool, "partial": bool,
 }  # fmt: skip
 
 

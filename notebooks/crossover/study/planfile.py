@@ -5,7 +5,7 @@ A plan is a table of comma-separated values; lines that begin with # are left ou
     what,device,widths,repeat,seconds
     published,gpu,4 128 1024,1,30
 
-``what`` is a protocol, ``limits``, or an ablation such as ``published: data on the device``
+``what`` is a protocol, ``ceilings``, or an ablation such as ``published: data on the device``
 (``published: baseline`` is what these are compared with); ``seconds`` must be left for the job to
 begin.
 """
@@ -18,8 +18,8 @@ from pathlib import Path
 from crossover.analysis import ablations
 from crossover.errors import CrossoverError
 from crossover.study.configuration import study_from
-from crossover.study.planner import LIMITS, TRAIN, Job, jobs_of
-from crossover.training.estimate import own_limits
+from crossover.study.planner import CEILINGS, TRAIN, Job, jobs_of
+from crossover.training.estimate import own_ceilings
 from crossover.training.plan import own_records
 
 COLUMNS = ["what", "device", "widths", "repeat", "seconds"]
@@ -46,8 +46,8 @@ def read_plan(path: Path, folder: str, backend: str) -> list[tuple[Job, float]]:
 
 def is_left(job: Job) -> bool:
     """Whether a job has anything left to do."""
-    if job.notebook == LIMITS:
-        measured = own_limits(job.sweep, job.device)
+    if job.notebook == CEILINGS:
+        measured = own_ceilings(job.sweep, job.device)
         return measured is None or any(measured.at(width) is None for width in job.sweep.widths)
     return len(own_records(job.sweep, job.device)) < len(job.sweep.widths)
 
@@ -73,12 +73,12 @@ def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
     if device not in ("cpu", "gpu") or not 0 <= seconds < math.inf:
         raise PlanError("its device must be cpu or gpu, and its seconds a number.")
     given = {"folder": folder, "backend": backend, "devices": device, "widths": widths}
-    if what != "limits":
+    if what != "ceilings":
         return _sweep(given, what, int(repeat)), seconds
     study = study_from({**given, "protocols": "published"})
-    sweep = study.limits_sweep(study.devices[0], study.widths)
-    name = f"limits-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
-    return jobs_of(study, LIMITS, {name: sweep}, [])[0], seconds
+    sweep = study.ceilings_sweep(study.devices[0], study.widths)
+    name = f"ceilings-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
+    return jobs_of(study, CEILINGS, {name: sweep}, [])[0], seconds
 
 
 def _sweep(given: Mapping[str, object], what: str, repeat: int) -> Job:

@@ -10,7 +10,7 @@ from crossover.records.parameters import SweepParameters
 from crossover.records.record import Record
 from crossover.records.settings import Device
 from crossover.study.study import Study, sweep_device
-from crossover.training.estimate import Estimate, limits_seconds
+from crossover.training.estimate import Estimate, ceilings_seconds
 from crossover.training.progress import clock_text
 from crossover.words import counted
 
@@ -18,8 +18,8 @@ from crossover.words import counted
 START_SECONDS = 20.0
 # A machine that is new to the study may be far slower than the estimate's source.
 SLOWER, START_MINUTES = 4, 30
-TRAIN, LIMITS = "train.ipynb", "limits.ipynb"
-LIMITS_PARAMETERS = {"device", "widths", "backend", "batch_size", "threads", "output"}
+TRAIN, CEILINGS = "train.ipynb", "ceilings.ipynb"
+CEILINGS_PARAMETERS = {"device", "widths", "backend", "batch_size", "threads", "output"}
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ class Job:
     @property
     def parameters(self) -> str:
         """The notebook's parameters as JSON."""
-        own = LIMITS_PARAMETERS if self.notebook == LIMITS else None
+        own = CEILINGS_PARAMETERS if self.notebook == CEILINGS else None
         return self.sweep.model_dump_json(include=own)
 
     @property
     def title(self) -> str:
         """What it is, with its change where the study has several variants of its settings."""
         what, settings = f"repeat {self.sweep.repeat}", self.sweep.settings
-        if self.notebook == LIMITS:
-            what = "limits: copies, matrix products"
+        if self.notebook == CEILINGS:
+            what = "ceilings: copies, matrix products"
         elif len(self.study.changes) > 1:
             change = ablations.change_of(settings) or f"batches of {settings.batch_size}"
             what = f"{change}, {what}"
@@ -82,8 +82,8 @@ class Job:
 
     def timed(self, estimate: Estimate) -> Self:
         """The same with what it is expected to take."""
-        if self.notebook == LIMITS:
-            return replace(self, timed_seconds=limits_seconds(self.sweep, self.device))
+        if self.notebook == CEILINGS:
+            return replace(self, timed_seconds=ceilings_seconds(self.sweep, self.device))
         settings, widths = self.sweep.settings, self.sweep.widths
         seconds = sum(estimate.seconds(settings, self.device, width) for width in widths)
         guessed = not estimate.is_measured(settings, self.device)
@@ -99,18 +99,18 @@ def jobs_of(
 
 
 def lacking(
-    study: Study, own: list[Record], *, limits: bool = True, explained: bool = False
+    study: Study, own: list[Record], *, ceilings: bool = True, explained: bool = False
 ) -> list[Job]:
     """What a study lacks beside its ``own`` trials, as `Study.own` tells them, in order of worth.
 
-    One repeat of every sweep, the devices' ``limits``, and the other repeats. One repeat of the
+    One repeat of every sweep, the devices' ``ceilings``, and the other repeats. One repeat of the
     ablations comes last, where the study is to be ``explained``, at those of their widths that it
     has.
     """
     sweeps = jobs_of(study, TRAIN, study.missing(own), own)
     jobs = [job for job in sweeps if job.sweep.repeat == 1]
-    if limits:
-        jobs += jobs_of(study, LIMITS, study.missing_limits(), own)
+    if ceilings:
+        jobs += jobs_of(study, CEILINGS, study.missing_ceilings(), own)
     jobs += [job for job in sweeps if job.sweep.repeat > 1]
     if explained and (widths := [width for width in ablations.WIDTHS if width in study.widths]):
         explaining = {"protocols": ["published"], "widths": widths, "epochs": ablations.EPOCHS}
@@ -133,7 +133,7 @@ def plan_text(study: Study, jobs: Sequence[Job]) -> str:
     to_train = f"{trials} of {counted(whole, 'trial')} to train in {counted(sweeps, 'sweep')}"
     parts = [to_train if trials else recorded]
     if devices:
-        parts.append(f"the limits of {counted(devices, 'device')} to measure")
+        parts.append(f"the ceilings of {counted(devices, 'device')} to measure")
     seconds = sum(job.seconds for job in jobs)
     lines = [f"{place}: {', '.join(parts)}; about {clock_text(seconds)} (m:ss)."]
     if "gpu" not in study.devices:
@@ -142,14 +142,14 @@ def plan_text(study: Study, jobs: Sequence[Job]) -> str:
 
 
 def left_text(jobs: Sequence[Job]) -> str:
-    """What is not there yet, in words: trials, and limits; empty where all is."""
+    """What is not there yet, in words: trials, and ceilings; empty where all is."""
     trials, _, devices = _counts(jobs)
     parts = [counted(trials, "trial")] if trials else []
-    parts += [f"the limits of {counted(devices, 'device')}"] if devices else []
+    parts += [f"the ceilings of {counted(devices, 'device')}"] if devices else []
     return " and ".join(parts)
 
 
 def _counts(jobs: Sequence[Job]) -> tuple[int, int, int]:
-    """Trials to train, sweeps that do, and devices whose limits are measured."""
+    """Trials to train, sweeps that do, and devices whose ceilings are measured."""
     sweeps = [job.sweep for job in jobs if job.notebook == TRAIN]
     return sum(len(sweep.widths) for sweep in sweeps), len(sweeps), len(jobs) - len(sweeps)

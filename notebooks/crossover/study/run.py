@@ -15,8 +15,8 @@ from crossover.hardware.announce import announce
 from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
+from crossover.records.ceilings import read_ceilings
 from crossover.records.jsontext import NEWER
-from crossover.records.limits import read_limits
 from crossover.records.record import Record
 from crossover.records.storage import read_records, set_aside
 from crossover.study.alike import check_alike, check_room
@@ -71,7 +71,7 @@ def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
     if jobs:
         code = run_workflow(folder, workflow_plan(studies, jobs, config), profile, "sweeps")
         # Whatever a step's exit code said.
-        lists = [lacking(study, study.recorded(), limits=config["limits"]) for study in studies]
+        lists = [lacking(study, study.recorded(), ceilings=config["ceilings"]) for study in studies]
         left = "; ".join(left_text(lacked) for lacked in lists if lacked)
     if left:
         print("\nNot everything was trained; reporting what is recorded.", flush=True)
@@ -130,7 +130,7 @@ def _plan_one(study: Study, config: dict[str, Any]) -> list[Job]:
     records = _sound_records(study.trials)
     study.check_seed(records)
     own = study.own(records)
-    jobs = lacking(study, own, limits=config["limits"])
+    jobs = lacking(study, own, ceilings=config["ceilings"])
     if config["partial"]:
         state = f"{left_text(jobs)} missing" if jobs else "all trials recorded"
         print(f"Study in {study.folder}: {state}; nothing is trained.", flush=True)
@@ -162,7 +162,9 @@ def _look_here(study: Study, records: list[Record], jobs: Sequence[Job]) -> list
     own = {sweep.settings.digest for sweep in study.sweeps()}
     trials = [record for record in records if record.settings.digest in own]
     kind = study.backend, study.threads
-    limits = [one for one in read_limits(study.limits)[0] if (one.backend, one.threads) == kind]
+    ceilings = [
+        one for one in read_ceilings(study.ceilings)[0] if (one.backend, one.threads) == kind
+    ]
     versions = installed_versions(study.backend)
-    check_alike(study, [*trials, *limits], machine, heeded, versions)
+    check_alike(study, [*trials, *ceilings], machine, heeded, versions)
     return announce(machine, study.threads)

@@ -13,7 +13,7 @@ from crossover.analysis.machines import own_settings, study_trials
 from crossover.errors import CrossoverError
 from crossover.problem import BATCH_SIZE, EPOCHS
 from crossover.records.backends import DEFAULT_BACKEND
-from crossover.records.limits import find_limits, limits_name
+from crossover.records.ceilings import ceilings_name, find_ceilings
 from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
 from crossover.records.record import Record
 from crossover.records.settings import (
@@ -85,12 +85,12 @@ class Study(Frozen):
         return sum(len(sweep.widths) for sweep in self.sweeps())
 
     @property
-    def limits(self) -> Path:
-        """The folder of the limits records, beside the trials."""
-        return Path(self.folder) / "limits" / self.partition
+    def ceilings(self) -> Path:
+        """The folder of the ceilings records, beside the trials."""
+        return Path(self.folder) / "ceilings" / self.partition
 
-    def missing_limits(self) -> dict[str, SweepParameters]:
-        """What is not measured of the devices' limits, by the name of the executed notebook.
+    def missing_ceilings(self) -> dict[str, SweepParameters]:
+        """What is not measured of the devices' ceilings, by the name of the executed notebook.
 
         The widths come in the order of worth: those of the ablations first. A record that cannot be
         read, or is of another machine or software than the study's trials, is named by the report
@@ -98,19 +98,21 @@ class Study(Frozen):
         """
         missing: dict[str, SweepParameters] = {}
         for device in self.devices:
-            path = self.limits / limits_name(self.backend, device, self.batch_size, self.threads)
+            path = self.ceilings / ceilings_name(
+                self.backend, device, self.batch_size, self.threads
+            )
             widths = self.widths
             if path.exists():
-                measured = find_limits(path)
+                measured = find_ceilings(path)
                 widths = [width for width in widths if measured and measured.at(width) is None]
             if widths:
                 ordered = sorted(set(widths), key=lambda w: (w not in ablations.WIDTHS, w))
-                missing[self._named(f"limits-{path.stem}")] = self.limits_sweep(device, ordered)
+                missing[self._named(f"ceilings-{path.stem}")] = self.ceilings_sweep(device, ordered)
         return missing
 
-    def limits_sweep(self, device: Device, widths: list[int]) -> SweepParameters:
-        """What measures a device's limits at some widths, in their order."""
-        sweep = self._sweep(device, "published", 1, {"output": str(self.limits.resolve())})
+    def ceilings_sweep(self, device: Device, widths: list[int]) -> SweepParameters:
+        """What measures a device's ceilings at some widths, in their order."""
+        sweep = self._sweep(device, "published", 1, {"output": str(self.ceilings.resolve())})
         return sweep.model_copy(update={"widths": widths})
 
     def settings(self, protocol: Protocol) -> Settings:

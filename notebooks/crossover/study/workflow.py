@@ -61,7 +61,7 @@ def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, A
     study = studies[0]
     return study.model_dump(include=SHARED | {"widths", "protocols", "repeats"}) | {
         "records": str(PROJECT / study.folder / "trials"),
-        "limits": str(max(studies, key=lambda one: one.trial_count).limits.resolve()),
+        "ceilings": str(max(studies, key=lambda one: one.trial_count).ceilings.resolve()),
         "devices": sorted({device for one in studies for device in one.devices}),
         "figure_folder": str(PROJECT / config["figures"]),
         "table_folder": str(PROJECT / config["tables"]),
@@ -81,7 +81,7 @@ def _parts(folder: Path) -> Iterator[str]:
     Records count by name, size and time of change, whichever way that moves; code by its text,
     which a checkout gives other times.
     """
-    records = [*trial_folders(folder / "trials"), *trial_folders(folder / "limits")]
+    records = [*trial_folders(folder / "trials"), *trial_folders(folder / "ceilings")]
     for place in [*records, *trial_folders(REFERENCES)]:
         for path in sorted(place.iterdir()):
             if not path.is_dir() and not path.name.startswith("."):

@@ -1,1 +1,1 @@
-"""The notebooks' trials: MNIST, the model, both protocols, the sweep and the measured limits."""
+"""The notebooks' trials: MNIST, the model, both protocols, the sweep and the measured ceilings."""

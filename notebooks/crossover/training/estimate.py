@@ -9,7 +9,7 @@ import numpy as np
 from crossover.paths import PUBLISHED
 from crossover.problem import BATCH_SIZE, EPOCHS, parameter_count
 from crossover.records.backends import BACKENDS
-from crossover.records.limits import Limits, find_limits, limits_name
+from crossover.records.ceilings import Ceilings, ceilings_name, find_ceilings
 from crossover.records.parameters import SweepParameters
 from crossover.records.published import read_table
 from crossover.records.record import Record
@@ -63,20 +63,20 @@ class Estimate:
         return start + settings.epochs * epoch * BATCH_SIZE / settings.batch_size
 
 
-def limits_seconds(sweep: SweepParameters, device: Device) -> float:
-    """Seconds of measuring the limits that a sweep names, from what was measured of them."""
-    common, width = BACKENDS[sweep.backend].limits_seconds[device]
-    measured = own_limits(sweep, device)
-    taken = [limit.seconds for limit in measured.widths if limit.seconds] if measured else []
+def ceilings_seconds(sweep: SweepParameters, device: Device) -> float:
+    """Seconds of measuring the ceilings that a sweep names, from what was measured of them."""
+    common, width = BACKENDS[sweep.backend].ceilings_seconds[device]
+    measured = own_ceilings(sweep, device)
+    taken = [one.seconds for one in measured.widths if one.seconds] if measured else []
     if taken:
         common, width = 0.0, statistics.fmean(taken)
     return common + width * len(sweep.widths)
 
 
-def own_limits(sweep: SweepParameters, device: Device) -> Limits | None:
-    """What is measured already of the limits that a sweep names."""
-    name = limits_name(sweep.backend, device, sweep.batch_size, sweep.threads)
-    return find_limits(sweep.folder / name)
+def own_ceilings(sweep: SweepParameters, device: Device) -> Ceilings | None:
+    """What is measured already of the ceilings that a sweep names."""
+    name = ceilings_name(sweep.backend, device, sweep.batch_size, sweep.threads)
+    return find_ceilings(sweep.folder / name)
 
 
 def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int) -> list[list[int]]:

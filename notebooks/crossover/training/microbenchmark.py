@@ -1,4 +1,4 @@
-"""Measuring a device's limits: copies, memory, and a record of all that others measure."""
+"""Measuring a device's ceilings: copies, memory, and a record of all that others measure."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from crossover.hardware.device import assert_placement, set_precision
 from crossover.hardware.machine import describe_run
 from crossover.hardware.runtimes import runtime
 from crossover.problem import batch_bytes
-from crossover.records.limits import Limits, WidthLimits
+from crossover.records.ceilings import Ceilings, WidthCeilings
 from crossover.records.parameters import SweepParameters
 from crossover.records.settings import Backend, Device, Precision
 from crossover.training.peaks import measure_peaks
@@ -25,10 +25,10 @@ from crossover.training.timing import samples
 LARGE_BYTES = 256 * 2**20
 
 
-def measure_limits(
-    sweep: SweepParameters, device: Device, device_name: str, earlier: Limits | None = None
-) -> Iterator[Limits]:
-    """Measure what a limits record holds; yield it after each width, in the order given.
+def measure_ceilings(
+    sweep: SweepParameters, device: Device, device_name: str, earlier: Ceilings | None = None
+) -> Iterator[Ceilings]:
+    """Measure what a ceilings record holds; yield it after each width, in the order given.
 
     An earlier record of this device is gone on with where the machine, its software and this code
     are still the same, or else measured anew.
@@ -46,10 +46,10 @@ def measure_limits(
     common = earlier.common if earlier else measure_common(backend, device, sweep.batch_size)
     for width in (width for width in wanted if width not in measured):
         widths.append(_measure_one(backend, device, width, sweep.batch_size, rounded))
-        print(f"limits  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
+        print(f"ceilings  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
         if len(widths) < fewest:
             continue  # The earlier record tells more until then.
-        yield Limits(
+        yield Ceilings(
             backend=backend,
             device=device,
             device_name=device_name,
@@ -65,7 +65,7 @@ def measure_limits(
 
 def _measure_one(
     backend: Backend, device: Device, width: int, batch_size: int, rounded: Precision
-) -> WidthLimits:
+) -> WidthCeilings:
     started = time.perf_counter()
     parts = measure_width(backend, width, batch_size, rounded)
     blas = measure_blas(backend, width, batch_size) if device == "cpu" else None
@@ -74,7 +74,7 @@ def _measure_one(
     return parts.model_copy(update={"profile": profile, "products_blas": blas, "seconds": taken})
 
 
-def _same(earlier: Limits, facts: dict[str, Any]) -> bool:
+def _same(earlier: Ceilings, facts: dict[str, Any]) -> bool:
     """Whether a record is of this machine, software, environment and code."""
     # A pool may start at its first use.
     software = facts["software"].model_copy(update={"pools": earlier.software.pools})
@@ -87,7 +87,7 @@ def _same(earlier: Limits, facts: dict[str, Any]) -> bool:
 
 
 def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[str, Any]:
-    """Measure what is the same for all widths; the fields of `Limits`."""
+    """Measure what is the same for all widths; the fields of `Ceilings`."""
     started, one_batch = time.perf_counter(), batch_bytes(batch_size)
     return {
         "batch_bytes": one_batch,

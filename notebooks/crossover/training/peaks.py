@@ -10,7 +10,7 @@ from crossover.hardware.device import set_precision
 from crossover.hardware.environment import pool_threads
 from crossover.hardware.runtimes import runtime
 from crossover.records.backends import BACKENDS
-from crossover.records.limits import Peak
+from crossover.records.ceilings import Peak
 from crossover.records.settings import Backend, Device, Precision
 from crossover.training.timing import samples
 

@@ -82,8 +82,8 @@ def sweep_table(sweep: SweepParameters, device: Device) -> pd.DataFrame:
         {
             "width": record.width,
             "parameters": record.parameters,
-            "cold seconds": record.cold_seconds,
-            "steady seconds": record.steady_seconds,
+            "cold s": record.cold_seconds,
+            "steady s": record.steady_seconds,
             "test accuracy": record.test_accuracy,
             "test loss": record.test_loss,
         }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from crossover.hardware.runtimes import runtime, runtime_class
 from crossover.hardware.runtimes.base import Event
 from crossover.problem import CLASSES, IMAGE_PIXELS
-from crossover.records.limits import KINDS, Kind, StepProfile
+from crossover.records.ceilings import KINDS, Kind, StepProfile
 from crossover.records.settings import Backend, Device, protocol_settings
 from crossover.training.mnist import one_hot
 from crossover.training.model import build_model

@@ -14,7 +14,7 @@ from crossover.hardware.device import set_precision
 from crossover.hardware.runtimes import runtime
 from crossover.hardware.runtimes.base import Call
 from crossover.problem import CLASSES, IMAGE_PIXELS, parameter_count, product_flops
-from crossover.records.limits import WidthLimits
+from crossover.records.ceilings import WidthCeilings
 from crossover.records.settings import Backend, Precision
 from crossover.training.peaks import blas_threads
 from crossover.training.timing import samples
@@ -24,7 +24,7 @@ TINY = 1e-9
 
 def measure_width(
     backend: Backend, width: int, batch_size: int, rounded: Precision = "float32"
-) -> WidthLimits:
+) -> WidthCeilings:
     """Measure the parts of one training step at one width.
 
     ``rounded`` is the precision where TF32 is allowed: products are measured with it too, where it
@@ -41,7 +41,7 @@ def measure_width(
         ways[f"{name}_call"] = samples(backend, lambda call=call: call(batch, *kernels))
     state = [keras.ops.zeros(parameter_count(width), dtype="float32") for _ in range(4)]
     update = runtime(backend).compiled(lambda *given: _repeat(_adam_step, loops, given))
-    return WidthLimits(
+    return WidthCeilings(
         width=width,
         product_flops=product_flops(width, batch_size),
         optimizer=samples(backend, lambda: update(*state), loops),

@@ -25,7 +25,7 @@ COLUMNS = [
 
 def show(results: Results) -> None:
     """Show a figure for each device, or how to train the ablations."""
-    changes = ablation_table(results.study.recorded)
+    changes = ablation_table(results.merged.recorded)
     noise = noise_factors(results.own_trials)
     text.show(ablation_sentences(changes))
     text.show(ablation_caution(changes, noise))

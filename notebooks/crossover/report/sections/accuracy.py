@@ -13,13 +13,13 @@ TICKS = [0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
 
 def show(results: Results) -> None:
     """Show whether the devices differ, and this machine's curves beside the published ones."""
-    study = results.study
-    text.show(parity_sentence(results.parity, study.own))
-    machines = [study.own, *([published.MACHINE] if study.comparable(published.MACHINE) else [])]
+    merged = results.merged
+    text.show(parity_sentence(results.parity, merged.own))
+    machines = [merged.own, *([published.MACHINE] if merged.comparable(published.MACHINE) else [])]
     trials, cells = (
-        frame[frame["machine"].isin(machines)] for frame in (study.trials, results.cells)
+        frame[frame["machine"].isin(machines)] for frame in (merged.trials, results.cells)
     )
-    figure.show(results.figures, "accuracy", accuracy_plot, trials, cells, study.own)
+    figure.show(results.figures, "accuracy", accuracy_plot, trials, cells, merged.own)
 
 
 def parity_sentence(parity: pd.DataFrame, machine: str) -> str:

@@ -20,52 +20,52 @@ def show(results: Results) -> None:
     """Show the answer, and warnings where there are any."""
     if results.asked.quick:
         text.show("*A quick look: few widths, one epoch; no basis for a decision.*")
-    text.show(answer(results.study, results.crossings))
-    text.show(parity_warning(results.parity, results.study.own))
-    text.show(missing_sentence(results.study, results.asked))
+    text.show(answer(results.merged, results.crossings))
+    text.show(parity_warning(results.parity, results.merged.own))
+    text.show(missing_sentence(results.merged, results.asked))
 
 
 def show_byline(results: Results) -> None:
     """Show what was measured, where a trial is recorded."""
-    text.show(byline(results.study))
+    text.show(byline(results.merged))
 
 
-def answer(study: Merged, crossings: pd.DataFrame) -> str:
+def answer(merged: Merged, crossings: pd.DataFrame) -> str:
     """The answer at the top of the report, as Markdown."""
-    if not study.records:
+    if not merged.records:
         return (
             "> **No trial of this machine is recorded yet.** Run `make report` to train; below "
             "stands the published study alone."
         )
-    published = _sentence(study, crossings, "published")
-    if {"cpu", "gpu"} <= set(study.devices):
-        tuned = _sentence(study, crossings, "tuned")
+    published = _sentence(merged, crossings, "published")
+    if {"cpu", "gpu"} <= set(merged.devices):
+        tuned = _sentence(merged, crossings, "tuned")
         return f"> **{published}**" + (f"\n>\n> Tuned on both devices: {tuned}" if tuned else "")
-    if "gpu" in study.devices:
+    if "gpu" in merged.devices:
         return (
             "> **Only the GPU was measured on this machine; there is nothing to compare it with.**"
         )
-    if study.gpu_machine == study.own:
+    if merged.gpu_machine == merged.own:
         return (
             "> **No GPU was measured on this machine, so its crossover is unknown,** and no "
             "reference was made with the same settings."
         )
     return (
         f"> **No GPU was measured on this machine, so its own crossover is unknown.** Against the "
-        f"GPU of {text.literal(study.gpu_machine)}, this machine's CPU "
-        f"({text.literal(study.own)}) compares as follows: {published}"
+        f"GPU of {text.literal(merged.gpu_machine)}, this machine's CPU "
+        f"({text.literal(merged.own)}) compares as follows: {published}"
     )
 
 
-def _sentence(study: Merged, crossings: pd.DataFrame, protocol: str) -> str:
+def _sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
     """What the comparison with the study's GPU says; empty where there is none."""
-    row = crossing_row(crossings, study.own, study.gpu_machine, protocol)
+    row = crossing_row(crossings, merged.own, merged.gpu_machine, protocol)
     return "" if row is None else text.literal(str(row["sentence"]), text.SENTENCE)
 
 
-def missing_sentence(study: Merged, asked: SummaryParameters) -> str:
+def missing_sentence(merged: Merged, asked: SummaryParameters) -> str:
     """Which of the trials that were asked for this machine lacks; empty if none."""
-    done = {(r.settings.protocol, r.device, r.repeat, r.width) for r in study.records}
+    done = {(r.settings.protocol, r.device, r.repeat, r.width) for r in merged.records}
     protocols = asked.protocols or sorted({protocol for protocol, *_ in done})
     devices = asked.devices or sorted({device for _, device, *_ in done})
     lacking = []
@@ -79,18 +79,18 @@ def missing_sentence(study: Merged, asked: SummaryParameters) -> str:
     return f"**Unfinished study.** Widths without a trial: {listed}." if lacking else ""
 
 
-def byline(study: Merged) -> str:
+def byline(merged: Merged) -> str:
     """What was measured, on what and when, and what is unusual about it; empty without trials."""
-    if not study.records:
+    if not merged.records:
         return ""
-    last = study.records[-1]
-    days = [f"{record.started:%Y-%m-%d}" for record in study.records]
+    last = merged.records[-1]
+    days = [f"{record.started:%Y-%m-%d}" for record in merged.records]
     software, cores = last.software, last.machine.visible_cores or 0
     line = (
-        f"{counted(len(study.records), 'trial')} of {text.span(min(days), max(days))} on "
+        f"{counted(len(merged.records), 'trial')} of {text.span(min(days), max(days))} on "
         f"{cpu_name(last.machine)}, {counted(cores, 'core')}, "
         f"{counted(software.threads or 0, 'thread')}, {last.settings.backend} {software.backend}."
     )
-    unusual = "; ".join(unusual_of(study.records))
+    unusual = "; ".join(unusual_of(merged.records))
     told = f" **Unusual:** {text.literal(unusual, text.SENTENCE)}." if unusual else ""
     return f"{text.literal(line, text.SENTENCE)}{told}"

@@ -14,18 +14,18 @@ CELL = ["protocol", "device", "parameters"]
 
 def show(results: Results) -> None:
     """Show which backends were measured and, from two on, their times and crossovers."""
-    study = results.study
-    text.show(measured(study))
-    if len(study.backends) > 1:
+    merged = results.merged
+    text.show(measured(merged))
+    if len(merged.backends) > 1:
         for timing in ("cold", "steady"):
-            times = side_by_side(study, results.cells, timing)
-            htmltable.show(times, f"Seconds, {timing}", columns_of(study))
-        text.show(crossing_lines(study, results.crossings))
+            times = side_by_side(merged, results.cells, timing)
+            htmltable.show(times, f"Seconds, {timing}", columns_of(merged))
+        text.show(crossing_lines(merged, results.crossings))
 
 
-def side_by_side(study: Merged, cells: pd.DataFrame, timing: str) -> pd.DataFrame:
+def side_by_side(merged: Merged, cells: pd.DataFrame, timing: str) -> pd.DataFrame:
     """Median seconds of each protocol, device and size, one column a backend, and the fastest."""
-    names = {machine: NAMES[backend] for backend, machine in study.backends.items()}
+    names = {machine: NAMES[backend] for backend, machine in merged.backends.items()}
     rows = cells[cells["machine"].isin(list(names))]
     times = rows.pivot(index=CELL, columns="machine", values=f"{timing}_seconds")
     times = times.reindex(columns=list(names)).rename(columns=names)
@@ -33,16 +33,16 @@ def side_by_side(study: Merged, cells: pd.DataFrame, timing: str) -> pd.DataFram
     return times.assign(fastest=fastest).reset_index()
 
 
-def columns_of(study: Merged) -> list[Column]:
+def columns_of(merged: Merged) -> list[Column]:
     """The columns of what stands side by side."""
-    names = [NAMES[backend] for backend in study.backends]
+    names = [NAMES[backend] for backend in merged.backends]
     return [PROTOCOL, DEVICE, PARAMETERS, *numbers(names, ".2f"), *words("fastest")]
 
 
-def crossing_lines(study: Merged, crossings: pd.DataFrame) -> str:
+def crossing_lines(merged: Merged, crossings: pd.DataFrame) -> str:
     """Each backend's own crossovers on this machine, as a Markdown list; empty without any."""
     lines = []
-    for backend, machine in study.backends.items():
+    for backend, machine in merged.backends.items():
         own = (crossings[["cpu_machine", "gpu_machine"]] == machine).all(axis=1)
         for _, row in crossings[own & (crossings["status"] != "missing device")].iterrows():
             what = f"{NAMES[backend]}, {row['protocol']}, {row['timing']}"
@@ -50,10 +50,10 @@ def crossing_lines(study: Merged, crossings: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def measured(study: Merged) -> str:
+def measured(merged: Merged) -> str:
     """Which backends were measured here, and how to add one."""
-    here = [NAMES[backend] for backend in study.backends]
-    lacking = [backend for backend in NAMES if backend not in study.backends]
+    here = [NAMES[backend] for backend in merged.backends]
+    lacking = [backend for backend in NAMES if backend not in merged.backends]
     more = f" `make report BACKEND={lacking[0]}` adds {NAMES[lacking[0]]}." if lacking else ""
     if len(here) < 2:
         return f"Only {here[0] if here else 'no backend'} was measured on this machine.{more}"

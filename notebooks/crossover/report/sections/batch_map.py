@@ -11,7 +11,7 @@ from crossover.report.results import Results
 
 def show(results: Results) -> None:
     """Draw the map, or say how to train it."""
-    sizes = batch_map(results.study.recorded)
+    sizes = batch_map(results.merged.recorded)
     if len(sizes):
         figure.show(results.figures, "map", map_plot, sizes)
     else:

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from crossover.analysis.ablations import WIDTHS
 from crossover.analysis.breakdown import PARTS, profile_table, step_breakdown
+from crossover.records.ceilings import KINDS
 from crossover.records.frame import groups
-from crossover.records.limits import KINDS
 from crossover.report import figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, numbers
 from crossover.report.results import Results
@@ -36,8 +36,8 @@ LOOKS = {
 
 
 def show(results: Results) -> None:
-    """Show the parts of a step, where limits were measured at the ablations' widths."""
-    parts = step_breakdown(results.own_trials, results.study.recorded, results.limits)
+    """Show the parts of a step, where ceilings were measured at the ablations' widths."""
+    parts = step_breakdown(results.own_trials, results.merged.recorded, results.ceilings)
     told = parts[parts["width"].isin(WIDTHS)]
     if len(told):
         figure.show(results.figures, "breakdown", breakdown_plot, told)
@@ -49,7 +49,7 @@ def show(results: Results) -> None:
 
 def show_profile(results: Results) -> None:
     """Show what the profiler saw, or how to let it look."""
-    profile = profile_table(results.own_trials, results.limits)
+    profile = profile_table(results.own_trials, results.ceilings)
     told = profile[profile["width"].isin(WIDTHS)]
     text.show(profile_sentences(told))
     if len(told):

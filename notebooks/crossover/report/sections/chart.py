@@ -15,10 +15,10 @@ from crossover.report.results import Results, crossing_row
 
 def show(results: Results) -> None:
     """Draw this machine's CPU and the GPU that it is compared with."""
-    study, cells = results.study, results.cells[results.cells["protocol"] == "published"]
-    drawn = cells[cells["machine"] == cells["device"].map(study.compared)]
-    trials = study.trials.merge(drawn[["machine", "protocol", "device", "width"]])
-    crossing = crossing_row(results.crossings, study.own, study.gpu_machine)
+    merged, cells = results.merged, results.cells[results.cells["protocol"] == "published"]
+    drawn = cells[cells["machine"] == cells["device"].map(merged.compared)]
+    trials = merged.trials.merge(drawn[["machine", "protocol", "device", "width"]])
+    crossing = crossing_row(results.crossings, merged.own, merged.gpu_machine)
     figure.show(results.figures, "crossover", crossover_plot, trials, drawn, crossing)
 
 

@@ -29,7 +29,7 @@ PUBLISHED_HARDWARE = {
 
 def show(results: Results) -> None:
     """Show both tables."""
-    machine, data = machine_table(results.study.records), data_table()
+    machine, data = machine_table(results.merged.records), data_table()
     htmltable.show(machine, "Hardware and software", words(*machine))
     htmltable.show(data, "MNIST, verified at every read", words(*data))
 

@@ -26,9 +26,9 @@ BEYOND = {
 def show(results: Results) -> None:
     """Show the method's own measured errors, and the provenance of what is above."""
     text.show(f"{coverage_sentence()} {status_sentence()}")
-    versions = sorted({(r.code.version, r.code.digest) for r in results.study.records})
+    versions = sorted({(r.code.version, r.code.digest) for r in results.merged.records})
     print("Code:", *[f"{version} (sources {digest})" for version, digest in versions])
-    text.show(problems_sentence(results.study, results.problems))
+    text.show(problems_sentence(results.merged, results.problems))
 
 
 def coverage_sentence() -> str:
@@ -68,9 +68,9 @@ def status_sentence() -> str:
     )
 
 
-def problems_sentence(study: Merged, more: Sequence[Problem] = ()) -> str:
+def problems_sentence(merged: Merged, more: Sequence[Problem] = ()) -> str:
     """What was found beside valid trials, as Markdown; empty if nothing was."""
-    lists = {"set aside": [*study.problems, *more], "not compared with": study.apart}
+    lists = {"set aside": [*merged.problems, *more], "not compared with": merged.apart}
     lines = []
     for what, problems in lists.items():
         lines += [
@@ -79,7 +79,7 @@ def problems_sentence(study: Merged, more: Sequence[Problem] = ()) -> str:
         ]
         if len(problems) > MOST_PROBLEMS:
             lines.append(f"- {what}: and {len(problems) - MOST_PROBLEMS:,} more.")
-    if study.left_out:
-        trials, are = counted(study.left_out, "trial"), "is" if study.left_out == 1 else "are"
+    if merged.left_out:
+        trials, are = counted(merged.left_out, "trial"), "is" if merged.left_out == 1 else "are"
         lines.append(f"- {trials} with other settings {are} not in this report.")
     return "\n".join(lines)

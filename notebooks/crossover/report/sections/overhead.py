@@ -22,10 +22,10 @@ CELL = ["protocol", "device", "width"]
 def show(results: Results) -> None:
     """Show the lines through this machine's curves, and those of all machines in a table."""
     fitted = results.models[results.models["overhead_seconds"].notna()]
-    own = fitted[fitted["machine"] == results.study.own]
+    own = fitted[fitted["machine"] == results.merged.own]
     text.show(model_sentences(own))
     if len(own):
-        figure.show(results.figures, "model", model_plot, results.study.trials, own)
+        figure.show(results.figures, "model", model_plot, results.merged.trials, own)
     caption = "Time model of each curve; in brackets Student's t limits, as if a line were exact"
     htmltable.show(fitted, caption, COLUMNS)
 
@@ -90,8 +90,8 @@ def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
 
 def show_phases(results: Results) -> None:
     """Show this machine's median phases, where it has a trial."""
-    if results.study.records:
-        phases = median_phases(results.study.records)
+    if results.merged.records:
+        phases = median_phases(results.merged.records)
         columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), ".3f")]
         htmltable.show(phases, "Phases on this machine, seconds", columns)
     else:

@@ -22,11 +22,11 @@ COLUMNS = [
 
 def show(results: Results) -> None:
     """Show the form, and the table that stands in its place where no script runs."""
-    study, trials = results.study, results.study.trials
-    machines = [name for name in trials["machine"].unique() if study.comparable(name)]
+    merged, trials = results.merged, results.merged.trials
+    machines = [name for name in trials["machine"].unique() if merged.comparable(name)]
     curves = measured_curves(trials[trials["machine"].isin(machines)], results.cells)
-    seconds = interpolated(curves, study.compared)
-    form = form_data(curves, study.own, study.gpu_machine)
+    seconds = interpolated(curves, merged.compared)
+    form = form_data(curves, merged.own, merged.gpu_machine)
     htmltable.show(seconds, "Interpolated seconds (cold, published protocol)", COLUMNS, form)
 
 
@@ -51,10 +51,10 @@ def interpolated(curves: Sequence[Curve], compared: Mapping[str, str]) -> pd.Dat
 def show_predicted(results: Results) -> None:
     """Show seconds of an epoch by size and batch size, for each protocol with times enough."""
     for protocol in ("published", "tuned"):
-        predictors = predictors_of(results.study, protocol)
+        predictors = predictors_of(results.merged, protocol)
         if any(predictors.values()):
             table = prediction_table(predictors["cpu"], predictors["gpu"], SIZES)
-            caption = f"{protocol}: {sources(results.study, predictors)}"
+            caption = f"{protocol}: {sources(results.merged, predictors)}"
             htmltable.show(table, caption, _predicted(table))
 
 
@@ -68,20 +68,20 @@ def _predicted(table: pd.DataFrame) -> list[Column]:
     return [*columns, Column("faster", "verdict", text=True)]
 
 
-def predictors_of(study: Merged, protocol: str) -> dict[str, Predictor | None]:
+def predictors_of(merged: Merged, protocol: str) -> dict[str, Predictor | None]:
     """What predicts each device's times (None: too few sizes were measured)."""
     predictors = {}
-    for device, machine in study.compared.items():
-        pool = with_batch_sizes(study, machine)
+    for device, machine in merged.compared.items():
+        pool = with_batch_sizes(merged, machine)
         alike = (pool["device"] == device) & (pool["protocol"] == protocol)
         predictors[device] = fit_predictor(pool[alike])
     return predictors
 
 
-def sources(study: Merged, predictors: Mapping[str, Predictor | None]) -> str:
+def sources(merged: Merged, predictors: Mapping[str, Predictor | None]) -> str:
     """Whose times predictions come from, and what is in them."""
     fitted = {device: one for device, one in predictors.items() if one}
-    told = "; ".join(f"{device.upper()} of {study.compared[device]}" for device in fitted)
+    told = "; ".join(f"{device.upper()} of {merged.compared[device]}" for device in fitted)
     cold = any(one.timing == "cold" for one in fitted.values())
     share = "; each epoch with its share of what a training costs once" if cold else ""
     return f"{told}{share}"

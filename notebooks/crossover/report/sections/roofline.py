@@ -1,4 +1,4 @@
-"""How near the hardware's limit: rates of training steps against measured ceilings."""
+"""How near the hardware's ceilings: rates of training steps beside the measured ones."""
 
 from collections.abc import Iterator
 
@@ -28,13 +28,13 @@ COLUMNS = [
 
 def show(results: Results) -> None:
     """Show each curve under its ceilings, or how to measure them."""
-    rates = roofline(results.own_trials, results.limits)
+    rates = roofline(results.own_trials, results.ceilings)
     if len(rates):
         figure.show(results.figures, "roofline", roofline_plot, rates)
         text.show(roofline_sentences(rates))
         htmltable.show(rates, "Steps against the measured ceilings", COLUMNS)
     else:
-        text.show("No limits were measured here: run `make report`.")
+        text.show("No ceilings were measured here: run `make report`.")
 
 
 def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:

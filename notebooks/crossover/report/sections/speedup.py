@@ -23,9 +23,9 @@ COLUMNS = [
 
 def show(results: Results) -> None:
     """Draw the ratios of every protocol of this machine beside the published ones."""
-    ratios, study = results.ratios, results.study
+    ratios, merged = results.ratios, results.merged
     curves = {published.MACHINE: ratios[ratios["machine"] == published.MACHINE]}
-    own = ratios[ratios["machine"] == study.own] if study.records else ratios[:0]
+    own = ratios[ratios["machine"] == merged.own] if merged.records else ratios[:0]
     for protocol, rows in own.groupby("protocol"):
         if rows[RATIO].notna().any():
             curves[f"this machine, {protocol}"] = rows

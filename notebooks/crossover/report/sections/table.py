@@ -14,11 +14,11 @@ from crossover.words import counted
 
 def show(results: Results) -> None:
     """Show both tables side by side, and how the CPUs compare."""
-    study = results.study
+    merged = results.merged
     length = counted(results.asked.epochs, "epoch")
     caption = f"Seconds of a training (cold, {length}) and test accuracy, published protocol"
-    htmltable.show(beside_published(results.ratios, study.own, study.gpu_machine), caption)
-    text.show(against_published(study, results.cells))
+    htmltable.show(beside_published(results.ratios, merged.own, merged.gpu_machine), caption)
+    text.show(against_published(merged, results.cells))
 
 
 def beside_published(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
@@ -60,18 +60,18 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def against_published(study: Merged, cells: pd.DataFrame) -> str:
+def against_published(merged: Merged, cells: pd.DataFrame) -> str:
     """How this machine's CPU compares with the published one, width by width."""
-    if not study.comparable(published.MACHINE):
+    if not merged.comparable(published.MACHINE):
         return (
             "The published study used other settings or another backend: its seconds do not "
             "compare with these."
         )
     measured = cells.query("protocol == 'published' and device == 'cpu'")
     times = measured.set_index(["machine", "width"])["cold_seconds"]
-    if study.own not in times.index or study.own == published.MACHINE:
+    if merged.own not in times.index or merged.own == published.MACHINE:
         return "This machine's CPU was not measured in the published protocol."
-    ratio = (times[published.MACHINE] / times[study.own]).dropna()
+    ratio = (times[published.MACHINE] / times[merged.own]).dropna()
     if ratio.empty:
         return "No width was measured both here and in the published study."
     low, high = ratio.idxmin(), ratio.idxmax()

@@ -14,7 +14,7 @@ def show(results: Results) -> None:
     text.show(tuning_gain(own_cells))
     timing = "steady" if own_cells["steady_seconds"].notna().any() else "cold"
     frames = results.own_trials, own_cells
-    figure.show(results.figures, "tuned", seconds_plot, *frames, results.study.own, timing)
+    figure.show(results.figures, "tuned", seconds_plot, *frames, results.merged.own, timing)
 
 
 def tuning_gain(cells: pd.DataFrame, timing: str = "steady") -> str:

@@ -1,4 +1,4 @@
-"""The limits: what is measured is what a step computes, and the record survives the disk."""
+"""The ceilings: what is measured is what a step computes, and the record survives the disk."""
 
 import itertools
 import json
@@ -13,23 +13,23 @@ from conftest import make_record
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.problem import product_flops, step_bytes
-from crossover.records.jsontext import NEWER, Problem
-from crossover.records.limits import (
-    Limits,
-    WidthLimits,
-    find_limits,
-    limits_table,
-    read_limits,
-    write_limits,
+from crossover.records.ceilings import (
+    Ceilings,
+    WidthCeilings,
+    ceilings_table,
+    find_ceilings,
+    read_ceilings,
+    write_ceilings,
 )
+from crossover.records.jsontext import NEWER, Problem
 from crossover.records.parameters import parse_parameters
 from crossover.records.record import Machine, Software
 from crossover.records.storage import write_record
 from crossover.training import microbenchmark, stepparts, timing
 
 
-def make_limits(device="cpu", widths=(4, 1024), **changes):
-    """Valid limits: products at 1 and 2 µs a step, a copy of 10 µs, 1 GB/s."""
+def make_ceilings(device="cpu", widths=(4, 1024), **changes):
+    """Valid ceilings: products at 1 and 2 µs a step, a copy of 10 µs, 1 GB/s."""
     record = make_record()
     fields = {
         "backend": "tensorflow", "device": device, "device_name": "CPU:0", "batch_size": 128,
@@ -38,12 +38,12 @@ def make_limits(device="cpu", widths=(4, 1024), **changes):
         "large_copy": [1.0], "memory": [2.0], "machine": record.machine,
         "software": record.software, "conditions": record.conditions, "code": record.code,
         "widths": [
-            WidthLimits(width=width, product_flops=product_flops(width, 128),
+            WidthCeilings(width=width, product_flops=product_flops(width, 128),
                         products_loop=[1e-6, 3e-6, 2e-6], products_call=[9e-6], optimizer=[4e-6])
             for width in widths
         ],
     }  # fmt: skip
-    return Limits(**(fields | changes))
+    return Ceilings(**(fields | changes))
 
 
 @pytest.mark.parametrize(("width", "batch"), [(4, 128), (1024, 32)])
@@ -113,26 +113,26 @@ def test_a_device_with_tf32_is_measured_with_it_and_without():
     assert microbenchmark.set_precision("tensorflow", False) == "float32"
 
 
-def test_limits_are_there_after_each_width_and_go_on(tmp_path, monkeypatch):
+def test_ceilings_are_there_after_each_width_and_go_on(tmp_path, monkeypatch):
     """Cut off after the first width, the next process measures only the second."""
     # Short blocks and no profile: what is looked at is what is measured, not how well.
     monkeypatch.setattr(timing, "BLOCK_SECONDS", 0.001)
     monkeypatch.setattr(microbenchmark, "profile_step", lambda *_: None)
     monkeypatch.setattr(microbenchmark, "measure_peaks", lambda *_: [])
     sweep = parse_parameters({"widths": [8, 4], "output": str(tmp_path)})
-    measuring = microbenchmark.measure_limits(sweep, "cpu", "CPU:0")
+    measuring = microbenchmark.measure_ceilings(sweep, "cpu", "CPU:0")
     first = next(measuring)
     measuring.close()
     assert [found.width for found in first.widths] == [8]
     assert first.widths[0].seconds > 0
-    (second,) = microbenchmark.measure_limits(sweep, "cpu", "CPU:0", first)
+    (second,) = microbenchmark.measure_ceilings(sweep, "cpu", "CPU:0", first)
     assert second.widths[0] == first.widths[0]
     assert [found.width for found in second.widths] == [8, 4]
     assert second.common == first.common
-    assert list(microbenchmark.measure_limits(sweep, "cpu", "CPU:0", second)) == []
+    assert list(microbenchmark.measure_ceilings(sweep, "cpu", "CPU:0", second)) == []
     # What another version of the code measured is measured anew, all of it.
     other = second.model_copy(update={"code": second.code.model_copy(update={"digest": "x"})})
-    again = microbenchmark.measure_limits(
+    again = microbenchmark.measure_ceilings(
         sweep.model_copy(update={"widths": [4]}), "cpu", "CPU:0", other
     )
     (last,) = again  # No record with less widths than the earlier one has.
@@ -140,24 +140,24 @@ def test_limits_are_there_after_each_width_and_go_on(tmp_path, monkeypatch):
     assert last.common != second.common
 
 
-def test_limits_come_back_and_bad_files_are_named(tmp_path):
-    limits = make_limits()
-    write_limits(tmp_path, limits)
-    write_limits(tmp_path, make_limits(device="gpu"))
+def test_ceilings_come_back_and_bad_files_are_named(tmp_path):
+    ceilings = make_ceilings()
+    write_ceilings(tmp_path, ceilings)
+    write_ceilings(tmp_path, make_ceilings(device="gpu"))
     (tmp_path / "a.json").write_text('{"dispatch": "<script>"}')
     (tmp_path / "b.json").write_bytes(b" " * 2_000_000)
-    found, problems = read_limits(tmp_path)
-    assert found[0] == limits
-    assert [limit.device for limit in found] == ["cpu", "gpu"]
+    found, problems = read_ceilings(tmp_path)
+    assert found[0] == ceilings
+    assert [one.device for one in found] == ["cpu", "gpu"]
     assert [problem.name for problem in problems] == ["a.json", "b.json"]
 
 
 @pytest.mark.parametrize("field", ["dispatch", "memory", "large_copy"])
 def test_a_call_that_took_no_time_is_named_and_no_crash(tmp_path, field):
-    text = json.loads(make_limits().model_dump_json())
+    text = json.loads(make_ceilings().model_dump_json())
     text[field] = [0.0]
     (tmp_path / "a.json").write_text(json.dumps(text))
-    found, problems = read_limits(tmp_path)
+    found, problems = read_ceilings(tmp_path)
     assert found == []
     assert str(problems[0]) == f"a.json: {field}.0: Input should be greater than 0"
 
@@ -166,29 +166,29 @@ def test_a_call_that_took_no_time_is_named_and_no_crash(tmp_path, field):
     ("seconds", "told"), [({}, "at least 1 item"), ({"Python": 0.0}, "it took no time")]
 )
 def test_an_empty_profile_is_named_and_no_crash(tmp_path, seconds, told):
-    text = json.loads(make_limits().model_dump_json())
+    text = json.loads(make_ceilings().model_dump_json())
     text["widths"][0]["profile"] = {"steps": 10, "seconds": seconds}
     (tmp_path / "a.json").write_text(json.dumps(text))
-    found, problems = read_limits(tmp_path)
+    found, problems = read_ceilings(tmp_path)
     assert found == []
     assert problems[0].reason.startswith("widths.0.profile.seconds: ")
     assert told in problems[0].reason
 
 
-def test_a_byte_order_mark_costs_no_limits_and_a_key_twice_does(tmp_path):
-    path = write_limits(tmp_path, make_limits())
+def test_a_byte_order_mark_costs_no_ceilings_and_a_key_twice_does(tmp_path):
+    path = write_ceilings(tmp_path, make_ceilings())
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert read_limits(tmp_path) == ([make_limits()], [])
+    assert read_ceilings(tmp_path) == ([make_ceilings()], [])
     path.write_text(path.read_text(encoding="utf-8-sig").replace("{", '{"device": "gpu",', 1))
-    assert str(read_limits(tmp_path)[1][0]).endswith("the key 'device' stands there twice")
+    assert str(read_ceilings(tmp_path)[1][0]).endswith("the key 'device' stands there twice")
 
 
-def test_limits_of_a_newer_version_are_told_as_such_and_not_used(tmp_path):
-    path = write_limits(tmp_path, make_limits())
+def test_ceilings_of_a_newer_version_are_told_as_such_and_not_used(tmp_path):
+    path = write_ceilings(tmp_path, make_ceilings())
     text = json.loads(path.read_text()) | {"schema_version": 3, "a_new_field": 1}
     path.write_text(json.dumps(text))
-    assert read_limits(tmp_path) == ([], [Problem(path.name, NEWER)])
-    assert find_limits(path) is None
+    assert read_ceilings(tmp_path) == ([], [Problem(path.name, NEWER)])
+    assert find_ceilings(path) is None
 
 
 OTHERS = {
@@ -200,23 +200,23 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("told", OTHERS)
-def test_limits_of_another_machine_or_software_are_named_and_not_used(tmp_path, told):
+def test_ceilings_of_another_machine_or_software_are_named_and_not_used(tmp_path, told):
     write_record(tmp_path, make_record())
-    study = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
-    alike = make_limits(machine=make_record().machine, software=make_record().software)
+    merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
+    alike = make_ceilings(machine=make_record().machine, software=make_record().software)
     other = alike.model_copy(update=OTHERS[told])
-    found, others = study.limits_of([alike, other])
+    found, others = merged.ceilings_of([alike, other])
     assert found == [alike]
     assert [str(each) for each in others] == [
-        f"limits of tensorflow on the CPU: measured with another {told} than the trials'; to "
+        f"ceilings of tensorflow on the CPU: measured with another {told} than the trials'; to "
         "measure them anew, move their file away"
     ]
 
 
 def test_rates_follow_from_the_medians():
-    limits = make_limits()
-    assert limits.copy_bytes_per_second == 1e9
-    assert limits.memory_bytes_per_second == 1e9
-    assert limits.at(4).products_seconds() == 2e-6
-    assert limits.at(5) is None
-    assert limits_table(limits).loc[4, "optimizer, µs"] == 4.0
+    ceilings = make_ceilings()
+    assert ceilings.copy_bytes_per_second == 1e9
+    assert ceilings.memory_bytes_per_second == 1e9
+    assert ceilings.at(4).products_seconds() == 2e-6
+    assert ceilings.at(5) is None
+    assert ceilings_table(ceilings).loc[4, "optimizer, µs"] == 4.0

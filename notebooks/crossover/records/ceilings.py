@@ -1,4 +1,4 @@
-"""The limits record: how fast a machine's device copies and multiplies."""
+"""The ceilings record: how fast a machine's device copies and multiplies."""
 
 import statistics
 from datetime import datetime
@@ -65,7 +65,7 @@ class Peak(Frozen):
         return self.flops / statistics.median(self.seconds)
 
 
-class WidthLimits(Frozen):
+class WidthCeilings(Frozen):
     """Seconds of the parts of one training step at one width.
 
     ``products_loop`` are the step's matrix products (forward, and both of the backward pass) inside
@@ -119,7 +119,7 @@ class WidthLimits(Frozen):
         return self.product_flops / statistics.median(seconds) if seconds else None
 
 
-class Limits(Frozen):
+class Ceilings(Frozen):
     """What one device can do, measured beside the study; seconds are raw samples.
 
     ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one
@@ -145,7 +145,7 @@ class Limits(Frozen):
     memory: Samples
     peaks: Annotated[list[Peak], Field(max_length=16, default_factory=list)]
     common_seconds: Seconds | None = None
-    widths: Annotated[list[WidthLimits], Field(min_length=1, max_length=64)]
+    widths: Annotated[list[WidthCeilings], Field(min_length=1, max_length=64)]
     environment: Environment | None = None
     machine: Machine
     software: Software
@@ -154,7 +154,7 @@ class Limits(Frozen):
 
     @property
     def common(self) -> dict[str, Any]:
-        """What is measured once for all widths, as `Limits` takes it."""
+        """What is measured once for all widths, as `Ceilings` takes it."""
         names = "batch_bytes batch_copy large_bytes large_copy memory peaks common_seconds"
         return {name: getattr(self, name) for name in names.split()}
 
@@ -180,15 +180,15 @@ class Limits(Frozen):
         ways += [way for parts in self.widths for way in parts.ways(ways[0].precision)]
         return max(ways, key=lambda way: way.flops_per_second)
 
-    def at(self, width: int) -> WidthLimits | None:
+    def at(self, width: int) -> WidthCeilings | None:
         """The measured parts at one width, or None."""
         return next((parts for parts in self.widths if parts.width == width), None)
 
 
-def limits_table(limits: Limits) -> pd.DataFrame:
+def ceilings_table(ceilings: Ceilings) -> pd.DataFrame:
     """One row a width: microseconds a step of products and optimizer, and the rate."""
     rows = {}
-    for parts in limits.widths:
+    for parts in ceilings.widths:
         rows[parts.width] = {
             "matrix products, µs": round(parts.products_seconds() * 1e6, 1),
             "optimizer, µs": round(statistics.median(parts.optimizer) * 1e6, 1),
@@ -199,24 +199,24 @@ def limits_table(limits: Limits) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("width").sort_index()
 
 
-def limits_name(backend: Backend, device: Device, batch_size: int, threads: int | None) -> str:
-    """File name of a limits record."""
+def ceilings_name(backend: Backend, device: Device, batch_size: int, threads: int | None) -> str:
+    """File name of a ceilings record."""
     return f"{backend}-{device}-b{batch_size}-t{threads or 'all'}.json"
 
 
-def write_limits(folder: Path, limits: Limits) -> Path:
-    """Write a limits record atomically and return its path; raises ``StorageError``."""
-    name = limits_name(limits.backend, limits.device, limits.batch_size, limits.threads)
-    write_text(folder / name, limits.model_dump_json(indent=1) + "\n")
+def write_ceilings(folder: Path, ceilings: Ceilings) -> Path:
+    """Write a ceilings record atomically and return its path; raises ``StorageError``."""
+    name = ceilings_name(ceilings.backend, ceilings.device, ceilings.batch_size, ceilings.threads)
+    write_text(folder / name, ceilings.model_dump_json(indent=1) + "\n")
     return folder / name
 
 
-def find_limits(path: Path) -> Limits | None:
-    """The limits record of that path, None where there is none that can be read."""
-    limits = read_model(Limits, path)
-    return None if isinstance(limits, Problem) else limits
+def find_ceilings(path: Path) -> Ceilings | None:
+    """The ceilings record of that path, None where there is none that can be read."""
+    ceilings = read_model(Ceilings, path)
+    return None if isinstance(ceilings, Problem) else ceilings
 
 
-def read_limits(folder: Path) -> tuple[list[Limits], list[Problem]]:
-    """Read all limits records of a folder; invalid files are named, never fatal."""
-    return parted(read_model(Limits, path) for path in sorted(folder.glob("*.json")))
+def read_ceilings(folder: Path) -> tuple[list[Ceilings], list[Problem]]:
+    """Read all ceilings records of a folder; invalid files are named, never fatal."""
+    return parted(read_model(Ceilings, path) for path in sorted(folder.glob("*.json")))
