@@ -10,10 +10,10 @@ from crossover.paths import PUBLISHED
 from crossover.records.published import check_claims, load_published
 
 
-def claims(trials: pd.DataFrame) -> pd.DataFrame:
+def claims(trials: pd.DataFrame, **measured: float) -> pd.DataFrame:
     """The claims' table of trials of one machine."""
     cold = crossovers(trials).query("timing == 'cold'")["sentence"].iloc[0]
-    return check_claims(speedups(summarise(trials)), cold)
+    return check_claims(speedups(summarise(trials)), cold, **measured)
 
 
 def test_table_becomes_eighteen_trials() -> None:
@@ -41,6 +41,13 @@ def test_published_claims_hold_on_the_published_table() -> None:
     assert "6 of 6" in table["evidence"][0]
     assert "139,900" in table["evidence"][0]
     assert "5.83" in table["evidence"][1]
+
+
+@pytest.mark.parametrize(("copy", "holds"), [(0.0001, False), (0.009, True)])
+def test_copying_is_tested_where_it_was_measured(copy: float, holds: bool) -> None:
+    row = claims(load_published(PUBLISHED), copy_seconds=copy, overhead_seconds=0.01).iloc[2]
+    assert row["holds"] is holds
+    assert f"{copy * 1e6:,.0f} of 10,000" in row["evidence"]
 
 
 def test_claims_fail_where_the_gpu_is_always_three_times_faster() -> None:

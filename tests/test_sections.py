@@ -16,6 +16,7 @@ from crossover.analysis.summary import summarise
 from crossover.paths import NOTEBOOKS, PROJECT, PUBLISHED
 from crossover.problem import parameter_count
 from crossover.records import published
+from crossover.records.ceilings import write_ceilings
 from crossover.records.frame import to_frame
 from crossover.records.parameters import SummaryParameters
 from crossover.records.settings import protocol_settings
@@ -24,11 +25,12 @@ from crossover.report.curve import name_curves
 from crossover.report.figure import new_figure
 from crossover.report.looks import look_of
 from crossover.report.results import read_results
-from crossover.report.sections import ablations
+from crossover.report.sections import ablations, claims
 from crossover.report.sections.accuracy import accuracy_plot
 from crossover.report.sections.batch_map import map_plot
 from crossover.report.sections.chart import crossover_plot
 from crossover.report.sections.speedup import speedup_plot
+from test_ceilings import make_ceilings
 
 matplotlib.use("agg")
 
@@ -149,7 +151,12 @@ def results_of(folder, *records, **asked):
     """Results of these records, alone in a folder whose ``out`` takes figures and tables."""
     for record in records:
         write_record(folder / "trials", record)
-    given = {"records": "trials", "limits": "limits", "figure_folder": "out", "table_folder": "out"}
+    given = {
+        "records": "trials",
+        "ceilings": "ceilings",
+        "figure_folder": "out",
+        "table_folder": "out",
+    }
     places = {name: str(folder / place) for name, place in given.items()}
     whole = {"protocols": [], "devices": [], "widths": [4]}
     return read_results(SummaryParameters(**(whole | places | asked)))
@@ -180,6 +187,18 @@ def test_a_study_of_one_protocol_is_shown_in_every_section(path, tuned_alone, ca
     module, name = re.match(r"(\w+)\.(show\w*)", path).groups()
     getattr(importlib.import_module(f"crossover.report.sections.{module}"), name)(tuned_alone)
     assert "nan" not in capsys.readouterr().out.split()
+
+
+def test_the_claim_about_copying_is_tested_where_a_gpu_was_measured(tmp_path, capsys):
+    """Steps of 1 ms whatever the size (fits of eleven epochs' time), of which a copy takes 0.9."""
+    trials = [make_record(width=width, device=device, fit=fit)
+              for width in (4, 8, 16)
+              for device, fit in (("cpu", 1.0 + width), ("gpu", 11 * 422 * 1e-3))]  # fmt: skip
+    card = trials[-1].machine
+    write_ceilings(tmp_path / "ceilings", make_ceilings("gpu", batch_copy=[9e-4], machine=card))
+    claims.show(results_of(tmp_path, *trials))
+    said = "Copying takes 900 of 1,000 µs of a GPU step&#x27;s fixed time (90%)."
+    assert said in capsys.readouterr().out
 
 
 def test_the_readme_names_the_section_of_each_cell():

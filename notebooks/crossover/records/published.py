@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import math
+from math import isnan, nan
 from pathlib import Path
 
 import pandas as pd
@@ -72,11 +72,13 @@ def load_published(path: Path) -> pd.DataFrame:
         precision="float32",
         throttled=None,
         diverged=None,
-        **dict.fromkeys(NUMBERS.keys() - {"cold_seconds", "accuracy"}, math.nan),
+        **dict.fromkeys(NUMBERS.keys() - {"cold_seconds", "accuracy"}, nan),
     )
 
 
-def check_claims(speedups: pd.DataFrame, crossing: str) -> pd.DataFrame:
+def check_claims(
+    speedups: pd.DataFrame, crossing: str, copy_seconds: float = nan, overhead_seconds: float = nan
+) -> pd.DataFrame:
     """Test the published claims on the cold times of one machine, one row a claim.
 
     Its columns are ``claim``, ``published`` (what the source says), ``holds`` (True, False, or
@@ -89,6 +91,9 @@ def check_claims(speedups: pd.DataFrame, crossing: str) -> pd.DataFrame:
         backend and protocol.
     crossing : str
         The cold sentence of `crossover.analysis.comparison.crossovers` for them.
+    copy_seconds, overhead_seconds : float
+        What a GPU step spends on copying its batch to the device, and on all that does not grow
+        with the model; NaN where that was not measured.
     """
     if len(speedups[["machine", "backend", "protocol"]].drop_duplicates()) > 1:
         raise ValueError("claims are tested on one machine, backend and protocol at a time")
@@ -96,7 +101,7 @@ def check_claims(speedups: pd.DataFrame, crossing: str) -> pd.DataFrame:
     verdicts = [
         _cpu_wins(both, crossing),
         _gpu_wins(both),
-        (None, "The copy and the overhead of a GPU step were not both measured."),
+        _copying(copy_seconds, overhead_seconds),
         _fine(both),
     ]
     table = pd.DataFrame(CLAIMS, columns=["claim", "published"])
@@ -123,6 +128,15 @@ def _gpu_wins(both: pd.DataFrame) -> tuple[bool | None, str]:
     speedup = float(row["cold_speedup"])
     evidence = f"At {row['parameters']:,} parameters, CPU time / GPU time is {speedup:.2f}."
     return speedup >= LARGE_SPEEDUP, evidence
+
+
+def _copying(copy: float, overhead: float) -> tuple[bool | None, str]:
+    """Whether copying is more than half of a GPU step's fixed time."""
+    share = copy / overhead if overhead > 0 else nan
+    if isnan(share):
+        return None, "The copy and the overhead of a GPU step were not both measured."
+    times = f"{copy * 1e6:,.0f} of {overhead * 1e6:,.0f} µs"
+    return share > 0.5, f"Copying takes {times} of a GPU step's fixed time ({share:.0%})."
 
 
 def _fine(both: pd.DataFrame) -> tuple[bool | None, str]:

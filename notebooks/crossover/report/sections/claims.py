@@ -1,5 +1,8 @@
 """The published claims, tested on the published table and on this machine's trials."""
 
+import statistics
+from math import nan
+
 from crossover.records import published
 from crossover.report import htmltable
 from crossover.report.columns import Column, words
@@ -16,9 +19,19 @@ COLUMNS = [
 def show(results: Results) -> None:
     """Show the claims' verdicts on each machine that has both devices in one protocol."""
     ratios = results.ratios[results.ratios["protocol"] == "published"]
-    for machine in dict.fromkeys([published.MACHINE, results.study.own]):
+    for machine in dict.fromkeys([published.MACHINE, results.merged.own]):
         crossing = crossing_row(results.crossings, machine, machine)
         if crossing is not None:
             own = ratios[ratios["machine"] == machine]
-            claims = published.check_claims(own, crossing["sentence"])
+            claims = published.check_claims(own, crossing["sentence"], *_gpu_step(results, machine))
             htmltable.show(claims, f"Claims on {machine}", COLUMNS)
+
+
+def _gpu_step(results: Results, machine: str) -> tuple[float, float]:
+    """Seconds of copying a batch to this machine's GPU, and its published step's overhead."""
+    ceilings = [one for one in results.ceilings if one.device == "gpu"]
+    keys = {"machine": machine, "device": "gpu", "protocol": "published"}
+    model = results.models[(results.models[list(keys)] == list(keys.values())).all(axis=1)]
+    if not ceilings or model.empty or machine != results.merged.own:
+        return nan, nan
+    return statistics.median(ceilings[0].batch_copy), model["overhead_seconds"].iloc[0]
