@@ -169,6 +169,23 @@ def test_a_notebook_that_fails_says_why_in_one_line(tmp_path, own_lock):
 
 
 @pytest.mark.long
+def test_a_kernel_that_could_not_begin_is_started_once_more(tmp_path, monkeypatch):
+    """Twice in a row is no accident: the job is left out."""
+    job, _ = next(iter(worthwhile(study(tmp_path))))
+    died = "RuntimeError: Kernel died before replying to kernel_info\n"
+    for outcomes, left_out in (([False, True], []), ([False, False], [job.name])):
+        tried = iter(outcomes)
+
+        def run(folder, job, seconds, tried=tried):
+            folder.mkdir(exist_ok=True)
+            (folder / f"{job.name}.errors.log").write_text(died)
+            return next(tried)
+
+        monkeypatch.setattr("crossover.study.offline.run_job", run)
+        assert run_jobs([(job, 0.0)], tmp_path, Clock(60.0), lambda _: None) == left_out
+        assert next(tried, None) is None
+
+
 def test_the_deadline_ends_a_sweep_and_its_kernel(tmp_path, own_lock):
     assert not run_job(tmp_path / "notebooks", job_of(study(tmp_path, epochs=1000)), 8.0)
     kernels = psutil.Process().children(recursive=True)
@@ -279,7 +296,7 @@ def test_a_plan_that_is_none_is_refused(tmp_path, capsys):
 
 def test_a_job_with_nothing_left_to_do_is_passed_over(tmp_path):
     (tmp_path / "my.csv").write_text(
-        "what,device,widths,repeat,seconds\npublished,cpu,4 8,1,5\nlimits,cpu,4 8,1,5\n"
+        "what,device,widths,repeat,seconds\npublished,cpu,4 8,1,5\nceilings,cpu,4 8,1,5\n"
     )
     plans = read_plan(tmp_path / "my.csv", str(tmp_path), "tensorflow")
     write_record(tmp_path / "trials", make_record(4))

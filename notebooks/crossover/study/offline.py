@@ -29,6 +29,8 @@ INTERRUPT_SECONDS = 10.0
 # What this verb takes beside a study's settings, and the seconds where none are named.
 OWN, DEADLINE = ("FOLDER", "SECONDS", "ARCHIVE", "PLAN"), "540"
 LOG = "log.txt"
+# Of a kernel that could not begin, as when another process takes its port first: tried once more.
+UNBORN = "Kernel died before replying"
 # What papermill and the kernel say, beside what the notebook prints.
 ERRORS = ".errors.log"
 
@@ -72,7 +74,10 @@ def run_jobs(
             continue
         about = "" if job.guessed else f", about {clock_text(job.seconds)}"
         say(f"{job.name}{about}; {clock_text(clock.left)} left")
-        if not run_job(folder / "notebooks", job, clock.left):
+        ended = run_job(folder / "notebooks", job, clock.left)
+        if not ended and UNBORN in _last_words(folder, job):
+            ended = run_job(folder / "notebooks", job, clock.left)
+        if not ended:
             say(f"{job.name} did not end{_last_words(folder, job)}; {clock_text(clock.left)} left")
             left_out.append(job.name)
     return left_out
