@@ -91,7 +91,7 @@ test: tested lint  ## run the tests, in some six minutes on two cores
 
 # Three workers, for these tests wait for other processes a lot.
 test-all: test  ## and those that take longest: kills, browsers, every backend, a SLURM
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --durations 12 -m long
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 12 -m long
 
 test-slurm: tested  ## run a study through a real SLURM on this machine (root, Debian's slurm-wlm and munge)
 	@$(BIN)/python -m pytest -m slurm -s tests/test_slurm.py
@@ -128,7 +128,8 @@ clean:  ## remove this machine's reports and executed notebooks; trials stay
 	@echo "Removed this machine's reports and executed notebooks; the trials in data/runs stay."
 
 clean-env:  ## remove the environment (of BACKEND)
-# A tenth of a second where the environment is whole.
+
+# All three are one script's; a tenth of a second where the environment is whole.
 ready: WANTED := $(LOCK)
 tested: WANTED := $(LOCK) test
 clean-env: WANTED := --remove
