@@ -196,9 +196,17 @@ def test_the_claim_about_copying_is_tested_where_a_gpu_was_measured(tmp_path, ca
               for device, fit in (("cpu", 1.0 + width), ("gpu", 11 * 422 * 1e-3))]  # fmt: skip
     card = trials[-1].machine
     write_ceilings(tmp_path / "ceilings", make_ceilings("gpu", batch_copy=[9e-4], machine=card))
+    # Another backend's, and another batch size's, are not this study's.
+    for other in ({"backend": "jax"}, {"batch_size": 32}):
+        write_ceilings(tmp_path / "ceilings", make_ceilings("gpu", machine=card, **other))
     claims.show(results_of(tmp_path, *trials))
     said = "Copying takes 900 of 1,000 µs of a GPU step&#x27;s fixed time (90%)."
     assert said in capsys.readouterr().out
+    # Ceilings alone say nothing of the published GPU.
+    for path in (tmp_path / "trials").iterdir():
+        path.unlink()
+    claims.show(results_of(tmp_path))
+    assert "were not both measured" in capsys.readouterr().out
 
 
 def test_the_readme_names_the_section_of_each_cell():

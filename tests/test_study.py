@@ -9,7 +9,7 @@ import yaml
 
 from conftest import make_record
 from crossover.paths import PROJECT
-from crossover.records.ceilings import write_ceilings
+from crossover.records.ceilings import adopt_limits, write_ceilings
 from crossover.records.settings import Settings, protocol_settings
 from crossover.study import last, run
 from crossover.study.configuration import configuration, study_from
@@ -106,7 +106,8 @@ def test_the_plan_is_told_in_numbers_that_agree():
     )
     assert plan_text(one, []) == "Study: its only trial is recorded; nothing to train."
     both = study()
-    text = plan_in(60.0, both, [job for job in lacking(both, []) if job.name[:6] == "ceilings"])
+    measuring = [job for job in lacking(both, []) if job.name.startswith("ceilings")]
+    text = plan_in(60.0, both, measuring)
     assert text == (
         "Study: all 4 trials are recorded, the ceilings of 2 devices to measure; about 1:00 (m:ss)."
     )
@@ -133,6 +134,21 @@ def test_partial_is_about_the_last_study(tmp_path, monkeypatch):
     config = configuration("partial", ["WIDTHS=64"])
     assert (config["study"]["widths"], config["study"]["epochs"]) == ("64", 3)
     assert config["partial"]
+
+
+def test_an_earlier_versions_limits_are_the_ceilings_of_today(tmp_path):
+    config = configuration("report", ["EPOCHS=3"])
+    config["limits"] = config.pop("ceilings")
+    (tmp_path / "settings.json").write_text(json.dumps(config))
+    assert last.read_settings(tmp_path / "settings.json")["ceilings"] is True
+    (tmp_path / "limits").mkdir()
+    (tmp_path / "limits" / "one.json").write_text("{}")
+    for _ in range(2):
+        adopt_limits(tmp_path)
+        assert (tmp_path / "ceilings" / "one.json").exists()
+    (tmp_path / "limits").mkdir()
+    adopt_limits(tmp_path)
+    assert (tmp_path / "limits").exists()
 
 
 def test_settings_that_no_longer_hold_give_way_to_the_defaults(tmp_path):

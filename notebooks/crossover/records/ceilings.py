@@ -155,8 +155,9 @@ class Ceilings(Frozen):
     @property
     def common(self) -> dict[str, Any]:
         """What is measured once for all widths, as `Ceilings` takes it."""
-        names = "batch_bytes batch_copy large_bytes large_copy memory peaks common_seconds"
-        return {name: getattr(self, name) for name in names.split()}
+        names = ("batch_bytes", "batch_copy", "large_bytes", "large_copy", "memory", "peaks",
+                 "common_seconds")  # fmt: skip
+        return {name: getattr(self, name) for name in names}
 
     @property
     def copy_bytes_per_second(self) -> float:
@@ -209,6 +210,12 @@ def write_ceilings(folder: Path, ceilings: Ceilings) -> Path:
     name = ceilings_name(ceilings.backend, ceilings.device, ceilings.batch_size, ceilings.threads)
     write_text(folder / name, ceilings.model_dump_json(indent=1) + "\n")
     return folder / name
+
+
+def adopt_limits(folder: Path) -> None:
+    """Give a study's ceilings their folder, where an earlier version called them limits."""
+    if (folder / "limits").is_dir() and not (folder / "ceilings").exists():
+        (folder / "limits").rename(folder / "ceilings")
 
 
 def find_ceilings(path: Path) -> Ceilings | None:

@@ -9,7 +9,7 @@ import pandas as pd
 from crossover.errors import CrossoverError
 from crossover.problem import TRAIN_IMAGES, trained_images
 from crossover.records.ceilings import Ceilings
-from crossover.records.record import Machine, Record
+from crossover.records.record import Machine, PhaseJoules, Record
 from crossover.records.settings import Settings
 from crossover.records.unusual import environment_text, held_down
 from crossover.words import printable
@@ -76,8 +76,8 @@ NUMBERS: dict[str, Callable[[Record], float | None]] = {
     "steal_fraction": lambda record: record.conditions.steal_fraction,
     "foreign_fraction": lambda record: record.conditions.foreign_fraction,
     "cpu_throttled_fraction": lambda record: record.conditions.cpu_throttled_fraction,
-    "cpu_joules": lambda record: getattr(record.conditions.cpu_joules, "fit", None),
-    "card_joules": lambda record: getattr(record.conditions.gpu_joules, "fit", None),
+    "cpu_joules": lambda record: (record.conditions.cpu_joules or PhaseJoules()).fit,
+    "card_joules": lambda record: (record.conditions.gpu_joules or PhaseJoules()).fit,
 }
 
 

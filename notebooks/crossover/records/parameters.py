@@ -167,7 +167,8 @@ def _given(
 def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
     """Build the parameters, or say in one ``ParameterError`` which one is wrong and why."""
     parameters = _built(SweepParameters, given)
-    for name, why in _contradictions(parameters):
+    if first := next(_contradictions(parameters), None):
+        name, why = first
         raise ParameterError(f"parameter '{name}' is {getattr(parameters, name)!r:.80}: {why}.")
     return parameters
 

@@ -10,7 +10,7 @@ from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import regular_size, write_text
 from crossover.paths import PROJECT, REFERENCES, RUNS
-from crossover.records.ceilings import read_ceilings, write_ceilings
+from crossover.records.ceilings import adopt_limits, read_ceilings, write_ceilings
 from crossover.records.frame import check_one_machine
 from crossover.records.jsontext import MAX_RECORD_BYTES, Problem, parse_model
 from crossover.records.record import Record
@@ -102,6 +102,7 @@ def keep_all(name: str, folder: Path, references: Path = REFERENCES) -> list[Pat
 
 def record(_: str, words: list[str]) -> int:
     """Keep the trials of ``make report`` under a NAME."""
+    adopt_limits(RUNS / "main")
     for path in keep_all(assigned(words, ["NAME"]).get("NAME", ""), RUNS / "main"):
         print(kept_text(path))
     return 0

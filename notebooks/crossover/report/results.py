@@ -27,8 +27,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Results:
     """What was merged, and the frames of all machines that several sections share.
 
-    `read_results` says which function gives each frame and describes its columns. ``ceilings``
-    are of the study's machine and software; ``problems`` names those set aside.
+    The functions that `read_results` calls describe the frames' columns. ``ceilings`` are those of
+    the study's machine, software, batch size and threads; ``problems`` names those set aside.
     """
 
     asked: SummaryParameters
@@ -71,7 +71,9 @@ def read_results(asked: SummaryParameters) -> Results:
     merged = merge(Path(asked.records), settings)
     cells = summarise(merged.trials)
     measured, unread = read_ceilings(Path(asked.ceilings))
-    ceilings, of_others = merged.ceilings_of(measured)
+    kind = asked.backend, asked.batch_size, asked.threads
+    alike = [one for one in measured if (one.backend, one.batch_size, one.threads) == kind]
+    ceilings, of_others = merged.ceilings_of(alike)
     return Results(
         asked=asked,
         merged=merged,

@@ -45,6 +45,8 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     """The configuration in a file; None where it is missing or not one."""
     config = _read(path)
     config.pop(NUMBER, None)
+    if "limits" in config:  # The ceilings, by their name in an earlier version.
+        config["ceilings"] = config.pop("limits")
     sound = all(isinstance(config.get(name), kind) for name, kind in KINDS.items())
     return config if sound and "folder" in config["study"] else None
 

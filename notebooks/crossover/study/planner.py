@@ -113,8 +113,13 @@ def lacking(
         jobs += jobs_of(study, CEILINGS, study.missing_ceilings(), own)
     jobs += [job for job in sweeps if job.sweep.repeat > 1]
     if explained and (widths := [width for width in ablations.WIDTHS if width in study.widths]):
-        explaining = {"protocols": ["published"], "widths": widths, "epochs": ablations.EPOCHS}
-        explaining |= {"changes": [*ablations.changes_of(study.backend).values()], "repeats": 1}
+        explaining = {
+            "protocols": ["published"],
+            "widths": widths,
+            "epochs": ablations.EPOCHS,
+            "changes": [*ablations.changes_of(study.backend).values()],
+            "repeats": 1,
+        }
         changed = study.model_copy(update=explaining)
         names = {job.name for job in jobs}  # A study of as many epochs has the baseline itself.
         changes = jobs_of(changed, TRAIN, changed.missing(own), own)

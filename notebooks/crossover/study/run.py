@@ -15,7 +15,7 @@ from crossover.hardware.announce import announce
 from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
-from crossover.records.ceilings import read_ceilings
+from crossover.records.ceilings import adopt_limits, read_ceilings
 from crossover.records.jsontext import NEWER
 from crossover.records.record import Record
 from crossover.records.storage import read_records, set_aside
@@ -55,6 +55,7 @@ def run(verb: str, words: list[str]) -> int:
 
 def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
     folder, profile = PROJECT / config["study"]["folder"], config["profile"]
+    adopt_limits(folder)
     extra, on_slurm = verb in ("explain", "map"), executor_of(profile) == "slurm"
     if on_slurm:
         _check_slurm(folder, config)

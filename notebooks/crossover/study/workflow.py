@@ -122,7 +122,11 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) 
         code = _execute(command, messages)
     if code:
         jobs = [path for path, about in _job_logs(folder).items() if before.get(path) != about]
-        texts = [path.read_text(encoding="utf-8", errors="replace") for path in [log, *jobs]]
+        texts = [
+            path.read_text(encoding="utf-8", errors="replace")
+            for path in [log, *jobs]
+            if path.exists()  # A network disk's may vanish.
+        ]
         for line in failures("\n".join(texts)) or [unexplained(folder)]:
             tell(line)
         tell(f"all messages: {os.path.relpath(log, PROJECT)}")

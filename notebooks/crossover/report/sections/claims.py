@@ -28,10 +28,13 @@ def show(results: Results) -> None:
 
 
 def _gpu_step(results: Results, machine: str) -> tuple[float, float]:
-    """Seconds of copying a batch to this machine's GPU, and its published step's overhead."""
+    """Seconds of copying a batch to this machine's GPU, and its published step's overhead.
+
+    NaN where they were not measured, as for the published machine.
+    """
     ceilings = [one for one in results.ceilings if one.device == "gpu"]
     keys = {"machine": machine, "device": "gpu", "protocol": "published"}
     model = results.models[(results.models[list(keys)] == list(keys.values())).all(axis=1)]
-    if not ceilings or model.empty or machine != results.merged.own:
+    if not ceilings or model.empty or machine == published.MACHINE:
         return nan, nan
     return statistics.median(ceilings[0].batch_copy), model["overhead_seconds"].iloc[0]

@@ -55,7 +55,8 @@ def _facts(records: list[Record]) -> dict[str, str]:
     """What the last trial tells, and of the GPU the last trial on one."""
     record = records[-1]
     on_gpu = next((trial for trial in reversed(records) if trial.device == "gpu"), None)
-    machine, software, cuda = record.machine, record.software, on_gpu and on_gpu.software
+    machine, software = record.machine, record.software
+    cuda = on_gpu.software if on_gpu else None
     memory, limit = (
         size and f"{size / 2**30:.3g} GiB"
         for size in (machine.memory_bytes, machine.memory_limit_bytes)

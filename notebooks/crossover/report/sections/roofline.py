@@ -52,7 +52,7 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
             f"{name}: {low['share']:.1%} of its ceiling at width {low['width']}, "
             f"{high['share']:.0%} at width {high['width']}"
         )
-    ax.loglog()
+    ax.set(xscale="log", yscale="log")
     axes.plain_numbers(ax.xaxis)
     axes.plain_numbers(ax.yaxis)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
