@@ -611,7 +611,7 @@ def asked(command: list[str], seconds: float | None = None) -> str:
             command, text=True, stderr=nothing, stdin=nothing, timeout=seconds
         )
     except (OSError, ValueError, subprocess.SubprocessError):
-        raise StepError(f"{command[0]} does not tell its packages") from None
+        raise StepError(f"{command[0]} does not tell what it was asked") from None
 
 
 def run(command: list[str], backend: str = "") -> None:

@@ -105,8 +105,9 @@ def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
     if len(sizes) == 0:
         return Crossover("unresolved", "no width was measured on both devices")
     # Sizes down and repeats across; NaN where a repeat lacks a size.
-    tables = [frame.pivot(index="parameters", columns="repeat", values="seconds")
-              for frame in (cpu, gpu)]  # fmt: skip
+    tables = [
+        cells.pivot(index="parameters", columns="repeat", values="seconds") for cells in (cpu, gpu)
+    ]
     logs = [table.reindex(sizes).transform(np.log) for table in tables]
     medians = [log.median(axis="columns").to_numpy(dtype=np.float64) for log in logs]
     return _classify(sizes, medians[0] - medians[1], ratio_band(*logs))

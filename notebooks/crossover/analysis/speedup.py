@@ -6,7 +6,7 @@ COMPARISON = ["machine", "backend", "protocol", "width"]
 
 
 def speedups(summary: pd.DataFrame) -> pd.DataFrame:
-    """Put CPU and GPU of each cell of a `summary.summarise` in one row; a missing one stays NaN.
+    """Put CPU and GPU of each width of a summary in one row; a missing device stays NaN.
 
     One row for each machine, backend, protocol and width: ``parameters``,
     ``{cpu,gpu}_{cold,steady}_seconds`` (median seconds), ``{cold,steady}_speedup`` (CPU time / GPU

@@ -66,6 +66,7 @@ def _limits(trials: pd.DataFrame, name: str) -> tuple[pd.Series[float], pd.Serie
     cells = trials.groupby(CELL)[name]
     counts, place = cells.transform("count"), cells.rank(method="first")
     ranks = counts.map({count: median_ranks(count).rank for count in counts.unique() if count > 1})
+    # The one value of each cell that has the rank.
     low, high = (
         trials[name].where(place == rank).groupby(_cell(trials)).max()
         for rank in (ranks, counts + 1 - ranks)

@@ -12,7 +12,7 @@ from crossover.records.unusual import announcement
 
 
 def announce(machine: Machine, threads: int | None = None) -> list[str]:
-    """At most three lines; ``threads`` are those that the user asked for, None those there are."""
+    """At most three lines; ``threads`` are those that the user asked for, None is all there are."""
     used = threads or usable_cores()
     told = recorded_environment(), ignored_environment(used), ignored_keras_file()
     lines = announcement(machine, Watched().so_far(), *told, used)

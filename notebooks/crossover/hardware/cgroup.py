@@ -24,9 +24,10 @@ MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (\S+) .+ - (cgroup2?) \S+ (\S+)", re.MUL
 
 @dataclass(frozen=True)
 class Throttling:
-    """Periods of the scheduler in which a group with a quota ran, and was held back.
+    """How often a group with a quota ran, how often it was held back, and for how long.
 
-    They are 0.1 s long as a rule; ``seconds`` held back add up over the group's cores.
+    ``periods`` and ``throttled`` count the scheduler's periods, usually of 0.1 s; ``seconds`` add
+    up over the group's cores.
     """
 
     periods: int

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from itertools import pairwise, starmap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +95,12 @@ def energy_facts(marks: dict[str, Counters]) -> dict[str, Any]:
     ``marks`` are readings in order, each under the phase that it ends; the first one's name is not
     used, and without another one nothing is known.
     """
-    (_, *phases), readings = marks, [*marks.values()]
+    readings = list(marks.values())
+    spans = dict(zip(list(marks)[1:], pairwise(readings), strict=True))
     facts: dict[str, Any] = {}
-    if phases:
-        for device, joules in (("gpu", card_joules), ("cpu", cpu_joules)):
-            spent = dict(zip(phases, starmap(joules, pairwise(readings)), strict=True))
-            known = any(value is not None for value in spent.values())
-            facts[f"{device}_joules"] = PhaseJoules(**spent) if known else None
-            facts[f"{device}_energy_joules"] = joules(readings[0], readings[-1])
+    for device, joules in (("gpu", card_joules), ("cpu", cpu_joules)) if spans else ():
+        phases = {phase: joules(*span) for phase, span in spans.items()}
+        known = any(value is not None for value in phases.values())
+        facts[f"{device}_joules"] = PhaseJoules(**phases) if known else None
+        facts[f"{device}_energy_joules"] = joules(readings[0], readings[-1])
     return facts

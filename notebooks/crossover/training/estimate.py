@@ -24,7 +24,8 @@ class Curve:
     """What trials of one kind take, over their parameters; of like trials the medians.
 
     Each trial has two parts: the seconds of its fit beyond the epochs (tracing, compiling), and
-    those of a later epoch at batch size 128.
+    those of a later epoch at batch size 128. ``sizes`` and ``epochs`` are logarithms, ``starts``
+    seconds; shape (sizes,) each.
     """
 
     def __init__(self, parts: Mapping[int, Sequence[Parts]]) -> None:

@@ -58,11 +58,11 @@ def _held_by_stranger(path: Path) -> bool:
     return False
 
 
-def _own_path(wait_seconds: float) -> Path:
-    """The lock's file, one a user in the machine's temporary folder.
+def _choose_path(wait_seconds: float) -> Path:
+    """Choose the lock's file, one a user in the machine's temporary folder.
 
     Names that another user's file has taken are passed over, so that all sweeps of one user find
-    the same one. Say whose they are, and wait for what is being timed under them.
+    the same one; it is said whose they are, and what is being timed under them is waited for.
     """
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     folder = Path(tempfile.gettempdir())
@@ -93,7 +93,7 @@ def timing_lock(wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     ``wait_seconds``, or the lock's file cannot be opened.
     """
     given = os.environ.get(LOCK_VARIABLE)
-    path = _own_path(wait_seconds) if given is None else Path(given)
+    path = _choose_path(wait_seconds) if given is None else Path(given)
     lock = FileLock(path)
     try:
         _acquire(lock, wait_seconds)

@@ -1,5 +1,6 @@
 """The most arithmetic that a device does: large products, and fused multiply-adds."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -41,9 +42,12 @@ def measure_peaks(backend: Backend, device: Device) -> list[Peak]:
     return peaks
 
 
-def blas_threads() -> Any:
-    """A context in which NumPy's BLAS has as many threads as the frameworks' pools."""
-    return threadpoolctl.threadpool_limits(pool_threads(), user_api="blas")
+def blas_threads() -> AbstractContextManager[Any]:
+    """Give NumPy's BLAS as many threads as the frameworks' pools until the context ends."""
+    limits: AbstractContextManager[Any] = threadpoolctl.threadpool_limits(
+        pool_threads(), user_api="blas"
+    )
+    return limits
 
 
 def _framework_products(backend: Backend, device: Device, precision: Precision) -> list[Peak]:

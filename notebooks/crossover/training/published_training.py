@@ -55,7 +55,7 @@ def fit_published(
     settings: Settings,
     on_epoch: EpochHook,
 ) -> Trained:
-    """Train with Keras's ``fit``: images (n, 784) from 0 to 1, labels (n, 10) as one-hot rows."""
+    """Train with Keras's ``fit``: float32 images (n, 784), 0 to 1, and one-hot labels (n, 10)."""
     clock = EpochClock(settings.backend, on_epoch)
     inputs: NDArray[Any] = images
     if settings.data == "device":

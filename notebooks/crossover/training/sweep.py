@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -54,6 +54,16 @@ def prepare_data(settings: Settings) -> Prepared:
         return Prepared(*train, *test, time.perf_counter() - started)
     scaled = mnist.scale(data.x_train), mnist.one_hot(data.y_train)
     return Prepared(*scaled, *test, time.perf_counter() - started)
+
+
+class Fit(NamedTuple):
+    """A trained model, and the wall-clock seconds that building and training took."""
+
+    model: keras.Model
+    build_seconds: float
+    epoch_seconds: list[float]
+    cold_seconds: float
+    history: dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -115,9 +125,9 @@ class Runner:
         gc.collect()
         begun = datetime.now(UTC)
         watched = Watched(used_card(self.device_name) if self.device == "gpu" else None)
-        model, history, seconds = self._fit(width, self.settings, on_epoch, ends=watched.ends)
+        fit = self._fit(width, self.settings, on_epoch, ends=watched.ends)
         started = time.perf_counter()
-        loss, accuracy = self._evaluate(model)
+        loss, accuracy = self._evaluate(fit.model)
         evaluate_seconds = time.perf_counter() - started
         watched.ends("evaluate")
         conditions = watched.so_far()
@@ -126,7 +136,7 @@ class Runner:
             device=self.device,
             device_name=self.device_name,
             width=width,
-            parameters=model.count_params(),
+            parameters=fit.model.count_params(),
             repeat=self.sweep.repeat,
             seed=self.seed,
             position=position,
@@ -135,12 +145,14 @@ class Runner:
                 runtime_start=self.runtime_start_seconds,
                 warm_up=warm_up_seconds,
                 data=self.data.seconds,
+                build=fit.build_seconds,
+                epochs=fit.epoch_seconds,
+                fit=fit.cold_seconds,
                 evaluate=evaluate_seconds,
-                **seconds,
             ),
             test_accuracy=accuracy,
             test_loss=_finite(loss),
-            history={name: [_finite(v) for v in values] for name, values in history.items()},
+            history={name: [_finite(v) for v in values] for name, values in fit.history.items()},
             precision=precision,
             conditions=conditions,
             **provenance,
@@ -153,8 +165,7 @@ class Runner:
         on_epoch: EpochHook,
         images: int | None = None,
         ends: Callable[[str], None] = lambda phase: None,
-    ) -> tuple[keras.Model, dict[str, list[float]], dict[str, Any]]:
-        """A trained model, its history, and the seconds of `Phases` that building and fit took."""
+    ) -> Fit:
         keras.utils.set_random_seed(self.seed)
         started = time.perf_counter()
         model = build_model(width, settings)
@@ -173,8 +184,7 @@ class Runner:
         assert_model(model, train[0][: settings.batch_size], settings.backend, self.device)
         for value in trained.values:
             assert_float32("what a step carries, the optimizer's moments too, is", value.dtype)
-        seconds = {"build": build_seconds, "epochs": trained.epochs, "fit": cold_seconds}
-        return model, trained.history, seconds
+        return Fit(model, build_seconds, trained.epochs, cold_seconds, trained.history)
 
     def _evaluate(self, model: keras.Model) -> tuple[float, float]:
         """Loss and accuracy on the 10,000 test images."""

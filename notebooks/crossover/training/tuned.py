@@ -113,7 +113,7 @@ def scaled(images: Any) -> Any:
 def loss_and_hits(logits: Any, labels: Any, counted: Any = True) -> tuple[Any, Any]:
     """Summed cross-entropy and the number of right answers, of the images that count.
 
-    Logits are float32 (n, 10), labels uint8 (n,), ``counted`` bool (n,).
+    Logits are float32 (n, 10), labels uint8 (n,), ``counted`` bool (n,), by default all.
     """
     losses = keras.losses.categorical_crossentropy(
         ops.one_hot(labels, CLASSES), logits, from_logits=True
