@@ -30,8 +30,8 @@ BIN = Path(sys.executable).parent
 FIXTURES = Path(__file__).with_name("fixtures")
 
 
-# By the seconds that their long tests take together: these begin first, so that no worker of several
-# is left with one of them while the others idle.
+# By the seconds that their long tests take together: these begin first, so that no worker is left
+# with one of them while the others idle.
 LONGEST = ("test_faults.py", "test_goes_on.py", "test_setup.py", "test_clock.py", "test_slurm.py",
            "test_offline.py", "test_backends.py", "test_jupyterlab.py")  # fmt: skip
 
