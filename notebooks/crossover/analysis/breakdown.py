@@ -1,7 +1,5 @@
 """Where a step's time goes: measured parts of a step, and what they leave unexplained."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -35,7 +33,7 @@ STEP = ["backend", "protocol", "device", "width"]
 
 def measured_steps(
     trials: pd.DataFrame, ceilings: Sequence[Ceilings]
-) -> Iterator[tuple[float, pd.Series[Any], Ceilings, WidthCeilings]]:
+) -> Iterator[tuple[float, "pd.Series[Any]", Ceilings, WidthCeilings]]:
     """The steady steps of one machine's trials at the widths whose ceilings were measured there.
 
     Of each cell its median seconds, its first trial, the ceilings of its device, and of its width.

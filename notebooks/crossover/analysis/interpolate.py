@@ -1,7 +1,5 @@
 """A model's training time, read off the measured curves: what the report's form computes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 

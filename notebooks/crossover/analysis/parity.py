@@ -1,7 +1,5 @@
 """Accuracy parity: whether CPU and GPU learn the same."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np
@@ -63,7 +61,7 @@ def _difference(cpu: Floats, gpu: Floats) -> tuple[float, float, float, str, flo
     return difference, low, high, method, 2 * stats.norm.sf(abs(difference) / error)
 
 
-def _holm(p_values: pd.Series[float]) -> pd.Series[float]:
+def _holm(p_values: "pd.Series[float]") -> "pd.Series[float]":
     """Holm-adjusted p values of one family; missing ones stay missing and do not count."""
     ordered = p_values.dropna().sort_values()
     factors = np.arange(len(ordered), 0, -1)

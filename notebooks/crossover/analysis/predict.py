@@ -1,7 +1,5 @@
 """Which device for my model: seconds of an epoch predicted from recorded trials."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
@@ -48,8 +46,8 @@ class Predictor:
     parameters: tuple[int, int]
     batch_sizes: tuple[int, ...]
     timing: str
-    starts: pd.Series[float]
-    alone: Mapping[int, Predictor]
+    starts: "pd.Series[float]"
+    alone: Mapping[int, "Predictor"]
     epochs: int
 
     @property
@@ -112,7 +110,7 @@ def _fit(trials: pd.DataFrame, timing: str) -> Predictor | None:
     )
 
 
-def _left_out(medians: pd.Series[float], terms: Sequence[Term]) -> Floats:
+def _left_out(medians: "pd.Series[float]", terms: Sequence[Term]) -> Floats:
     """Log ratio of each time to what the other sizes' times predict, shape (times,)."""
     parameters, batch_sizes = sizes_of(medians)
     ratios = np.empty(len(medians))

@@ -1,7 +1,5 @@
 """Seconds of a training step by what they grow with: overhead, images, work and its root."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -49,7 +47,7 @@ class StepModel:
         return np.asarray(np.linalg.pinv(design.T @ design) * np.outer(by_share, by_share))
 
 
-def fit_steps(medians: pd.Series[float], terms: Sequence[Term]) -> StepModel:
+def fit_steps(medians: "pd.Series[float]", terms: Sequence[Term]) -> StepModel:
     """Fit the seconds of steps, as `step_medians` gives them, by some terms.
 
     Non-negative least squares (Lawson & Hanson 1974), each time weighted by its inverse.
@@ -83,17 +81,17 @@ def timing_of(trials: pd.DataFrame) -> str:
     return "steady" if trials["steady_seconds"].notna().any() else "cold"
 
 
-def step_seconds(trials: pd.DataFrame, timing: str = "steady") -> pd.Series[float]:
+def step_seconds(trials: pd.DataFrame, timing: str = "steady") -> "pd.Series[float]":
     """Seconds of a step of each trial, NaN where it was not timed."""
     return trials[f"{timing}_seconds"] / (trials["epochs"] * trials["steps"])
 
 
-def step_medians(trials: pd.DataFrame, timing: str) -> pd.Series[float]:
+def step_medians(trials: pd.DataFrame, timing: str) -> "pd.Series[float]":
     """Median seconds of a step by ``parameters`` and ``batch_size``, those that were timed."""
     cells = [trials["parameters"], trials["batch_size"]]
     return step_seconds(trials, timing).groupby(cells).median().dropna()
 
 
-def sizes_of(medians: pd.Series[float]) -> npt.NDArray[np.int64]:
+def sizes_of(medians: "pd.Series[float]") -> npt.NDArray[np.int64]:
     """Parameters and batch size of each median, shape (2, medians)."""
     return medians.index.to_frame().to_numpy(dtype=np.int64).T

@@ -1,7 +1,5 @@
 """Summaries of trials: medians with their spread, and what is wrong with them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +59,7 @@ def refuse_mixed_settings(trials: pd.DataFrame) -> None:
             )
 
 
-def _limits(trials: pd.DataFrame, name: str) -> tuple[pd.Series[float], pd.Series[float]]:
+def _limits(trials: pd.DataFrame, name: str) -> tuple["pd.Series[float]", "pd.Series[float]"]:
     """Limits of each cell's median of one measure, which `median_ranks` chooses from its values."""
     cells = trials.groupby(CELL)[name]
     counts, place = cells.transform("count"), cells.rank(method="first")
@@ -74,7 +72,7 @@ def _limits(trials: pd.DataFrame, name: str) -> tuple[pd.Series[float], pd.Serie
     return low, high
 
 
-def _joined(told: Sequence[pd.Series[str]], summary: pd.DataFrame) -> pd.Series[str]:
+def _joined(told: Sequence["pd.Series[str]"], summary: pd.DataFrame) -> "pd.Series[str]":
     """What is told of some cells joined with '; ', in summary's order; empty where nothing is."""
     texts = pd.concat([texts.reindex(summary.index, fill_value="") for texts in told], axis=1)
     return pd.Series(
@@ -82,12 +80,12 @@ def _joined(told: Sequence[pd.Series[str]], summary: pd.DataFrame) -> pd.Series[
     )
 
 
-def _said(trials: pd.DataFrame, flags: pd.Series[bool], text: str) -> pd.Series[str]:
+def _said(trials: pd.DataFrame, flags: "pd.Series[bool]", text: str) -> "pd.Series[str]":
     """The text for each cell with a trial where a flag stands."""
     return flags.groupby(_cell(trials)).any().map({True: text, False: ""})
 
 
-def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> list[pd.Series[str]]:
+def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> list["pd.Series[str]"]:
     """Why cells are noisy, one series a reason."""
     limits = {
         "cold spread": ("cold_seconds", SPREAD_LIMIT),
@@ -108,7 +106,7 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> list[pd.Series[str]]:
     return [*reasons, two_speeds, throttled, held]
 
 
-def _two_speeds(trials: pd.DataFrame) -> list[pd.Series[str]]:
+def _two_speeds(trials: pd.DataFrame) -> list["pd.Series[str]"]:
     """Both speeds of cells that have two, such as 'cold 13.2 s (3 repeats) and 27.1 s (2)'."""
     told = []
     for timing in ("cold", "steady"):
@@ -122,7 +120,7 @@ def _two_speeds(trials: pd.DataFrame) -> list[pd.Series[str]]:
     return told
 
 
-def _outliers(trials: pd.DataFrame) -> pd.Series[int]:
+def _outliers(trials: pd.DataFrame) -> "pd.Series[int]":
     """Trials a cell whose cold or steady time lies outside 1.5 IQR fences (Tukey 1977)."""
     outside = pd.Series(False, index=trials.index)
     cells = trials.groupby(CELL)
@@ -134,6 +132,6 @@ def _outliers(trials: pd.DataFrame) -> pd.Series[int]:
     return outside.groupby(_cell(trials)).sum().astype(int)
 
 
-def _cell(trials: pd.DataFrame) -> list[pd.Series[Any]]:
+def _cell(trials: pd.DataFrame) -> list["pd.Series[Any]"]:
     """The cell of each trial, for what is grouped beside the frame."""
     return [trials[key] for key in CELL]

@@ -1,7 +1,5 @@
 """A time model of one training step: a fixed overhead plus work at a sustained rate."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +44,7 @@ class TimeModel:
         return np.asarray(self.overhead_seconds + work / self.flops_per_second)
 
 
-def fit_time_model(medians: pd.Series[float]) -> TimeModel:
+def fit_time_model(medians: "pd.Series[float]") -> TimeModel:
     """Fit overhead and rate to the `step_medians` of one batch size.
 
     The intervals are Student's t with times - 2 degrees of freedom, cut off at zero. Raises

@@ -1,7 +1,5 @@
 """How curves are told apart in all figures: by colour, marker and dashes alike."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -46,7 +44,7 @@ RATIO_LOOKS = [
 ]
 
 
-def look_of(row: pd.Series[Any]) -> Look:
+def look_of(row: "pd.Series[Any]") -> Look:
     """The look of the curve of a row that `crossover.report.curve.name_curves` has named."""
     protocol = EARLIER if str(row["curve"]).startswith(EARLIER) else row["protocol"]
     return LOOKS[row["device"], protocol]

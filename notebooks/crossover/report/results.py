@@ -1,7 +1,5 @@
 """What all sections of the report read, worked out once from the recorded trials."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +87,7 @@ def read_results(asked: SummaryParameters) -> Results:
 
 def crossing_row(
     crossings: pd.DataFrame, cpu: str, gpu: str, protocol: str = "published"
-) -> pd.Series[Any] | None:
+) -> "pd.Series[Any] | None":
     """The comparison of two machines' cold times in a protocol, or None."""
     wanted = "cpu_machine == @cpu and gpu_machine == @gpu and protocol == @protocol"
     rows = crossings.query(f"{wanted} and timing == 'cold'")

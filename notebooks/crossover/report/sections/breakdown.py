@@ -1,7 +1,5 @@
 """Where a step's time goes: its parts measured by themselves, and as a profiler sees it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -107,7 +105,7 @@ def _share_bars(ax: Axes, table: pd.DataFrame, parts: Sequence[str], whole: str)
 def breakdown_sentences(breakdown: pd.DataFrame) -> str:
     """The largest part of a step at the smallest and largest width of each curve."""
 
-    def told(row: pd.Series[Any]) -> str:
+    def told(row: "pd.Series[Any]") -> str:
         parts = row[PARTS[:-1]].astype(float).dropna()
         rest, over = float(row["not attributed"]) / row["step_us"], "could not be attributed"
         return (
@@ -122,7 +120,7 @@ def breakdown_sentences(breakdown: pd.DataFrame) -> str:
 def profile_sentences(profile: pd.DataFrame) -> str:
     """How much of a profiled step is arithmetic, smallest and largest model of each device."""
 
-    def told(row: pd.Series[Any]) -> str:
+    def told(row: "pd.Series[Any]") -> str:
         share = row[list(KINDS)].astype(float) / row["profiled_us"]
         arithmetic = share["matrix products"] + share["other arithmetic"]
         copying = share["copying to the device"] + share["copying from the device"]
@@ -138,7 +136,9 @@ def profile_sentences(profile: pd.DataFrame) -> str:
     return _of_ends(profile, ["device"], told) or nothing
 
 
-def _of_ends(table: pd.DataFrame, curves: list[str], tell: Callable[[pd.Series[Any]], str]) -> str:
+def _of_ends(
+    table: pd.DataFrame, curves: list[str], tell: Callable[["pd.Series[Any]"], str]
+) -> str:
     """A line for each curve of what there is to tell of its smallest and its largest width."""
     lines = []
     for (*protocol, device), rows in groups(table, curves):

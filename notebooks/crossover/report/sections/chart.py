@@ -1,7 +1,5 @@
 """The answer's picture: training time against parameters of both devices, and where they cross."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ def show(results: Results) -> None:
 
 
 def crossover_plot(
-    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, crossing: pd.Series[Any] | None = None
+    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, crossing: "pd.Series[Any] | None" = None
 ) -> str:
     """Draw cold seconds against parameters for each device, and where they cross.
 
@@ -46,7 +44,7 @@ def crossover_plot(
     return f"{finding}Training time against parameters on logarithmic axes. {told}"
 
 
-def _crossing_rule(ax: Axes, crossing: pd.Series[Any]) -> None:
+def _crossing_rule(ax: Axes, crossing: "pd.Series[Any]") -> None:
     """Mark the crossover with its interval, and say which device wins on either side."""
     estimate, low, high = (float(crossing[name]) for name in ("estimate", "low", "high"))
     bounded = np.isfinite(low) and np.isfinite(high)

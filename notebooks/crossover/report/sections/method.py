@@ -1,7 +1,5 @@
 """Method and limits: how often intervals hold, the code that measured, and what was set aside."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd
@@ -52,7 +50,7 @@ def coverage_sentence() -> str:
     )
 
 
-def _shares(values: pd.Series[float]) -> str:
+def _shares(values: "pd.Series[float]") -> str:
     """The least and the greatest of some shares in words: '93.1 to 98.4 %'."""
     return f"{text.span(f'{100 * values.min():.1f}', f'{100 * values.max():.1f}')} %"
 

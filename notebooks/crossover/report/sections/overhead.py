@@ -1,7 +1,5 @@
 """Overhead and work: the line through a curve's step times, and a training's phases."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
