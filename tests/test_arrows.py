@@ -68,3 +68,12 @@ def test_a_backend_is_named_only_where_backends_are_told_apart():
         texts = [node.value for node in ast.walk(ast.parse(path.read_text()))
                  if isinstance(node, ast.Constant)]  # fmt: skip
         assert not names & {text for text in texts if isinstance(text, str)}, place
+
+
+def test_a_name_says_what_was_found():
+    """And which one of each, and what is known."""
+    for path in paths():
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        assert not names & {"found", "each", "known", "turned"}, path

@@ -74,8 +74,8 @@ function basis(curve, predicted) {
 function verdict(cpu, gpu) {
   if (cpu.seconds === null || gpu.seconds === null) return "No verdict: a time is missing.";
   const ratio = cpu.seconds / gpu.seconds;
-  const known = cpu.low !== null && gpu.low !== null;
-  if (known && cpu.low <= gpu.high && gpu.low <= cpu.high) {
+  const bounded = cpu.low !== null && gpu.low !== null;
+  if (bounded && cpu.low <= gpu.high && gpu.low <= cpu.high) {
     return "Too close to call: the intervals overlap.";
   }
   return ratio > 1

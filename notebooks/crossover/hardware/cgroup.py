@@ -45,8 +45,8 @@ def memory_limit(root: Path = ROOT) -> int | None:
     """Bytes that this process's groups grant; None without a limit."""
     # Above "high" version 2 slows a process down until it gives memory back.
     files = ("memory.max", "memory.high", "memory.limit_in_bytes")
-    found = [number(read(level / name)) for level in _levels("memory", root) for name in files]
-    limits = [limit for limit in found if limit is not None and limit < UNLIMITED]
+    grants = [number(read(level / name)) for level in _levels("memory", root) for name in files]
+    limits = [limit for limit in grants if limit is not None and limit < UNLIMITED]
     return min(limits, default=None)
 
 

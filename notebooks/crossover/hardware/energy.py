@@ -100,7 +100,7 @@ def energy_facts(marks: dict[str, Counters]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for device, joules in (("gpu", card_joules), ("cpu", cpu_joules)) if spans else ():
         phases = {phase: joules(*span) for phase, span in spans.items()}
-        known = any(value is not None for value in phases.values())
-        facts[f"{device}_joules"] = PhaseJoules(**phases) if known else None
+        counted = any(value is not None for value in phases.values())
+        facts[f"{device}_joules"] = PhaseJoules(**phases) if counted else None
         facts[f"{device}_energy_joules"] = joules(readings[0], readings[-1])
     return facts

@@ -149,16 +149,16 @@ def _given(
     model: type[Frozen], namespace: Mapping[str, Any], hidden: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The parameters in a namespace, once it is sure that no other is there."""
-    known = list(model.model_fields)
+    names = list(model.model_fields)
     literals = (bool, int, float, str, list, dict, tuple, type(None))
     rerun = any(isinstance(value, model) for value in namespace.values())
     for name, value in namespace.items():
-        own = name in known or name in hidden or name.startswith("_")
+        own = name in names or name in hidden or name.startswith("_")
         if not own and not rerun and isinstance(value, literals):
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}."
             raise ParameterError(f"unknown parameter {name!r:.80}: {hint}")
-    given = {name: namespace[name] for name in known if name in namespace}
+    given = {name: namespace[name] for name in names if name in namespace}
     return {
         name: value for name, value in given.items() if name not in PUBLISHED or value is not None
     }
