@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import report
+from conftest import copy_project, report
 from test_goes_on import ONE, page, trials
 
 
@@ -16,27 +16,16 @@ def outputs(project):
     return {path.name: path.read_bytes() for path in paths}
 
 
-@pytest.mark.long
-def test_a_clock_that_was_set_back_deletes_nothing(project):
-    """Trials and code from ten minutes ahead, their folders among them."""
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with a report of one trial, which each test leaves with one: the last has two."""
+    project = copy_project(tmp_path_factory.mktemp("clock") / "a project")
     assert report(project, *ONE)[0] == 0
-    before = outputs(project)
-    assert len(before) == 3
-    later = time.time() + 600
-    for ahead in (project / "data/runs/quick/trials", project / "notebooks"):
-        for path in [ahead, *ahead.rglob("*")]:
-            if not path.is_symlink():
-                os.utime(path, (later, later))
-    for words in (("partial",), (*ONE, "REPEATS=2")):
-        code, _, err = report(project, *words)
-        assert (code, err) == (0, "")
-        assert outputs(project).keys() == before.keys()
-    assert len(trials(project)) == 2
+    return project
 
 
 @pytest.mark.long
 def test_a_report_is_made_anew_only_where_something_changed(project):
-    assert report(project, *ONE)[0] == 0
     code = project / "notebooks/crossover/report/sections/answer.py"
     (trial,) = project.glob("data/runs/*/trials/*.json")
     for change in (
@@ -54,7 +43,6 @@ def test_a_report_is_made_anew_only_where_something_changed(project):
 
 @pytest.mark.long
 def test_a_report_that_fails_leaves_the_last_one(project):
-    assert report(project, *ONE)[0] == 0
     before = outputs(project)
     assert len(before) == 3
     template = project / "notebooks/template/index.html.j2"
@@ -67,3 +55,20 @@ def test_a_report_that_fails_leaves_the_last_one(project):
     assert outputs(project)["report.html"] == before["report.html"]
     template.write_text(sound)
     assert report(project, "partial")[0] == 0
+
+
+@pytest.mark.long
+def test_a_clock_that_was_set_back_deletes_nothing(project):
+    """Trials and code from ten minutes ahead, their folders among them."""
+    before = outputs(project)
+    assert len(before) == 3
+    later = time.time() + 600
+    for ahead in (project / "data/runs/quick/trials", project / "notebooks"):
+        for path in [ahead, *ahead.rglob("*")]:
+            if not path.is_symlink():
+                os.utime(path, (later, later))
+    for words in (("partial",), (*ONE, "REPEATS=2")):
+        code, _, err = report(project, *words)
+        assert (code, err) == (0, "")
+        assert outputs(project).keys() == before.keys()
+    assert len(trials(project)) == 2

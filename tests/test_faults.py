@@ -221,16 +221,16 @@ def test_a_study_with_a_device_missing_reports_what_is_recorded(project):
     if nvidia_driver_version() is not None:
         pytest.skip("this machine has a GPU: its sweep would not fail")
     words = ["WIDTHS=4", *TINY[1:3], "DEVICES=cpu gpu"]
-    code, out, err = report(project, "report", *words)
+    code, out, err = report(project, "quick", *words)
     assert code != 0
     assert "Not everything was trained; reporting what is recorded." in out
     assert "crossover: A GPU was asked for but no NVIDIA driver is present" in err
     assert "Traceback" not in out + err
-    page = bs4.BeautifulSoup((project / "figures" / "report.html").read_text(), "html.parser")
-    text = page.get_text()
+    page = (project / "figures" / "quick" / "report.html").read_text()
+    text = bs4.BeautifulSoup(page, "html.parser").get_text()
     assert "Unfinished study" in text
     assert "published GPU, repeat 1: 4" in text
-    assert [record.device for record in read_records(trials(project)).records] == ["cpu"]
+    assert [record.device for record in read_records(trials(project, "quick")).records] == ["cpu"]
 
 
 def test_a_second_study_in_the_folder_is_refused(project):
@@ -368,24 +368,24 @@ def filled(disk):
 
 @pytest.mark.long
 def test_a_study_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path):
-    words = ["report", "WIDTHS=4 5", *TINY[1:4]]
+    words = ["quick", "WIDTHS=4 5", *TINY[1:4]]
     with mounted(tmp_path / "disk", "14m") as disk:
         project = copy_project(disk / "project")
         door = front_door(project, *words)
-        while not contents(project):
+        while not contents(project, "quick"):
             assert door.poll() is None, door.communicate()
             time.sleep(0.05)
-        before = contents(project)
+        before = contents(project, "quick")
         with filled(disk):
             out, err = door.communicate(timeout=120)
         assert door.returncode != 0
         assert "crossover: the disk is full: make room, then run the same command again." in err
         assert "Traceback" not in out + err
-        assert contents(project) == before
+        assert contents(project, "quick") == before
         code, out, err = report(project, *words)
         assert code == 0, out + err
         assert "Study: 1 of 2 trials to train" in out
-        assert before.items() <= contents(project).items()
+        assert before.items() <= contents(project, "quick").items()
         assert not list(project.rglob("*.tmp"))
 
 
@@ -459,8 +459,8 @@ def test_no_record_is_fatal_to_the_others(project):
     assert {path.name for path in (folder / "rejected").iterdir()} == {
         "torn.json", "\x1b[31mred\udcff.json", "pipe.json", "zero.json", "folder.json",
     }  # fmt: skip
-    page = bs4.BeautifulSoup((project / "figures" / "report.html").read_text(), "html.parser")
-    text = page.get_text()
+    page = (project / "figures" / "quick" / "report.html").read_text()
+    text = bs4.BeautifulSoup(page, "html.parser").get_text()
     assert "rejected/torn.json: was no valid trial" in text
     assert "newer.json: made by a newer version" in text
     assert "Unfinished study" in text
