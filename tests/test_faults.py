@@ -459,8 +459,8 @@ def test_no_record_is_fatal_to_the_others(project):
     assert {path.name for path in (folder / "rejected").iterdir()} == {
         "torn.json", "\x1b[31mred\udcff.json", "pipe.json", "zero.json", "folder.json",
     }  # fmt: skip
-    page = (project / "figures" / "quick" / "report.html").read_text()
-    text = bs4.BeautifulSoup(page, "html.parser").get_text()
+    page = bs4.BeautifulSoup((project / "figures" / "report.html").read_text(), "html.parser")
+    text = page.get_text()
     assert "rejected/torn.json: was no valid trial" in text
     assert "newer.json: made by a newer version" in text
     assert "Unfinished study" in text
