@@ -33,8 +33,8 @@ def _gpu_step(results: Results, machine: str) -> tuple[float, float]:
     NaN where they were not measured, as for the published machine.
     """
     ceilings = [one for one in results.ceilings if one.device == "gpu"]
-    keys = {"machine": machine, "device": "gpu", "protocol": "published"}
-    model = results.models[(results.models[list(keys)] == list(keys.values())).all(axis=1)]
+    wanted = "machine == @machine and device == 'gpu' and protocol == 'published'"
+    model = results.models.query(wanted)
     if not ceilings or model.empty or machine == published.MACHINE:
         return nan, nan
     return statistics.median(ceilings[0].batch_copy), model["overhead_seconds"].iloc[0]
