@@ -85,10 +85,11 @@ def balanced(widths: Iterable[int], seconds: Callable[[int], float], parts: int)
 
     The longest goes first, each to the group with the least so far (Graham 1969).
     """
-    ordered = sorted(widths, key=lambda width: (seconds(width), width), reverse=True)
+    taken = {width: seconds(width) for width in widths}
+    ordered = sorted(taken, key=lambda width: (taken[width], width), reverse=True)
     groups: list[list[int]] = [[] for _ in range(min(parts, len(ordered)))]
     for width in ordered:
-        lightest = min(groups, key=lambda group: (sum(map(seconds, group)), len(group)))
+        lightest = min(groups, key=lambda group: (sum(taken[w] for w in group), len(group)))
         lightest.append(width)
     return [sorted(group) for group in groups]
 
