@@ -39,11 +39,12 @@ class StepProfile(Frozen):
     """The wall clock of a published step under the framework's profiler, split by kind.
 
     ``seconds`` of each kind add up to the step: a moment counts for the first kind that any thread
-    was in.
+    was in. ``untraced_seconds`` are those of the same step without the profiler, just before.
     """
 
     steps: Annotated[int, Field(ge=1)]
     seconds: Annotated[dict[Kind, Seconds], Field(min_length=1), AfterValidator(_not_all_zero)]
+    untraced_seconds: Sample | None = None
 
     @property
     def step_seconds(self) -> float:
@@ -123,7 +124,8 @@ class Ceilings(Frozen):
     """What one device can do, measured beside the study; seconds are raw samples.
 
     ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one
-    block of ``large_bytes``; ``memory`` reads and writes such a block on the device. ``peaks`` are
+    block of ``large_bytes``; ``pinned_copy`` moves a batch from pinned host memory, None where the
+    backend has no such memory. ``memory`` reads and writes such a block on the device. ``peaks`` are
     the ways tried to do as much arithmetic as the device can. ``common_seconds`` is what measuring
     these took. ``dispatch`` and ``launch``, calls that do nothing, are of version 1, which needs
     them.
@@ -140,6 +142,7 @@ class Ceilings(Frozen):
     launch: Samples | None = None
     batch_bytes: Annotated[int, Field(ge=1)]
     batch_copy: Samples
+    pinned_copy: Samples | None = None
     large_bytes: Annotated[int, Field(ge=1)]
     large_copy: Samples
     memory: Samples
@@ -155,8 +158,8 @@ class Ceilings(Frozen):
     @property
     def common(self) -> dict[str, Any]:
         """What is measured once for all widths, as `Ceilings` takes it."""
-        names = ("batch_bytes", "batch_copy", "large_bytes", "large_copy", "memory", "peaks",
-                 "common_seconds")  # fmt: skip
+        names = ("batch_bytes", "batch_copy", "pinned_copy", "large_bytes", "large_copy", "memory",
+                 "peaks", "common_seconds")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     @property
