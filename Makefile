@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 # with CUDA instead (some 3 GB more); torch has one for both.
 LOCK := $(patsubst tensorflow,cpu,$(BACKEND))
 SAMPLE ?= amd-epyc-2-cores
-SOURCES := $(patsubst %,notebooks/%.ipynb,train ceilings summary)
+SOURCES := $(patsubst %,notebooks/%.ipynb,train ceilings explain summary)
 NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS
 # A misspelt setting is refused by the script that makes the environment, and not ignored.
 GIVEN = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
@@ -64,7 +64,7 @@ help:  ## this list
 report:  ## train what is missing, merge, plot, render figures/report.html
 quick:  ## a quick look: three widths, one epoch, figures/quick/report.html
 partial:  ## report what is recorded so far, train nothing
-explain:  ## what each change of the published protocol buys (ablations), then the report
+explain:  ## why: the path from published to tuned, trained in turns, then the report
 map:  ## batch size x width: where the GPU pays off, then the report
 report quick partial explain map: ready
 	@$(BIN)/python -m crossover $@ $(SETTINGS)
@@ -81,7 +81,7 @@ record: ready  ## keep this machine's trials: make record NAME=my-box
 sample: ready  ## rebuild figures/reference from the tracked references
 	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
 	  --no-progress-bar --log-level ERROR -p records ../data/reference/$(SAMPLE).jsonl \
-	  -p ceilings ../data/reference/$(SAMPLE) \
+	  -p ceilings ../data/reference/$(SAMPLE) -p rounds ../data/reference/$(SAMPLE)/rounds \
 	  -p figure_folder ../figures/reference -p table_folder ../figures/reference \
 	  2>../data/runs/sample.log || { tail -n 5 ../data/runs/sample.log >&2; exit 1; }
 	@$(BIN)/python -m crossover render NOTEBOOK=data/runs/sample.ipynb PAGE=figures/reference/report.html

@@ -58,7 +58,7 @@ def measure(folder: Path, trials: int) -> dict[str, float]:
     marks = [time.perf_counter()]
     records = read_records(study.trials).records
     marks.append(time.perf_counter())
-    jobs = lacking(study, study.own(records), ceilings=False)
+    jobs = lacking(study, study.own(records), ["trials"])
     marks.append(time.perf_counter())
     dry_run(folder, study, jobs)
     marks.append(time.perf_counter())

@@ -32,7 +32,7 @@ def main() -> None:
             folder=name, widths=[4], devices=["cpu"], protocols=["published"], repeats=SWEEPS
         )
         config = {"quick": False, "figures": name, "tables": name}
-        plan = workflow_plan([study], lacking(study, [], ceilings=False), config)
+        plan = workflow_plan([study], lacking(study, [], ["trials"]), config)
         (folder / "settings.json").write_text(json.dumps(plan))
         command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
         command += ["--workflow-profile", "workflow/profiles/slurm", "--nolock"]

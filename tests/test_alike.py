@@ -102,7 +102,7 @@ def test_another_machines_trials_are_none_of_the_studys(tmp_path):
     assert sweep.widths == [16]
     report_of = merge(given.trials, own_settings("tensorflow", 1, 128, None), tmp_path / "none")
     assert sorted(record.width for record in report_of.records) == [4, 8]
-    assert left_text(lacking(given, own, ceilings=False)) == "1 trial"
+    assert left_text(lacking(given, own, ["trials"])) == "1 trial"
     with pytest.raises(UnlikeError) as error:
         check_room(given, own, given.missing(own).values())
     name = trial_name(given.settings("published"), "cpu", 16, 1)

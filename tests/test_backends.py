@@ -12,7 +12,6 @@ import pytest
 
 from conftest import make_record, papermill
 from crossover.analysis import comparison, summary
-from crossover.analysis.ablations import EPOCHS
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.card import card_names, nvidia_driver_version
@@ -101,8 +100,8 @@ def test_trials_of_an_earlier_program_of_a_protocol_share_no_curve(tmp_path):
     assert merged.left_out == 1
 
 
-def test_ablations_of_another_backend_or_thread_count_are_not_mixed_in(tmp_path):
-    alike = {"backend": "jax", "epochs": EPOCHS}
+def test_a_map_of_another_backend_or_thread_count_is_not_mixed_in(tmp_path):
+    alike = {"backend": "jax", "epochs": MAP_EPOCHS, "batch_size": 32}
     for given in (alike, alike | {"backend": "tensorflow"}, alike | {"threads": 1}):
         write_record(tmp_path, make_record(settings=protocol_settings("published", **given)))
     merged = merge(tmp_path, own_settings("jax", 10, 128, None), tmp_path / "none")

@@ -14,6 +14,7 @@ ENTRY = """
         package="tensorflow",
         steps_meaning="Twin runs TensorFlow under another name.",
         ceilings_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
+        rounds_seconds={"cpu": 120.0, "gpu": 120.0},
     ),
 }
 DEFAULT_BACKEND = """

@@ -181,14 +181,14 @@ kernelapp.launch_new_instance()
 CHOOSE = "JupyterLab: Kernel, Change Kernel; VS Code: Select Kernel, Jupyter Kernel; papermill: -k"
 
 
-@pytest.mark.parametrize("name", ["train.ipynb", "ceilings.ipynb", "summary.ipynb"])
-def test_a_foreign_kernel_names_the_one_to_choose(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("stem", ["train", "ceilings", "explain", "summary"])
+def test_a_foreign_kernel_names_the_one_to_choose(stem, tmp_path, monkeypatch):
     words = [sys.executable, "-c", FOREIGN, "-f", "{connection_file}"]
     spec = {"argv": words, "display_name": "Foreign", "language": "python"}
     (tmp_path / "kernels" / "foreign").mkdir(parents=True)
     (tmp_path / "kernels" / "foreign" / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    run = papermill(name, tmp_path / "n.ipynb", kernel="foreign")
+    run = papermill(f"{stem}.ipynb", tmp_path / "n.ipynb", kernel="foreign")
     assert run.returncode != 0
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith("SystemExit: This kernel cannot run the project (")
@@ -206,12 +206,15 @@ def test_the_environments_own_nameless_kernel_is_no_device(tmp_path):
 
 def test_the_folders_are_the_projects_wherever_a_notebook_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name, kind in (("train.ipynb", "trials"), ("ceilings.ipynb", "ceilings")):
+    kinds = {"train": "trials", "ceilings": "ceilings", "explain": "rounds"}
+    for name, kind in ((f"{stem}.ipynb", kind) for stem, kind in kinds.items()):
         given = parameters_of(name)
         assert given["output"] is None
         assert check_parameters(given, {}, kind).folder == RUNS / "main" / kind
     asked = check_summary(parameters_of("summary.ipynb"), {})
-    assert (asked.records, asked.ceilings) == (f"{RUNS}/main/trials", f"{RUNS}/main/ceilings")
+    assert (asked.records, asked.ceilings, asked.rounds) == (
+        f"{RUNS}/main/trials", f"{RUNS}/main/ceilings", f"{RUNS}/main/rounds",
+    )  # fmt: skip
     assert (asked.figure_folder, asked.table_folder) == (str(FIGURES), str(DATA))
     assert check_parameters({"widths": [4], "output": "mine"}, {}).folder.resolve() == (
         tmp_path / "mine"

@@ -15,18 +15,19 @@ import pytest
 
 from conftest import make_record
 from crossover.__main__ import main
-from crossover.analysis.ablations import CHANGES, change_of, changes_of
 from crossover.paths import PROJECT
 from crossover.records.ceilings import write_ceilings
+from crossover.records.rounds import write_rounds
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
 from crossover.study.archive import write_archive
 from crossover.study.configuration import present_devices, study_from
 from crossover.study.offline import Clock, run_job, run_jobs, worthwhile
-from crossover.study.planfile import PlanError, is_left, read_plan
+from crossover.study.planfile import is_left, read_plan
 from crossover.study.planner import START_SECONDS, lacking
 from crossover.training.estimate import Estimate
 from test_ceilings import make_ceilings
+from test_rounds import make_rounds
 
 
 def study(folder, **changes):
@@ -69,10 +70,8 @@ def test_the_readmes_command_plans_the_published_widths(tmp_path, started, capsy
     capsys.readouterr()
     assert main(words) == 1
     out = capsys.readouterr().out.splitlines()
-    # Three repeats of both protocols, the ceilings, and the ablations: JAX has XLA always on.
-    each = 3 * 2 + 1 + len(changes_of("jax"))
-    # TF32 is a GPU's.
-    count = each * len(present_devices()) - 1
+    # Three repeats of both protocols, the ceilings, and the trainings in turns.
+    count = (3 * 2 + 1 + 1) * len(present_devices())
     assert out[0] == f"Study: {count} notebooks to execute in 0:01"
     assert out[-1].startswith("0 trials recorded, ")
     left_out = (tmp_path / "WORK" / "study" / "left-out.txt").read_text()
@@ -112,14 +111,13 @@ def test_the_clock_counts_down_to_zero():
 
 def test_what_is_worth_most_comes_first(tmp_path):
     wanted = study(tmp_path, widths="4 8", repeats=2, devices="cpu gpu")
-    found = [job.name for job in lacking(wanted, [], explained=True)]
+    found = [job.name for job in lacking(wanted, [], ("trials", "ceilings", "rounds"))]
     kinds = [name.split("-w")[0] for name in found]
     assert kinds[:2] == ["published-cpu-r1", "published-gpu-r1"]
     assert [name.startswith("ceilings-") for name in found[2:4]] == [True, True]
     assert kinds[4:6] == ["published-gpu-r2", "published-cpu-r2"]
-    # The ablations, at the one width that both have; their baseline has other epochs.
-    assert len(found) == 6 + 2 * len(CHANGES) - 1
-    assert all("-w4-" in name for name in found[6:])
+    # The trainings in turns come last.
+    assert found[6:] == ["rounds-tensorflow-cpu-b128-tall", "rounds-tensorflow-gpu-b128-tall"]
 
 
 def job_of(wanted):
@@ -222,18 +220,19 @@ def test_jaxs_plan_has_both_protocols_and_the_ceilings_before_other_widths(tmp_p
     assert [job.sweep.repeat for job in found[-4:]] == [2] * 4
 
 
-def test_torchs_plan_holds_the_ablation_beside_its_baseline(tmp_path):
+def test_torchs_plan_trains_in_turns_on_both_devices(tmp_path):
     found = [job for job, _ in read_plan(PLANS / "torch.csv", str(tmp_path), "torch")]
-    names = {change_of(job.sweep.settings) for job in found if job.notebook == "train.ipynb"}
-    assert names == {None, "published", "data on the device", "TF32"}
+    turns = [job for job in found if job.notebook == "explain.ipynb"]
+    assert [(job.device, job.sweep.widths) for job in turns] == [
+        ("gpu", [4, 1024]), ("cpu", [4, 1024]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [
         ("published,cpu,4,1", "4 values instead of 5"),
-        ("published: speed,cpu,4,1,30", "this backend has no ablation 'speed'"),
-        ("published: TF32,cpu,4,1,30", "this change changes nothing on this device"),
+        ("published: XLA,cpu,4,1,30", "PROTOCOLS is 'published: XLA'"),
         ("published,tpu,4,1,30", "its device must be cpu or gpu"),
         ("published,cpu gpu,4,1,30", "its device must be cpu or gpu"),
         ("published,cpu,4,1,nan", "its seconds a number"),
@@ -250,16 +249,6 @@ def test_a_wrong_line_of_a_plan_is_named(line, wrong, tmp_path, capsys):
     assert err.startswith("crossover: my.csv, line 2: ")
     assert wrong in err
     assert err.count("\n") == 1
-
-
-def test_a_plan_has_only_what_its_backend_can_do(tmp_path):
-    (tmp_path / "my.csv").write_text(
-        "what,device,widths,repeat,seconds\npublished: XLA,cpu,4,1,30\n"
-    )
-    assert len(read_plan(tmp_path / "my.csv", "x", "tensorflow")) == 1
-    for backend in ("jax", "torch"):
-        with pytest.raises(PlanError, match="this backend has no ablation 'XLA'"):
-            read_plan(tmp_path / "my.csv", "x", backend)
 
 
 def test_a_file_that_changes_while_it_is_packed_spoils_nothing(tmp_path):
@@ -297,14 +286,17 @@ def test_a_plan_that_is_none_is_refused(tmp_path, capsys):
 def test_a_job_with_nothing_left_to_do_is_passed_over(tmp_path):
     (tmp_path / "my.csv").write_text(
         "what,device,widths,repeat,seconds\npublished,cpu,4 8,1,5\nceilings,cpu,4 8,1,5\n"
+        "rounds,cpu,4 8,1,5\n"
     )
     plans = read_plan(tmp_path / "my.csv", str(tmp_path), "tensorflow")
     write_record(tmp_path / "trials", make_record(4))
     write_ceilings(tmp_path / "ceilings", make_ceilings(widths=(4,)))
-    assert [is_left(job) for job, _ in plans] == [True, True]
+    write_rounds(tmp_path / "rounds", make_rounds(4))
+    assert [is_left(job) for job, _ in plans] == [True, True, True]
     write_record(tmp_path / "trials", make_record(8))
     write_ceilings(tmp_path / "ceilings", make_ceilings(widths=(4, 8)))
-    assert [is_left(job) for job, _ in plans] == [False, False]
+    write_rounds(tmp_path / "rounds", make_rounds(8))
+    assert [is_left(job) for job, _ in plans] == [False, False, False]
 
 
 CUT = """

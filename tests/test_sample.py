@@ -58,7 +58,7 @@ def test_the_crossovers_are_those_of_the_references(merged):
 
 
 def test_the_medians_are_those_of_the_raw_lines(merged):
-    # The ablations of the same file have settings of their own.
+    # The trials of the map have settings of their own.
     studied = [settings.model_dump(mode="json") for settings in SETTINGS]
     fits = {}
     for line in SOURCE.read_text(encoding="utf-8").splitlines():

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from conftest import CROSSING_WIDTHS, crossing_seconds, make_record, write_crossing_study
-from crossover.analysis.ablations import BASELINE, CHANGES
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
@@ -25,7 +24,7 @@ from crossover.report.curve import name_curves
 from crossover.report.figure import new_figure
 from crossover.report.looks import look_of
 from crossover.report.results import read_results
-from crossover.report.sections import ablations, claims
+from crossover.report.sections import claims
 from crossover.report.sections.accuracy import accuracy_plot
 from crossover.report.sections.batch_map import map_plot
 from crossover.report.sections.chart import crossover_plot
@@ -154,6 +153,7 @@ def results_of(folder, *records, **asked):
     given = {
         "records": "trials",
         "ceilings": "ceilings",
+        "rounds": "rounds",
         "figure_folder": "out",
         "table_folder": "out",
     }
@@ -170,16 +170,6 @@ def tuned_alone(tmp_path_factory):
                for width in (4, 8, 16)
                for device, fit in (("cpu", 10.0 + width), ("gpu", 20.0))]  # fmt: skip
     return results_of(tmp_path_factory.mktemp("tuned"), *records, protocols=["tuned"])
-
-
-def test_ablations_that_were_stopped_at_a_width_are_drawn(tmp_path):
-    """The baseline has both widths, the change one: there is one panel."""
-    base, changed = (protocol_settings("published", epochs=3, **CHANGES[name])
-                     for name in (BASELINE, "no metrics"))  # fmt: skip
-    trials = [make_record(settings=base, width=4), make_record(settings=base, width=8)]
-    results = results_of(tmp_path, make_record(), *trials, make_record(settings=changed, width=4))
-    ablations.show(results)
-    assert (tmp_path / "out" / "ablations-cpu.svg").exists()
 
 
 @pytest.mark.parametrize("path", [cell.source for cell in code_cells() if ".show" in cell.source])

@@ -8,18 +8,21 @@ import pytest
 import yaml
 
 from conftest import make_record
+from crossover.errors import CrossoverError
 from crossover.paths import PROJECT
 from crossover.records.ceilings import adopt_limits, write_ceilings
+from crossover.records.rounds import write_rounds
 from crossover.records.settings import Settings, protocol_settings
 from crossover.study import last, run
 from crossover.study.configuration import configuration, study_from
 from crossover.study.failures import failures
-from crossover.study.planner import START_SECONDS, lacking, plan_text
+from crossover.study.planner import START_SECONDS, lacking, left_text, plan_text
 from crossover.study.study import SeedError
-from crossover.training.estimate import ceilings_seconds
+from crossover.training.estimate import ceilings_seconds, rounds_seconds
 from crossover.training.plan import balanced_order
 from crossover.training.progress import Progress, clock_text
 from test_ceilings import make_ceilings
+from test_rounds import make_rounds
 
 
 def study(**changes):
@@ -111,7 +114,7 @@ def test_the_plan_is_told_in_numbers_that_agree():
     assert text == (
         "Study: all 4 trials are recorded, the ceilings of 2 devices to measure; about 1:00 (m:ss)."
     )
-    assert plan_in(60.0, both, lacking(both, [], ceilings=False)) == (
+    assert plan_in(60.0, both, lacking(both, [], ["trials"])) == (
         "Study: 4 of 4 trials to train in 2 sweeps; about 1:00 (m:ss)."
     )
 
@@ -138,9 +141,14 @@ def test_partial_is_about_the_last_study(tmp_path, monkeypatch):
 
 def test_an_earlier_versions_limits_are_the_ceilings_of_today(tmp_path):
     config = configuration("report", ["EPOCHS=3"])
-    config["limits"] = config.pop("ceilings")
-    (tmp_path / "settings.json").write_text(json.dumps(config))
-    assert last.read_settings(tmp_path / "settings.json")["ceilings"] is True
+    del config["wanted"]
+    for earlier, wanted in (
+        ({"limits": True}, ["trials", "ceilings"]),
+        ({"ceilings": True}, ["trials", "ceilings"]),
+        ({"ceilings": False}, ["trials"]),
+    ):
+        (tmp_path / "settings.json").write_text(json.dumps(config | earlier))
+        assert last.read_settings(tmp_path / "settings.json")["wanted"] == wanted
     (tmp_path / "limits").mkdir()
     (tmp_path / "limits" / "one.json").write_text("{}")
     for _ in range(2):
@@ -242,22 +250,49 @@ def test_every_lock_pins_and_hashes_the_same_packages():
         assert text.count("--hash=sha256:") >= len(pins(name))
 
 
-def test_the_ablations_are_one_sweep_a_change():
-    from crossover.analysis.ablations import CHANGES
+def test_explain_measures_ceilings_and_trains_in_turns_and_no_trial(tmp_path):
+    config = configuration("explain", ["DEVICES=cpu gpu"])
+    given = study_from(config["study"] | {"folder": str(tmp_path)})
+    jobs = lacking(given, [], config["wanted"])
+    assert [(job.notebook, job.device, job.sweep.widths) for job in jobs] == [
+        (notebook, device, [4, 128, 1024])
+        for notebook in ("ceilings.ipynb", "explain.ipynb") for device in ("cpu", "gpu")
+    ]  # fmt: skip
+    assert all(set(json.loads(job.parameters)) == {
+        "device", "widths", "backend", "batch_size", "threads", "output", "seed"
+    } for job in jobs if job.notebook == "explain.ipynb")  # fmt: skip
+    write_rounds(given.rounds, make_rounds(width=128))
+    left = lacking(given, [], ["rounds"])
+    assert [job.sweep.widths for job in left] == [[4, 1024], [4, 128, 1024]]
+    assert plan_text(given, left, ["rounds"]).startswith(
+        "Study: 5 widths to train in turns; about "
+    )
+    assert left_text(left) == "the trainings in turns of 5 widths"
+    assert plan_text(given, [], ["rounds"]) == (
+        "Study: all is measured that explains it; nothing to train."
+    )
 
-    given = configuration("explain", ["DEVICES=cpu"])["study"]
-    sweeps = list(study_from(given).sweeps())
-    # A CPU has no TF32.
-    assert len({sweep.settings.digest for sweep in sweeps}) == len(sweeps) == len(CHANGES) - 1
-    both = study_from(configuration("explain", ["DEVICES=cpu gpu"])["study"])
-    assert both.trial_count == 3 * (2 * len(CHANGES) - 1)
-    torch = configuration("explain", ["DEVICES=cpu", "BACKEND=torch"])["study"]
-    assert all(sweep.settings.steps_per_execution == 1 for sweep in study_from(torch).sweeps())
-    assert {tuple(sweep.widths) for sweep in sweeps} == {(4, 128, 1024)}
-    # The next repeat goes backwards, so that a drift favours no change.
-    twice = list(study_from(given | {"repeats": 2}).sweeps())
-    digests = [sweep.settings.digest for sweep in twice]
-    assert digests == digests[::-1]
+
+def test_other_widths_are_explained_where_they_are_asked_for(tmp_path):
+    given = study(folder=str(tmp_path), widths="8 128", devices="cpu")
+    asked = lacking(given, [], ["rounds"])
+    assert [job.sweep.widths for job in asked] == [[8, 128]]
+    beside = lacking(given, [], ["trials", "rounds"])
+    assert beside[-1].sweep.widths == [128]
+
+
+def test_trainings_in_turns_take_what_others_took(tmp_path):
+    given = study(folder=str(tmp_path), devices="cpu", widths="4 128")
+    (sweep,) = given.missing_rounds([4, 128]).values()
+    assert 60 < rounds_seconds(sweep, "cpu") < 600
+    write_rounds(given.rounds, make_rounds(seconds=30.0))
+    assert rounds_seconds(sweep, "cpu") == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize("word", ["REPEATS=5", "EPOCHS=3", "PROTOCOLS=tuned", "SHARDS=2"])
+def test_what_is_no_setting_of_explain_is_refused(word):
+    with pytest.raises(CrossoverError, match=f"{word.split('=')[0]} is no setting of 'make expl"):
+        configuration("explain", [word])
 
 
 def test_the_map_trains_each_batch_size_on_both_devices():
@@ -278,7 +313,7 @@ def test_ceilings_are_measured_once_a_device(tmp_path):
 def test_ceilings_that_were_cut_off_go_on_with_the_widths_that_are_missing(tmp_path):
     given = study(folder=str(tmp_path), devices="cpu", widths="4 8 16 128 1024")
     (whole,) = given.missing_ceilings().values()
-    # What is worth most first: the widths of the ablations.
+    # What is worth most first: the widths of the rounds.
     assert whole.widths == [4, 128, 1024, 8, 16]
     write_ceilings(given.ceilings, make_ceilings(widths=(4, 128)))
     (rest,) = given.missing_ceilings().values()

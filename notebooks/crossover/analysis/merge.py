@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -16,9 +17,13 @@ from crossover.records.frame import MixedTrialsError, check_comparable, to_frame
 from crossover.records.jsontext import Problem
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
+from crossover.records.rounds import Rounds
 from crossover.records.settings import Backend, Settings
 from crossover.records.storage import read_records, set_aside_before, trial_folders
 from crossover.words import counted
+
+# What is measured beside trials.
+Measured = TypeVar("Measured", Ceilings, Rounds)
 
 
 @dataclass(frozen=True)
@@ -47,19 +52,21 @@ class Merged:
         """The trials of one machine."""
         return self.trials[self.trials["machine"] == machine]
 
-    def ceilings_of(self, measured: Sequence[Ceilings]) -> tuple[list[Ceilings], list[Problem]]:
-        """The ceilings of these trials' machine and software, and those that are of others."""
+    def own_of(
+        self, measured: Sequence[Measured], kind: str
+    ) -> tuple[list[Measured], list[Problem]]:
+        """What was measured beside trials on their machine and software, and what on others."""
         own, others = [], []
-        for ceilings in measured:
-            if difference := unlike(ceilings, self.recorded):
-                name = f"ceilings of {ceilings.backend} on the {ceilings.device.upper()}"
+        for one in measured:
+            if difference := unlike(one, self.recorded):
+                name = f"{kind} of {one.backend} on the {one.device.upper()}"
                 reason = (
                     f"measured with another {difference} than the trials'; to measure them anew, "
                     "move their file away"
                 )
                 others.append(Problem(name, reason))
             else:
-                own.append(ceilings)
+                own.append(one)
         return own, others
 
     @property

@@ -14,13 +14,14 @@ class Facts:
     whether Keras runs no more than one step an execution, and ``steps_meaning`` what several of
     them are. ``newer_card`` is what to do about a card that it is too old for, and
     ``ceilings_seconds`` is what measuring a device's ceilings takes: what all widths share, and one
-    width.
+    width; ``rounds_seconds`` what trainings in turns take, a width.
     """
 
     name: str
     package: str
     steps_meaning: str
     ceilings_seconds: Mapping[str, tuple[float, float]]
+    rounds_seconds: Mapping[str, float]
     protocols: tuple[str, ...] = ("published", "tuned")
     xla: Literal["by choice", "always", "never"] = "by choice"
     one_step: bool = False
@@ -36,6 +37,7 @@ BACKENDS = {
         "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
         "part *dispatch*.",
         ceilings_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
+        rounds_seconds={"cpu": 120.0, "gpu": 120.0},
     ),
     "jax": Facts(
         name="JAX",
@@ -44,6 +46,7 @@ BACKENDS = {
         "still a call. What an epoch an execution saves is Keras's bookkeeping between the steps, "
         "and the part *dispatch* holds no more than that.",
         ceilings_seconds={"cpu": (9.0, 9.0), "gpu": (15.0, 28.0)},
+        rounds_seconds={"cpu": 120.0, "gpu": 120.0},
         # It has no other compiler; its operations one by one are no `fit` that anybody runs.
         xla="always",
         newer_card="update jax",
@@ -54,6 +57,7 @@ BACKENDS = {
         steps_meaning="On torch Keras runs one step an execution, so that the part *dispatch* is "
         "not measured.",
         ceilings_seconds={"cpu": (7.0, 4.0), "gpu": (5.0, 4.0)},
+        rounds_seconds={"cpu": 120.0, "gpu": 60.0},
         protocols=("published",),
         # XLA's counterpart takes minutes to compile.
         xla="never",

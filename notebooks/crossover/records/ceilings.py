@@ -125,10 +125,10 @@ class Ceilings(Frozen):
 
     ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one
     block of ``large_bytes``; ``pinned_copy`` moves a batch from pinned host memory, None where the
-    backend has no such memory. ``memory`` reads and writes such a block on the device. ``peaks`` are
-    the ways tried to do as much arithmetic as the device can. ``common_seconds`` is what measuring
-    these took. ``dispatch`` and ``launch``, calls that do nothing, are of version 1, which needs
-    them.
+    backend has no such memory. ``memory`` reads and writes a large block on the device. ``peaks``
+    are the ways tried to do as much arithmetic as the device can. ``common_seconds`` is what
+    measuring these took. ``dispatch`` and ``launch``, calls that do nothing, are of version 1,
+    which needs them.
     """
 
     schema_version: Literal[1, 2] = 2

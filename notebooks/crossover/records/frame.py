@@ -10,6 +10,7 @@ from crossover.errors import CrossoverError
 from crossover.problem import TRAIN_IMAGES, trained_images
 from crossover.records.ceilings import Ceilings
 from crossover.records.record import Machine, PhaseJoules, Record
+from crossover.records.rounds import Rounds
 from crossover.records.settings import Settings
 from crossover.records.unusual import environment_text, held_down
 from crossover.words import printable
@@ -111,17 +112,17 @@ def check_comparable(records: Sequence[Record]) -> None:
         _agree(first_of.setdefault(protocol, {}), facts)
 
 
-def unlike(ceilings: Ceilings, records: Sequence[Record]) -> str:
-    """In what a ceilings record differs from trials of its backend; empty where it belongs to them.
+def unlike(measured: Ceilings | Rounds, records: Sequence[Record]) -> str:
+    """In what a record beside trials differs from those of its backend; empty where it is theirs.
 
     Machine and software must agree, and on a GPU its model.
     """
-    own = [_machine_facts(one) for one in records if one.settings.backend == ceilings.backend]
-    differences = (_difference(_machine_facts(ceilings), facts) for facts in own)
+    own = [_machine_facts(one) for one in records if one.settings.backend == measured.backend]
+    differences = (_difference(_machine_facts(measured), facts) for facts in own)
     return next(filter(None, differences), "")
 
 
-def _machine_facts(record: Record | Ceilings) -> dict[str, Any]:
+def _machine_facts(record: Record | Ceilings | Rounds) -> dict[str, Any]:
     """What must not differ on one machine, as far as this record knows it."""
     machine, software = record.machine, record.software
     facts: dict[str, Any] = {

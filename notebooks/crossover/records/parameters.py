@@ -34,6 +34,7 @@ Folder = Annotated[str, Field(min_length=1, max_length=4096)]
 OWN_FOLDERS = {
     "records": RUNS / "main" / "trials",
     "ceilings": RUNS / "main" / "ceilings",
+    "rounds": RUNS / "main" / "rounds",
     "figure_folder": FIGURES,
     "table_folder": DATA,
 }
@@ -107,6 +108,7 @@ class SummaryParameters(Frozen):
 
     records: Folder
     ceilings: Folder
+    rounds: Folder
     backend: Backend = DEFAULT_BACKEND
     protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(max_length=2)]
     devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]

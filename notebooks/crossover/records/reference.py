@@ -14,6 +14,7 @@ from crossover.records.ceilings import adopt_limits, read_ceilings, write_ceilin
 from crossover.records.frame import check_one_machine
 from crossover.records.jsontext import MAX_RECORD_BYTES, Problem, parse_model
 from crossover.records.record import Record
+from crossover.records.rounds import read_rounds, write_rounds
 from crossover.records.storage import Loaded, read_records, record_name, trial_folders
 from crossover.words import counted
 
@@ -68,11 +69,11 @@ def write_reference(path: Path, records: Sequence[Record]) -> None:
 
 
 def keep(name: str, folder: Path, references: Path = REFERENCES, partition: str = "") -> Path:
-    """Write a study's trials as ``<name>.jsonl``, its ceilings beside it, and return the path.
+    """Write a study's trials as ``<name>.jsonl``, what explains them beside it; return the path.
 
-    They lie in the study's folders ``trials`` and ``ceilings``, or there in those of the cluster's
-    ``partition``. Raises CrossoverError if the name is no file name, there is no trial, the trials
-    are of unlike hardware or software, or the reference exists already.
+    They lie in the study's folders ``trials``, ``ceilings`` and ``rounds``, or there in those of
+    the cluster's ``partition``. Raises CrossoverError if the name is no file name, there is no
+    trial, the trials are of unlike hardware or software, or the reference exists already.
     """
     if not NAME.fullmatch(name):
         raise CrossoverError(f"NAME is {name!r:.80}: use small letters, digits and hyphens.")
@@ -86,6 +87,8 @@ def keep(name: str, folder: Path, references: Path = REFERENCES, partition: str 
     write_reference(path, records)
     for ceilings in read_ceilings(folder / "ceilings" / partition)[0]:
         write_ceilings(references / name, ceilings)
+    for rounds in read_rounds(folder / "rounds" / partition)[0]:
+        write_rounds(references / name / "rounds", rounds)
     return path
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.machines import own_settings
-from crossover.analysis.merge import Merged, merge
+from crossover.analysis.merge import Measured, Merged, merge
 from crossover.analysis.parity import accuracy_parity
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
@@ -17,6 +17,7 @@ from crossover.files import write_text
 from crossover.records.ceilings import Ceilings, read_ceilings
 from crossover.records.jsontext import Problem
 from crossover.records.parameters import SummaryParameters
+from crossover.records.rounds import Rounds, read_rounds
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -25,8 +26,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Results:
     """What was merged, and the frames of all machines that several sections share.
 
-    The functions that `read_results` calls describe the frames' columns. ``ceilings`` are those of
-    the study's machine, software, batch size and threads; ``problems`` names those set aside.
+    The functions that `read_results` calls describe the frames' columns. ``ceilings`` and
+    ``rounds`` are those of the study's machine, software, batch size and threads; ``problems``
+    names those set aside.
     """
 
     asked: SummaryParameters
@@ -37,6 +39,7 @@ class Results:
     parity: pd.DataFrame
     models: pd.DataFrame
     ceilings: list[Ceilings]
+    rounds: list[Rounds]
     problems: list[Problem]
 
     @property
@@ -68,10 +71,10 @@ def read_results(asked: SummaryParameters) -> Results:
     settings = own_settings(asked.backend, asked.epochs, asked.batch_size, asked.threads)
     merged = merge(Path(asked.records), settings)
     cells = summarise(merged.trials)
-    measured, unread = read_ceilings(Path(asked.ceilings))
-    kind = asked.backend, asked.batch_size, asked.threads
-    alike = [one for one in measured if (one.backend, one.batch_size, one.threads) == kind]
-    ceilings, of_others = merged.ceilings_of(alike)
+    ceilings, no_ceilings = read_ceilings(Path(asked.ceilings))
+    rounds, no_rounds = read_rounds(Path(asked.rounds))
+    own_ceilings, others_ceilings = merged.own_of(_as_asked(ceilings, asked), "ceilings")
+    own_rounds, others_rounds = merged.own_of(_as_asked(rounds, asked), "rounds")
     return Results(
         asked=asked,
         merged=merged,
@@ -80,9 +83,16 @@ def read_results(asked: SummaryParameters) -> Results:
         crossings=crossovers(merged.trials, merged.pairs),
         parity=accuracy_parity(merged.trials),
         models=fit_all(merged.trials),
-        ceilings=ceilings,
-        problems=[*unread, *of_others],
+        ceilings=own_ceilings,
+        rounds=own_rounds,
+        problems=[*no_ceilings, *no_rounds, *others_ceilings, *others_rounds],
     )
+
+
+def _as_asked(measured: list[Measured], asked: SummaryParameters) -> list[Measured]:
+    """What was measured with the study's backend, batch size and threads."""
+    kind = asked.backend, asked.batch_size, asked.threads
+    return [one for one in measured if (one.backend, one.batch_size, one.threads) == kind]
 
 
 def crossing_row(

@@ -8,6 +8,7 @@ from crossover.records.ceilings import Ceilings
 from crossover.records.frame import MixedTrialsError, check_comparable, machine_label, processor
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Machine, Record
+from crossover.records.rounds import Rounds
 from crossover.records.storage import record_name
 from crossover.records.unusual import environment_text
 from crossover.study.study import Study, sweep_device
@@ -23,7 +24,7 @@ class UnlikeError(CrossoverError):
 
 def check_alike(
     study: Study,
-    recorded: Sequence[Record | Ceilings],
+    recorded: Sequence[Record | Ceilings | Rounds],
     machine: Machine,
     environment: Mapping[str, str],
     versions: Mapping[str, str | None],

@@ -11,6 +11,7 @@ from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.hardware.card import nvidia_driver_version, visible_cards
 from crossover.paths import PROJECT
+from crossover.records import rounds
 from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
 from crossover.records.settings import Device
 from crossover.study.last import last_settings
@@ -21,9 +22,18 @@ CONFIG = PROJECT / "workflow" / "config.yaml"
 NUMBERS = ("REPEATS", "EPOCHS", "BATCH_SIZE", "THREADS", "SEED", "SHARDS")
 SETTINGS = ("WIDTHS", "DEVICES", "PROTOCOLS", "BACKEND", *NUMBERS)
 PLACES = ("PROFILE", "PARTITIONS", "NOTEBOOKS")
+# What is no setting of trainings in turns.
+TRIALS_ONLY = ("REPEATS", "EPOCHS", "PROTOCOLS", "SHARDS")
+# What a verb sees to of a study.
+WANTED = {
+    "report": ["trials", "ceilings"],
+    "quick": ["trials"],
+    "map": ["trials"],
+    "explain": ["ceilings", "rounds"],
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"folder": "data/runs/quick", "widths": "16 128 1024", "epochs": 1},
-    "explain": {"protocols": "published", "widths": ablations.WIDTHS, "epochs": ablations.EPOCHS},
+    "explain": {"widths": rounds.WIDTHS},
     "map": {
         "protocols": "published",
         "widths": ablations.MAP_WIDTHS,
@@ -44,19 +54,19 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
         config = (last_settings() or config) | {"partial": True}
     else:
         config["study"] |= PRESETS.get(verb, {})
-        config["ceilings"] = verb in ("report", "explain")
+        config["wanted"] = WANTED[verb]
     if verb == "quick":
         config |= {"figures": "figures/quick", "tables": "data/runs/quick", "quick": True}
     given = assigned(words, [*SETTINGS, *PLACES])
+    if verb == "explain" and (useless := [name for name in TRIALS_ONLY if name in given]):
+        raise CrossoverError(
+            f"{useless[0]} is no setting of 'make explain', which trains {rounds.ROUNDS} rounds of "
+            "an epoch at most: leave it out."
+        )
     if verb == "partial" and "PROFILE" in given:
         config["partitions"] = ""  # The last study's are those of its own profile.
     config |= {name.lower(): value for name, value in given.items() if name in PLACES}
     config["study"] |= study_settings(given)
-    if verb == "explain":
-        backend = config["study"].get("backend") or DEFAULT_BACKEND
-        # A backend that there is not is refused with the other settings.
-        changes = ablations.changes_of(backend) if backend in BACKENDS else {}
-        config["study"]["changes"] = list(changes.values())
     return config
 
 

@@ -11,7 +11,7 @@ FILE = "settings.json"
 NUMBER = "number"
 KINDS = {
     "study": dict, "profile": str, "partitions": str, "notebooks": str, "figures": str,
-    "tables": str, "quick": bool, "ceilings": bool, "partial": bool,
+    "tables": str, "quick": bool, "wanted": list, "partial": bool,
 }  # fmt: skip
 
 
@@ -45,8 +45,9 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     """The configuration in a file; None where it is missing or not one."""
     config = _read(path)
     config.pop(NUMBER, None)
-    if "limits" in config:  # The ceilings, by their name in an earlier version.
-        config["ceilings"] = config.pop("limits")
+    for earlier in ("limits", "ceilings"):  # Whether they are wanted, in earlier versions.
+        if (ceilings := config.pop(earlier, None)) is not None:
+            config["wanted"] = ["trials", "ceilings"] if ceilings else ["trials"]
     sound = all(isinstance(config.get(name), kind) for name, kind in KINDS.items())
     return config if sound and "folder" in config["study"] else None
 

@@ -54,7 +54,7 @@ def worthwhile(study: Study) -> Iterator[tuple[Job, float]]:
     A sweep without a measured one like it is always begun: each of its trials is recorded when it
     ends, so that whatever the deadline cuts off was not in vain.
     """
-    for planned in lacking(study, study.recorded(), explained=True):
+    for planned in lacking(study, study.recorded(), ("trials", "ceilings", "rounds")):
         job = planned.timed(Estimate(study.recorded()))  # By what has been recorded meanwhile.
         yield job, START_SECONDS if job.guessed else job.seconds
 

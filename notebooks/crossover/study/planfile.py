@@ -5,9 +5,8 @@ A plan is a table of comma-separated values; lines that begin with # are left ou
     what,device,widths,repeat,seconds
     published,gpu,4 128 1024,1,30
 
-``what`` is a protocol, ``ceilings``, or an ablation such as ``published: data on the device``
-(``published: baseline`` is what these are compared with); ``seconds`` must be left for the job to
-begin.
+``what`` is a protocol, ``ceilings``, or ``rounds`` (the trainings in turns); ``seconds`` must be
+left for the job to begin.
 """
 
 import csv
@@ -15,15 +14,15 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from crossover.analysis import ablations
 from crossover.errors import CrossoverError
 from crossover.study.configuration import study_from
-from crossover.study.planner import CEILINGS, TRAIN, Job, jobs_of
+from crossover.study.planner import CEILINGS, EXPLAIN, TRAIN, Job, jobs_of
 from crossover.training.estimate import own_ceilings
 from crossover.training.plan import own_records
 
 COLUMNS = ["what", "device", "widths", "repeat", "seconds"]
-BASELINE = "baseline"
+# What is measured beside trials, and the notebook that does.
+MEASURED = {"ceilings": CEILINGS, "rounds": EXPLAIN}
 
 
 class PlanError(CrossoverError):
@@ -49,6 +48,8 @@ def is_left(job: Job) -> bool:
     if job.notebook == CEILINGS:
         measured = own_ceilings(job.sweep, job.device)
         return measured is None or any(measured.at(width) is None for width in job.sweep.widths)
+    if job.notebook == EXPLAIN:
+        return bool(job.study.missing_rounds(job.sweep.widths))
     return len(own_records(job.sweep, job.device)) < len(job.sweep.widths)
 
 
@@ -73,24 +74,19 @@ def _planned(fields: list[str], folder: str, backend: str) -> tuple[Job, float]:
     if device not in ("cpu", "gpu") or not 0 <= seconds < math.inf:
         raise PlanError("its device must be cpu or gpu, and its seconds a number.")
     given = {"folder": folder, "backend": backend, "devices": device, "widths": widths}
-    if what != "ceilings":
-        return _sweep(given, what, int(repeat)), seconds
+    if what not in MEASURED:
+        return _sweep(given | {"protocols": what, "repeats": int(repeat)}), seconds
     study = study_from({**given, "protocols": "published"})
-    sweep = study.ceilings_sweep(study.devices[0], study.widths)
-    name = f"ceilings-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
-    return jobs_of(study, CEILINGS, {name: sweep}, [])[0], seconds
+    sweep_of = {"ceilings": study.ceilings_sweep, "rounds": study.rounds_sweep}[what]
+    sweep = sweep_of(study.devices[0], study.widths)
+    name = f"{what}-{backend}-{device}-w{'_'.join(map(str, study.widths))}"
+    return jobs_of(study, MEASURED[what], {name: sweep}, [])[0], seconds
 
 
-def _sweep(given: Mapping[str, object], what: str, repeat: int) -> Job:
-    protocol, _, change = what.partition(": ")
-    settings = {**given, "protocols": protocol, "repeats": repeat}
-    if change:
-        changes = {BASELINE: {}, **ablations.changes_of(study_from(given).backend)}
-        if change not in changes:
-            raise PlanError(f"this backend has no ablation {change!r:.80}.")
-        settings |= {"epochs": ablations.EPOCHS, "changes": [changes[change]]}
-    study = study_from(settings)
-    for job in jobs_of(study, TRAIN, study.missing([]), []):
-        if job.sweep.repeat == repeat:
-            return job
-    raise PlanError("this change changes nothing on this device.")
+def _sweep(given: Mapping[str, object]) -> Job:
+    study = study_from(given)
+    sweeps = study.missing([])
+    (last,) = [
+        job for job in jobs_of(study, TRAIN, sweeps, []) if job.sweep.repeat == study.repeats
+    ]
+    return last

@@ -1,16 +1,17 @@
 """What a study lacks: notebooks to execute, in the order of worth, and how long they take."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from crossover.analysis import ablations
+from crossover.records import rounds
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Record
 from crossover.records.settings import Device
 from crossover.study.study import Study, sweep_device
-from crossover.training.estimate import Estimate, ceilings_seconds
+from crossover.training.estimate import Estimate, ceilings_seconds, rounds_seconds
 from crossover.training.progress import clock_text
 from crossover.words import counted
 
@@ -18,8 +19,11 @@ from crossover.words import counted
 START_SECONDS = 20.0
 # A machine that is new to the study may be far slower than the estimate's source.
 SLOWER, START_MINUTES = 4, 30
-TRAIN, CEILINGS = "train.ipynb", "ceilings.ipynb"
-CEILINGS_PARAMETERS = {"device", "widths", "backend", "batch_size", "threads", "output"}
+TRAIN, CEILINGS, EXPLAIN = "train.ipynb", "ceilings.ipynb", "explain.ipynb"
+MEASURING = {"device", "widths", "backend", "batch_size", "threads", "output"}
+# The parameters of a notebook that takes fewer than a sweep has.
+PARAMETERS = {CEILINGS: MEASURING, EXPLAIN: MEASURING | {"seed"}}
+TITLES = {CEILINGS: "ceilings: copies, matrix products", EXPLAIN: "trainings in turns"}
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,17 @@ class Job:
     @property
     def parameters(self) -> str:
         """The notebook's parameters as JSON."""
-        own = CEILINGS_PARAMETERS if self.notebook == CEILINGS else None
-        return self.sweep.model_dump_json(include=own)
+        return self.sweep.model_dump_json(include=PARAMETERS.get(self.notebook))
 
     @property
     def title(self) -> str:
-        """What it is, with its change where the study has several variants of its settings."""
-        what, settings = f"repeat {self.sweep.repeat}", self.sweep.settings
-        if self.notebook == CEILINGS:
-            what = "ceilings: copies, matrix products"
-        elif len(self.study.changes) > 1:
-            change = ablations.change_of(settings) or f"batches of {settings.batch_size}"
-            what = f"{change}, {what}"
-        device = self.device.upper()
-        return f"{self.study.partition} {settings.protocol}, {device}, {what}".strip()
+        """What it is, with its batch size where the study has several."""
+        device, what = self.device.upper(), TITLES.get(self.notebook)
+        if what is None:
+            repeat, size = f"repeat {self.sweep.repeat}", f"batches of {self.sweep.batch_size}"
+            what = f"{size}, {repeat}" if len(self.study.changes) > 1 else repeat
+            device = f"{self.sweep.protocol}, {device}"
+        return f"{self.study.partition} {device}, {what}".strip()
 
     @property
     def seconds(self) -> float:
@@ -84,6 +85,8 @@ class Job:
         """The same with what it is expected to take."""
         if self.notebook == CEILINGS:
             return replace(self, timed_seconds=ceilings_seconds(self.sweep, self.device))
+        if self.notebook == EXPLAIN:
+            return replace(self, timed_seconds=rounds_seconds(self.sweep, self.device))
         settings, widths = self.sweep.settings, self.sweep.widths
         seconds = sum(estimate.seconds(settings, self.device, width) for width in widths)
         guessed = not estimate.is_measured(settings, self.device)
@@ -99,46 +102,45 @@ def jobs_of(
 
 
 def lacking(
-    study: Study, own: list[Record], *, ceilings: bool = True, explained: bool = False
+    study: Study, own: list[Record], wanted: Collection[str] = ("trials", "ceilings")
 ) -> list[Job]:
-    """What a study lacks beside its ``own`` trials, as `Study.own` tells them, in order of worth.
+    """What a study lacks of what is ``wanted``, in order of worth.
 
-    One repeat of every sweep, the devices' ``ceilings``, and the other repeats. One repeat of the
-    ablations comes last, where the study is to be ``explained``, at those of their widths that it
-    has.
+    One repeat of every sweep of ``trials`` beside its ``own``, as `Study.own` tells them; the
+    devices' ``ceilings``; the other repeats; and the trainings in turns, ``rounds``, beside trials
+    at those of their widths that the study has.
     """
-    sweeps = jobs_of(study, TRAIN, study.missing(own), own)
-    jobs = [job for job in sweeps if job.sweep.repeat == 1]
-    if ceilings:
+    jobs: list[Job] = []
+    sweeps = jobs_of(study, TRAIN, study.missing(own), own) if "trials" in wanted else []
+    jobs += [job for job in sweeps if job.sweep.repeat == 1]
+    if "ceilings" in wanted:
         jobs += jobs_of(study, CEILINGS, study.missing_ceilings(), own)
     jobs += [job for job in sweeps if job.sweep.repeat > 1]
-    if explained and (widths := [width for width in ablations.WIDTHS if width in study.widths]):
-        explaining = {
-            "protocols": ["published"],
-            "widths": widths,
-            "epochs": ablations.EPOCHS,
-            "changes": [*ablations.changes_of(study.backend).values()],
-            "repeats": 1,
-        }
-        changed = study.model_copy(update=explaining)
-        names = {job.name for job in jobs}  # A study of as many epochs has the baseline itself.
-        changes = jobs_of(changed, TRAIN, changed.missing(own), own)
-        jobs += [job for job in changes if job.name not in names]
+    if "rounds" in wanted:
+        usual = [width for width in rounds.WIDTHS if width in study.widths]
+        missing = study.missing_rounds(usual if "trials" in wanted else study.widths)
+        jobs += jobs_of(study, EXPLAIN, missing, own)
     return jobs
 
 
-def plan_text(study: Study, jobs: Sequence[Job]) -> str:
+def plan_text(study: Study, jobs: Sequence[Job], wanted: Collection[str] = ("trials",)) -> str:
     """The plan in a few lines: what is there, what will be run, how long it takes."""
     place = f"Study on {study.partition}" if study.partition else "Study"
-    trials, sweeps, devices = _counts(jobs)
+    counts = _counts(jobs)
     whole = study.trial_count
     recorded = "its only trial is recorded" if whole == 1 else f"all {whole} trials are recorded"
+    if "trials" not in wanted:
+        recorded = "all is measured that explains it"
     if not jobs:
         return f"{place}: {recorded}; nothing to train."
-    to_train = f"{trials} of {counted(whole, 'trial')} to train in {counted(sweeps, 'sweep')}"
-    parts = [to_train if trials else recorded]
-    if devices:
-        parts.append(f"the ceilings of {counted(devices, 'device')} to measure")
+    sweeps = sum(job.notebook == TRAIN for job in jobs)
+    parts = [f"{counts[TRAIN]} of {counted(whole, 'trial')} to train in {counted(sweeps, 'sweep')}"]
+    if not counts[TRAIN]:
+        parts = [recorded] if "trials" in wanted else []
+    if counts[CEILINGS]:
+        parts.append(f"the ceilings of {counted(counts[CEILINGS], 'device')} to measure")
+    if counts[EXPLAIN]:
+        parts.append(f"{counted(counts[EXPLAIN], 'width')} to train in turns")
     seconds = sum(job.seconds for job in jobs)
     lines = [f"{place}: {', '.join(parts)}; about {clock_text(seconds)} (m:ss)."]
     if "gpu" not in study.devices:
@@ -147,14 +149,19 @@ def plan_text(study: Study, jobs: Sequence[Job]) -> str:
 
 
 def left_text(jobs: Sequence[Job]) -> str:
-    """What is not there yet, in words: trials, and ceilings; empty where all is."""
-    trials, _, devices = _counts(jobs)
-    parts = [counted(trials, "trial")] if trials else []
-    parts += [f"the ceilings of {counted(devices, 'device')}"] if devices else []
+    """What is not there yet, in words; empty where all is."""
+    counts = _counts(jobs)
+    parts = [counted(counts[TRAIN], "trial")] if counts[TRAIN] else []
+    if counts[CEILINGS]:
+        parts.append(f"the ceilings of {counted(counts[CEILINGS], 'device')}")
+    if counts[EXPLAIN]:
+        parts.append(f"the trainings in turns of {counted(counts[EXPLAIN], 'width')}")
     return " and ".join(parts)
 
 
-def _counts(jobs: Sequence[Job]) -> tuple[int, int, int]:
-    """Trials to train, sweeps that do, and devices whose ceilings are measured."""
-    sweeps = [job.sweep for job in jobs if job.notebook == TRAIN]
-    return sum(len(sweep.widths) for sweep in sweeps), len(sweeps), len(jobs) - len(sweeps)
+def _counts(jobs: Sequence[Job]) -> Counter[str]:
+    """What each kind of notebook has to do: trials, devices with ceilings, widths in turns."""
+    counts: Counter[str] = Counter()
+    for job in jobs:
+        counts[job.notebook] += 1 if job.notebook == CEILINGS else len(job.sweep.widths)
+    return counts

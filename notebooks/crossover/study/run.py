@@ -15,9 +15,10 @@ from crossover.hardware.announce import announce
 from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
-from crossover.records.ceilings import adopt_limits, read_ceilings
+from crossover.records.ceilings import Ceilings, adopt_limits, read_ceilings
 from crossover.records.jsontext import NEWER
 from crossover.records.record import Record
+from crossover.records.rounds import Rounds, read_rounds
 from crossover.records.storage import read_records, set_aside
 from crossover.study.alike import check_alike, check_room
 from crossover.study.configuration import configuration
@@ -72,7 +73,7 @@ def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
     if jobs:
         code = run_workflow(folder, workflow_plan(studies, jobs, config), profile, "sweeps")
         # Whatever a step's exit code said.
-        lists = [lacking(study, study.recorded(), ceilings=config["ceilings"]) for study in studies]
+        lists = [lacking(study, study.recorded(), config["wanted"]) for study in studies]
         left = "; ".join(left_text(lacked) for lacked in lists if lacked)
     if left:
         print("\nNot everything was trained; reporting what is recorded.", flush=True)
@@ -131,7 +132,7 @@ def _plan_one(study: Study, config: dict[str, Any]) -> list[Job]:
     records = _sound_records(study.trials)
     study.check_seed(records)
     own = study.own(records)
-    jobs = lacking(study, own, ceilings=config["ceilings"])
+    jobs = lacking(study, own, config["wanted"])
     if config["partial"]:
         state = f"{left_text(jobs)} missing" if jobs else "all trials recorded"
         print(f"Study in {study.folder}: {state}; nothing is trained.", flush=True)
@@ -140,7 +141,7 @@ def _plan_one(study: Study, config: dict[str, Any]) -> list[Job]:
     here = executor_of(config["profile"]) == "local" and bool(jobs)
     unusual = _look_here(study, own, jobs) if here else []
     check_room(study, own, [job.sweep for job in jobs if job.notebook == TRAIN])
-    print(plan_text(study, jobs), *unusual, sep="\n", flush=True)
+    print(plan_text(study, jobs, config["wanted"]), *unusual, sep="\n", flush=True)
     return jobs
 
 
@@ -163,9 +164,9 @@ def _look_here(study: Study, records: list[Record], jobs: Sequence[Job]) -> list
     own = {sweep.settings.digest for sweep in study.sweeps()}
     trials = [record for record in records if record.settings.digest in own]
     kind = study.backend, study.threads
-    ceilings = [
-        one for one in read_ceilings(study.ceilings)[0] if (one.backend, one.threads) == kind
-    ]
+    ceilings, rounds = read_ceilings(study.ceilings)[0], read_rounds(study.rounds)[0]
+    measured: list[Ceilings | Rounds] = [*ceilings, *rounds]
+    alike = [one for one in measured if (one.backend, one.threads) == kind]
     versions = installed_versions(study.backend)
-    check_alike(study, [*trials, *ceilings], machine, heeded, versions)
+    check_alike(study, [*trials, *alike], machine, heeded, versions)
     return announce(machine, study.threads)

@@ -8,14 +8,15 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from crossover.analysis import ablations
 from crossover.analysis.machines import own_settings, study_trials
 from crossover.errors import CrossoverError
 from crossover.problem import BATCH_SIZE, EPOCHS
+from crossover.records import rounds
 from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.ceilings import ceilings_name, find_ceilings
 from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
 from crossover.records.record import Record
+from crossover.records.rounds import rounds_name
 from crossover.records.settings import (
     Backend,
     BatchSize,
@@ -92,7 +93,7 @@ class Study(Frozen):
     def missing_ceilings(self) -> dict[str, SweepParameters]:
         """What is not measured of the devices' ceilings, by the name of the executed notebook.
 
-        The widths come in the order of worth: those of the ablations first. A record that cannot be
+        The widths come in the order of worth: those of the rounds first. A record that cannot be
         read, or is of another machine or software than the study's trials, is named by the report
         and left as it is.
         """
@@ -106,13 +107,38 @@ class Study(Frozen):
                 measured = find_ceilings(path)
                 widths = [width for width in widths if measured and measured.at(width) is None]
             if widths:
-                ordered = sorted(set(widths), key=lambda w: (w not in ablations.WIDTHS, w))
+                ordered = sorted(set(widths), key=lambda w: (w not in rounds.WIDTHS, w))
                 missing[self._named(f"ceilings-{path.stem}")] = self.ceilings_sweep(device, ordered)
         return missing
 
     def ceilings_sweep(self, device: Device, widths: list[int]) -> SweepParameters:
         """What measures a device's ceilings at some widths, in their order."""
         sweep = self._sweep(device, "published", 1, {"output": str(self.ceilings.resolve())})
+        return sweep.model_copy(update={"widths": widths})
+
+    @property
+    def rounds(self) -> Path:
+        """The folder of the rounds records, beside the trials."""
+        return Path(self.folder) / "rounds" / self.partition
+
+    def missing_rounds(self, wanted: list[int]) -> dict[str, SweepParameters]:
+        """The trainings in turns at some widths that have no record, by the notebook's name.
+
+        Records that cannot be read are named by the report and left as they are.
+        """
+        missing: dict[str, SweepParameters] = {}
+        for device in self.devices:
+            kind = self.backend, device, self.batch_size, self.threads
+            paths = {width: self.rounds / rounds_name(*kind, width) for width in wanted}
+            widths = [width for width, path in paths.items() if not path.exists()]
+            if widths:
+                name = Path(ceilings_name(*kind)).stem
+                missing[self._named(f"rounds-{name}")] = self.rounds_sweep(device, widths)
+        return missing
+
+    def rounds_sweep(self, device: Device, widths: list[int]) -> SweepParameters:
+        """What trains in turns on a device at some widths, in their order."""
+        sweep = self._sweep(device, "published", 1, {"output": str(self.rounds.resolve())})
         return sweep.model_copy(update={"widths": widths})
 
     def settings(self, protocol: Protocol) -> Settings:
@@ -137,8 +163,7 @@ class Study(Frozen):
             devices, changes = self.devices[turn], self.changes[turn]
             for protocol, change in itertools.product(self.protocols, changes):
                 for device in devices:
-                    if ablations.applies(change, device):
-                        yield self._sweep(device, protocol, repeat, change)
+                    yield self._sweep(device, protocol, repeat, change)
 
     def _sweep(
         self, device: Device, protocol: Protocol, repeat: int, change: Change

@@ -58,10 +58,11 @@ def _entry(job: Job, number: int, count: int) -> dict[str, Any]:
 
 def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of the summary notebook, which speaks of the machine with most trials."""
-    study = studies[0]
+    study, most = studies[0], max(studies, key=lambda one: one.trial_count)
     return study.model_dump(include=SHARED | {"widths", "protocols", "repeats"}) | {
         "records": str(PROJECT / study.folder / "trials"),
-        "ceilings": str(max(studies, key=lambda one: one.trial_count).ceilings.resolve()),
+        "ceilings": str(most.ceilings.resolve()),
+        "rounds": str(most.rounds.resolve()),
         "devices": sorted({device for one in studies for device in one.devices}),
         "figure_folder": str(PROJECT / config["figures"]),
         "table_folder": str(PROJECT / config["tables"]),
@@ -81,7 +82,8 @@ def _parts(folder: Path) -> Iterator[str]:
     Records count by name, size and time of change, whichever way that moves; code by its text,
     which a checkout gives other times.
     """
-    records = [*trial_folders(folder / "trials"), *trial_folders(folder / "ceilings")]
+    kinds = ("trials", "ceilings", "rounds")
+    records = [place for kind in kinds for place in trial_folders(folder / kind)]
     for place in [*records, *trial_folders(REFERENCES)]:
         for path in sorted(place.iterdir()):
             if not path.is_dir() and not path.name.startswith("."):

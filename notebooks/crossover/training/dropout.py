@@ -26,7 +26,7 @@ class HashDropout(keras.layers.Layer):  # type: ignore[misc]
         if not training or not self.rate:
             return inputs
         state = ops.cast(self.seed_generator.next(), "uint32")
-        kept = kept_units(state[0], state[1], inputs.shape, self.rate)
+        kept = kept_units(state[0], state[1], ops.shape(inputs), self.rate)
         return ops.where(kept, inputs / (1 - self.rate), 0.0)
 
 

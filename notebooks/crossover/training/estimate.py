@@ -14,6 +14,7 @@ from crossover.records.parameters import SweepParameters
 from crossover.records.published import read_table
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
+from crossover.records.rounds import WIDTHS, find_rounds, rounds_name
 from crossover.records.settings import Backend, Device, Protocol, Settings
 
 Key = tuple[Device, Protocol, Backend]
@@ -72,6 +73,15 @@ def ceilings_seconds(sweep: SweepParameters, device: Device) -> float:
     if taken:
         common, width = 0.0, statistics.fmean(taken)
     return common + width * len(sweep.widths)
+
+
+def rounds_seconds(sweep: SweepParameters, device: Device) -> float:
+    """Seconds of the trainings in turns that a sweep names, from what was measured of others."""
+    kind = sweep.backend, device, sweep.batch_size, sweep.threads
+    paths = [sweep.folder / rounds_name(*kind, width) for width in WIDTHS]
+    taken = [rounds.seconds for path in paths if (rounds := find_rounds(path))]
+    usual = BACKENDS[sweep.backend].rounds_seconds[device]
+    return len(sweep.widths) * (statistics.fmean(taken) if taken else usual)
 
 
 def own_ceilings(sweep: SweepParameters, device: Device) -> Ceilings | None:

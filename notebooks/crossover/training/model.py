@@ -18,19 +18,20 @@ OPTIMIZERS = {
 }
 
 
-def build_model(width: int, settings: Settings) -> keras.Model:
+def build_model(width: int, settings: Settings, own_layers: bool = False) -> keras.Model:
     """Build and compile the multilayer perceptron, 2w² + 797w + 10 trainable parameters.
 
     Dropout after each hidden layer, optimizer, XLA and steps per execution are all set explicitly,
-    so that every device does the same. Raises `RuntimeError` if Keras decides otherwise about XLA,
-    as it does under determinism.
+    so that every device does the same. The tuned protocol has layers of its own, which others may
+    have too. Raises `RuntimeError` if Keras decides otherwise about XLA, as it does under
+    determinism.
     """
-    tuned = settings.protocol == "tuned"
-    dense, dropout = (Linear, HashDropout) if tuned else (keras.layers.Dense, keras.layers.Dropout)
+    own = own_layers or settings.protocol == "tuned"
+    dense, dropout = (Linear, HashDropout) if own else (keras.layers.Dense, keras.layers.Dropout)
     layers = [keras.layers.Input((IMAGE_PIXELS,))]
     for _ in range(3):
         layers += [dense(width, activation="relu"), dropout(settings.dropout)]
-    if tuned:
+    if own:
         layers += [Linear(CLASSES), keras.layers.Softmax()]
     else:
         layers += [keras.layers.Dense(CLASSES, activation="softmax")]
@@ -51,15 +52,13 @@ class Rows(keras.layers.Layer):  # type: ignore[misc]
         return keras.ops.take(self.table, rows, axis=0)
 
 
-def read_from_device(
-    model: keras.Model, images: NDArray[np.float32], settings: Settings
-) -> keras.Model:
+def read_from_device(model: keras.Model, rows: Rows, settings: Settings) -> keras.Model:
     """The same layers and weights, compiled to read images (n, 784) by their row number.
 
     Keras's ``fit`` feeds batches from host memory whatever it is given; with the images in the
     model only row numbers travel to the device.
     """
-    layers = [keras.layers.Input((), dtype="int32"), Rows(images), *model.layers]
+    layers = [keras.layers.Input((), dtype="int32"), rows, *model.layers]
     return compile_model(keras.Sequential(layers), settings)
 
 

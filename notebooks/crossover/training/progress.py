@@ -1,4 +1,4 @@
-"""Progress of a sweep: the plan first, then a line now and then with the time left."""
+"""Progress of a notebook: the plan first, then a line now and then with the time left."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,21 +16,22 @@ def clock_text(seconds: float) -> str:
 
 
 class Progress:
-    """Print where a sweep stands, at most once in ten seconds and once a trial.
+    """Print where a notebook stands, at most once in ten seconds and once a width.
 
     ``expected`` are the widths in training order and a first guess of each one's seconds, which is
-    rescaled by what the sweep has measured so far.
+    rescaled by what has been measured so far; each has as many ``parts``, called ``part``.
     """
 
     def __init__(
         self,
         expected: Sequence[tuple[int, float]],
-        epochs: int,
+        parts: int,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
         now: Callable[[], float] = time.monotonic,
+        part: str = "epoch",
     ) -> None:
         self.expected = list(expected)
-        self.epochs = epochs
+        self.parts, self.part = parts, part
         self.say, self.now = say, now
         self.done = 0
         self.done_fraction = 0.0
@@ -48,22 +49,26 @@ class Progress:
         return guess * (self.now() - self.started) / finished
 
     def epoch(self, number: int) -> None:
-        """Note a finished epoch of the current trial."""
-        self.done_fraction = number / self.epochs
-        if self.now() - self.last_line >= LINE_EVERY_SECONDS and number < self.epochs:
-            self._line(f"epoch {number}/{self.epochs}")
+        """Note a finished part of the current width."""
+        self.done_fraction = number / self.parts
+        if self.now() - self.last_line >= LINE_EVERY_SECONDS and number < self.parts:
+            self._line(f"{self.part} {number}/{self.parts}")
 
     def trial(self, record: Record) -> None:
         """Note that the current trial has ended and its record is written."""
         accuracy = "no accuracy" if record.test_accuracy is None else f"{record.test_accuracy:.4f}"
+        self.ended(f"{record.cold_seconds:.1f} s, accuracy {accuracy}")
+
+    def ended(self, text: str) -> None:
+        """Note that the current width has ended, and what came of it."""
         self.done_fraction = 1.0
-        self._line(f"{record.cold_seconds:.1f} s, accuracy {accuracy}")
+        self._line(text)
         self.done += 1
         self.done_fraction = 0.0
 
     def _line(self, text: str) -> None:
         self.last_line = self.now()
         width, _ = self.expected[self.done]
-        trial = f"trial {self.done + 1}/{len(self.expected)}"
+        place = f"{self.done + 1}/{len(self.expected)}"
         left = clock_text(self.left_seconds())
-        self.say(f"{trial}  width {width:>5}  {text:<28}  sweep: {left} left")
+        self.say(f"{place}  width {width:>5}  {text:<28}  {left} left")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crossover.hardware.runtimes import runtime
 from crossover.records.settings import Backend, Settings
-from crossover.training.model import read_from_device
+from crossover.training.model import Rows, read_from_device
 
 # Called after each epoch with its number, from 1.
 EpochHook = Callable[[int], None]
@@ -59,7 +59,7 @@ def fit_published(
     clock = EpochClock(settings.backend, on_epoch)
     inputs: NDArray[Any] = images
     if settings.data == "device":
-        model = read_from_device(model, images, settings)
+        model = read_from_device(model, Rows(images), settings)
         inputs = np.arange(len(images), dtype=np.int32)
     history = model.fit(
         inputs,

@@ -58,6 +58,10 @@ class Program(abc.ABC):
         """Train an epoch on the images of these rows; the logs, when they are there."""
 
     @abc.abstractmethod
+    def validate(self, images: Any, labels: Any) -> dict[str, Any]:
+        """Evaluate images by themselves, as an epoch does those held out; the logs."""
+
+    @abc.abstractmethod
     def values(self) -> list[Any]:
         """All that an epoch hands to the next: weights, and the optimizer's variables."""
 
@@ -94,7 +98,13 @@ class TunedTraining:
 
     def epoch(self) -> dict[str, float]:
         """Train one more epoch, evaluate the images held out, and return the logs."""
-        logs = self.program.run(*self.data, self.order.next())
+        return self._read(self.program.run(*self.data, self.order.next()))
+
+    def validate(self, images: Any, labels: Any) -> dict[str, float]:
+        """Evaluate images on the device, uint8 as those of the training, and return the logs."""
+        return self._read(self.program.validate(images, labels))
+
+    def _read(self, logs: dict[str, Any]) -> dict[str, float]:
         runtime(self.backend).synchronize()
         return {name: float(value) for name, value in logs.items()}
 
@@ -133,10 +143,14 @@ def epoch_logs(
     loss, hits = map(ops.sum, sums)
     logs = {"loss": loss / order.trained, "accuracy": hits / order.trained}
     if order.held_out:
-        outputs = evaluated(scaled(images[order.trained :]))
-        loss, hits = loss_and_hits(outputs, labels[order.trained :])
-        logs |= {"val_loss": loss / order.held_out, "val_accuracy": hits / order.held_out}
+        logs |= held_out_logs(evaluated, images[order.trained :], labels[order.trained :])
     return logs
+
+
+def held_out_logs(evaluated: Callable[[Any], Any], images: Any, labels: Any) -> dict[str, Any]:
+    """The means of losses and hits of the images held out; see `epoch_logs`."""
+    loss, hits = loss_and_hits(evaluated(scaled(images)), labels)
+    return {"val_loss": loss / images.shape[0], "val_accuracy": hits / images.shape[0]}
 
 
 def fit_tuned(

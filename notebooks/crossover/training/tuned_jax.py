@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossover.training.packed import Packed, unpack
-from crossover.training.tuned import Order, Program, assign, epoch_logs, loss_and_hits, scaled
+from crossover.training.tuned import (
+    Order,
+    Program,
+    assign,
+    epoch_logs,
+    held_out_logs,
+    loss_and_hits,
+    scaled,
+)
 
 # Trainable, other (dropout's seeds) and optimizer variables, as Keras's stateless calls take them.
 State = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
@@ -27,6 +35,9 @@ class Scan(Program):
     def __init__(self, model: keras.Model, order: Order) -> None:
         super().__init__(model, order)
         self.compiled = jax.jit(self.epoch, donate_argnums=0)
+        self.evaluation = jax.jit(
+            lambda state, *held_out: held_out_logs(self.logits_of(state), *held_out)
+        )
 
     @abc.abstractmethod
     def epoch(
@@ -34,9 +45,17 @@ class Scan(Program):
     ) -> tuple[Any, dict[str, jax.Array]]:
         """One epoch as one XLA program: a scan over the batches, then the images held out."""
 
+    @abc.abstractmethod
+    def logits_of(self, state: Any) -> Callable[[jax.Array], jax.Array]:
+        """The logits of images by the weights of a state, without dropout."""
+
     def run(self, images: jax.Array, labels: jax.Array, rows: NDArray[np.int32]) -> dict[str, Any]:
         logs: dict[str, jax.Array]
         self.state, logs = self.compiled(self.state, images, labels, rows)
+        return logs
+
+    def validate(self, images: jax.Array, labels: jax.Array) -> dict[str, Any]:
+        logs: dict[str, jax.Array] = self.evaluation(self.state, images, labels)
         return logs
 
     def values(self) -> list[jax.Array]:
@@ -87,8 +106,10 @@ class LayersProgram(Scan):
 
         counted = jnp.arange(len(rows)) < trained
         state, sums = jax.lax.scan(step, state, (rows.reshape(-1, size), counted.reshape(-1, size)))
-        evaluated = self.evaluated(state[0], state[1])
-        return state, epoch_logs(self.order, sums, evaluated, images, labels)
+        return state, epoch_logs(self.order, sums, self.logits_of(state), images, labels)
+
+    def logits_of(self, state: State) -> Callable[[jax.Array], jax.Array]:
+        return self.evaluated(state[0], state[1])
 
     def _loss(
         self, weights: list[jax.Array], others: list[jax.Array], batch: tuple[jax.Array, ...]
@@ -131,5 +152,8 @@ class PackedProgram(Scan):
         begin = (*state, self.packed.sums(size))
         starts = jnp.arange(self.order.steps) * size
         (values, slots, sums), _ = jax.lax.scan(step, begin, starts)
-        evaluated = self.evaluated(unpack(values), self.others)
-        return (values, slots), epoch_logs(self.order, sums, evaluated, images, labels)
+        state = values, slots
+        return state, epoch_logs(self.order, sums, self.logits_of(state), images, labels)
+
+    def logits_of(self, state: PackedState) -> Callable[[jax.Array], jax.Array]:
+        return self.evaluated(unpack(state[0]), self.others)

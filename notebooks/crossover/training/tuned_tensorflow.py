@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python import xla
 
 from crossover.training.packed import Packed, unpack
-from crossover.training.tuned import Order, Program, assign, epoch_logs, loss_and_hits, scaled
+from crossover.training.tuned import (
+    Order,
+    Program,
+    assign,
+    epoch_logs,
+    held_out_logs,
+    loss_and_hits,
+    scaled,
+)
 
 # TensorFlow's XLA for CPUs runs independent products side by side, but gains little from splitting
 # one small product over the cores: at these widths a batch is trained in two halves, whose
@@ -64,6 +72,20 @@ class Loop(Program):
         self, images: tf.Tensor, labels: tf.Tensor, rows: NDArray[np.int32]
     ) -> dict[str, tf.Tensor]:
         logs: dict[str, tf.Tensor] = self.compiled(images, labels, tf.constant(rows))
+        return logs
+
+    @cached_property
+    def evaluation(self) -> Any:
+        """The evaluation of images by themselves, as one XLA program."""
+
+        @tf.function(jit_compile=True, autograph=False)
+        def evaluate(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return held_out_logs(self.evaluated, images, labels)
+
+        return evaluate
+
+    def validate(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        logs: dict[str, tf.Tensor] = self.evaluation(images, labels)
         return logs
 
     def values(self) -> list[tf.Tensor]:

@@ -1,0 +1,121 @@
+"""What each single change of the published protocol buys, and other batch sizes."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from crossover.analysis.changes import batch_table, change_table
+from crossover.records.frame import groups
+from crossover.report import axes, figure, htmltable, looks, text
+from crossover.report.columns import DEVICE, WIDTH, Column, words
+from crossover.report.results import Results
+
+ROW_INCHES = 0.21
+# A device has the colour of all figures, a width its marker.
+MARKERS = ["o", "s", "^", "D", "v", "P"]
+RATIO = ("ratio", "low", "high")
+COLUMNS = [
+    *words("change"), DEVICE, WIDTH,
+    Column("published µs", "base_us", ",.0f"), Column("changed µs", "step_us", ",.0f"),
+    Column("times as fast", RATIO, ".2f"),
+]  # fmt: skip
+BATCHES = [
+    DEVICE, WIDTH, Column("batch size", "batch_size"),
+    Column("epoch s", "epoch_seconds", ".3g"),
+    Column("times as fast", RATIO, ".2f"),
+    Column("test accuracy", "accuracy", ".4f"),
+    Column("after epochs", "epochs_seen", ".1f"),
+]  # fmt: skip
+
+
+def show(results: Results) -> None:
+    """Show what each change buys in one figure, where any was trained."""
+    table = change_table(results.rounds)
+    if len(table):
+        rows = len(table) + table["change"].nunique()
+        size = (8.6, 1.3 + ROW_INCHES * rows)
+        figure.show(results.figures, "changes", change_plot, table, figsize=size)
+        text.show(change_sentences(table))
+        htmltable.show(table, "One change at a time, microseconds of a step", COLUMNS)
+
+
+def show_batches(results: Results) -> None:
+    """Show other batch sizes with what they cost in accuracy, where any was trained."""
+    table = batch_table(results.rounds)
+    if len(table):
+        text.show(batch_sentences(table))
+        htmltable.show(table, "Other batch sizes: another learning problem", BATCHES)
+
+
+def change_plot(ax: Axes, table: pd.DataFrame) -> str:
+    """Draw rows of `change_table` as dots on one logarithmic axis, their numbers beside them."""
+    widths, place = sorted(table["width"].unique()), 0
+    ticks: dict[int, str] = {}
+    for change, rows in table.groupby("change", sort=False):
+        for row in rows.sort_values(["width", "device"]).to_dict("records"):
+            look = looks.LOOKS[row["device"], "published"]
+            ax.hlines(place, row["low"], row["high"], color=look.colour, lw=2, alpha=0.45)
+            marker = MARKERS[widths.index(row["width"]) % len(MARKERS)]
+            ax.plot(row["ratio"], place, marker, color=look.colour, ms=5.5)
+            ticks[place] = f"{change}, {row['device'].upper()}, width {row['width']}"
+            numbers = f"{row['base_us']:,.0f} → {row['step_us']:,.0f} µs   {row['ratio']:.2f}×"
+            ax.annotate(numbers, (1.01, place), xycoords=("axes fraction", "data"), va="center",
+                        fontsize=8, annotation_clip=False)  # fmt: skip
+            place += 1
+        place += 1
+    ax.axvline(1, color=looks.MARK, lw=1.2, ls="--")
+    ax.set_yticks(list(ticks), list(ticks.values()), fontsize=8)
+    ax.set_ylim(place - 1.4, -0.8)
+    ax.set_xscale("log", base=2)
+    axes.plain_numbers(ax.xaxis)
+    ax.set_xlabel("times as fast as the published protocol")
+    ax.grid(axis="y", visible=False)
+    best = table.sort_values("ratio").iloc[-1]
+    return (
+        "How many times as fast a step is with one change of the published protocol. Most: "
+        f"{best['change']} on the {best['device'].upper()} at width {best['width']}, "
+        f"{best['ratio']:.2f} times."
+    )
+
+
+def change_sentences(table: pd.DataFrame) -> str:
+    """Which single change helps most on each device at each width, and which make it slower."""
+    lines = []
+    for device, rows in groups(table, "device"):
+        told = []
+        for width, part in groups(rows, "width"):
+            best = part.sort_values("ratio").iloc[-1]
+            slower = part[part["high"] < 1]["change"]
+            unsure = part[(part["low"] <= 1) & (part["high"] >= 1)]["change"]
+            told.append(
+                f"at width {width} *{best['change']}* buys most ({best['ratio']:.2f} times as fast)"
+                f"{_listed(', slower by themselves are', slower)}"
+                f"{_listed(', nothing can be told of', unsure)}"
+            )
+        lines.append(f"- {device.upper()}: {'; '.join(told)}.")
+    return "\n".join(lines)
+
+
+def _listed(words: str, names: "pd.Series[str]") -> str:
+    """Words and the names after them; nothing where there are none."""
+    named = [f"*{name}*" for name in names]
+    if len(named) > 1:
+        named = [f"{', '.join(named[:-1])} and {named[-1]}"]
+    return f"{words} {named[0]}" if named else ""
+
+
+def batch_sentences(table: pd.DataFrame) -> str:
+    """What the largest batches save, and what they cost in accuracy."""
+    lines = []
+    for device, rows in groups(table, "device"):
+        told = []
+        for width, part in groups(rows, "width"):
+            own = part.sort_values("ratio", key=lambda ratio: (ratio - 1).abs()).iloc[0]
+            largest = part.iloc[-1]
+            told.append(
+                f"at width {width} an epoch in batches of {largest['batch_size']} is "
+                f"{largest['ratio']:.2f} times as fast, and after {own['epochs_seen']:.1f} epochs "
+                f"{largest['accuracy']:.3f} of the test images are right instead of "
+                f"{own['accuracy']:.3f}"
+            )
+        lines.append(f"- {device.upper()}: {'; '.join(told)}.")
+    return "\n".join(lines)
