@@ -1,18 +1,15 @@
-"""Ablations and the batch-size map, against ratios computed by hand."""
+"""Ablations, against ratios computed by hand."""
 
 import pytest
 
 from conftest import make_record
 from crossover.analysis.ablations import (
     BASELINE,
-    BATCH_SIZES,
     CHANGES,
     ablation_table,
     applies,
-    batch_map,
     change_of,
     changes_of,
-    on_map,
 )
 from crossover.records.settings import Settings, protocol_settings
 
@@ -77,16 +74,3 @@ def test_the_ratio_is_the_published_epoch_over_the_changed_one():
 
 def test_without_ablations_the_table_is_empty():
     assert ablation_table([make_record()]).empty
-
-
-def test_the_map_holds_each_batch_size_and_nothing_else():
-    records = [
-        make_record(settings=Settings(epochs=2, batch_size=size), fit=float(size))
-        for size in BATCH_SIZES
-    ]
-    table = batch_map([*records, make_record()])
-    # Two epochs of 2 + 1 thirds: the second one is a third of the fit.
-    assert dict(zip(table["batch_size"], table["epoch_seconds"], strict=True)) == pytest.approx(
-        {size: size / 3 for size in BATCH_SIZES}
-    )
-    assert not on_map(Settings(epochs=2, jit_compile=True))

@@ -1,10 +1,11 @@
-"""Ablations: what one change of the published protocol buys, and the batch-size map."""
+"""Ablations: what one change of the published protocol buys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from crossover.analysis.batch_map import BATCH_SIZES
 from crossover.problem import BATCH_SIZE, steps_per_epoch
 from crossover.records.backends import BACKENDS
 from crossover.records.frame import to_frame
@@ -12,8 +13,6 @@ from crossover.records.record import Record
 from crossover.records.settings import Backend, Device, Settings, protocol_settings
 
 EPOCHS, WIDTHS = 3, [4, 128, 1024]
-MAP_EPOCHS, MAP_WIDTHS = 2, [4, 16, 64, 256, 1024]
-BATCH_SIZES = [32, 128, 512, 2048]
 WHOLE_EPOCH = steps_per_epoch(BATCH_SIZE)
 BASELINE = "published"
 CHANGES: dict[str, dict[str, Any]] = {
@@ -45,18 +44,13 @@ def applies(change: Mapping[str, Any], device: Device) -> bool:
 
 def change_of(settings: Settings) -> str | None:
     """Name of the change that these settings are, or None if they are no ablation's."""
-    named = (name for name, change in CHANGES.items() if _is_change(settings, EPOCHS, change))
+    named = (name for name, change in CHANGES.items() if _is_change(settings, change))
     return next(named, None)
 
 
-def on_map(settings: Settings) -> bool:
-    """Whether these settings belong to the batch-size map."""
-    return any(_is_change(settings, MAP_EPOCHS, {"batch_size": size}) for size in BATCH_SIZES)
-
-
-def _is_change(settings: Settings, epochs: int, change: dict[str, Any]) -> bool:
+def _is_change(settings: Settings, change: dict[str, Any]) -> bool:
     """Whether settings are the published ones but for a change, backend and threads."""
-    given = {"backend": settings.backend, "threads": settings.threads, "epochs": epochs}
+    given = {"backend": settings.backend, "threads": settings.threads, "epochs": EPOCHS}
     return settings == protocol_settings("published", **(given | change))
 
 
@@ -100,20 +94,6 @@ def noise_factors(trials: pd.DataFrame) -> dict[tuple[str, int], float]:
     cells = plain.groupby(["device", "width"])["steady_seconds"]
     factors = (cells.max() / cells.min())[cells.count() > 1]
     return dict(zip(factors.index, factors, strict=True))
-
-
-def batch_map(records: Sequence[Record]) -> pd.DataFrame:
-    """Seconds of an epoch by width and batch size.
-
-    One row for each device, width and batch size: ``parameters`` and ``epoch_seconds`` (median over
-    repeats of the epoch after the first).
-    """
-    mapped = [record for record in records if on_map(record.settings)]
-    if len({record.settings.batch_size for record in mapped}) < 2:
-        mapped = []
-    frame = _epochs(mapped)
-    keys = ["device", "width", "parameters", "batch_size"]
-    return frame.groupby(keys)["epoch_seconds"].median().reset_index()
 
 
 def _epochs(records: Sequence[Record]) -> pd.DataFrame:

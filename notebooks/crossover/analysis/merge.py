@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import pandas as pd
 
-from crossover.analysis.ablations import change_of, on_map
+from crossover.analysis.ablations import change_of
+from crossover.analysis.batch_map import on_map
 from crossover.analysis.machines import Group, by_machine, groups_of, study_machine
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
@@ -193,7 +194,10 @@ def _unseen(machines: dict[str, list[Record]], groups: list[Group]) -> int:
 
 def with_batch_sizes(merged: Merged, machine: str) -> pd.DataFrame:
     """A machine's trials, and where they are this machine's those of the batch-size map too."""
-    extra = [record for record in merged.recorded if on_map(record.settings)]
+    # A study of the map's own settings has its trials among the machine's already.
+    own = {record.settings for record in merged.records}
+    mapped = [record for record in merged.recorded if on_map(record.settings)]
+    extra = [record for record in mapped if record.settings not in own]
     frames = [merged.of(machine)]
     if machine == merged.own and extra:
         frames.append(to_frame(extra, machine))

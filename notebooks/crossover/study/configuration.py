@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from crossover.analysis import ablations
+from crossover.analysis import ablations, batch_map
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.hardware.card import nvidia_driver_version, visible_cards
@@ -36,9 +36,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "explain": {"widths": rounds.WIDTHS},
     "map": {
         "protocols": "published",
-        "widths": ablations.MAP_WIDTHS,
-        "epochs": ablations.MAP_EPOCHS,
-        "changes": [{"batch_size": size} for size in ablations.BATCH_SIZES],
+        "widths": batch_map.MAP_WIDTHS,
+        "epochs": batch_map.MAP_EPOCHS,
+        "changes": [{"batch_size": size} for size in batch_map.BATCH_SIZES],
     },
 }
 

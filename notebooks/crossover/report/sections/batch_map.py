@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from crossover.analysis.ablations import batch_map
+from crossover.analysis.batch_map import batch_map
 from crossover.report import axes, figure, text
 from crossover.report.results import Results
 
@@ -19,7 +19,7 @@ def show(results: Results) -> None:
 
 
 def map_plot(ax: Axes, table: pd.DataFrame) -> str:
-    """Draw `crossover.analysis.ablations.batch_map`: the speed-up of both devices, else seconds."""
+    """Draw `crossover.analysis.batch_map.batch_map`: the speed-up of both devices, else seconds."""
     columns = ["device", "parameters"]
     seconds = table.pivot(index="batch_size", columns=columns, values="epoch_seconds")
     device, both = table["device"].iloc[0], table["device"].nunique() == 2
