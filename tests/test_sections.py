@@ -26,7 +26,6 @@ from crossover.report.looks import look_of
 from crossover.report.results import read_results
 from crossover.report.sections import claims
 from crossover.report.sections.accuracy import accuracy_plot
-from crossover.report.sections.batch_map import map_plot
 from crossover.report.sections.chart import crossover_plot
 from crossover.report.sections.speedup import speedup_plot
 from test_ceilings import make_ceilings
@@ -104,22 +103,6 @@ def test_the_accuracy_alt_states_the_spread_at_the_largest_model():
     _, ax = new_figure()
     alt = accuracy_plot(ax, trials, summarise(trials), "desk")
     assert alt.startswith("At the largest model the 2 curves lie between 98.07% and 98.10%.")
-
-
-def test_the_map_tells_seconds_of_one_device_and_the_ratio_of_both():
-    rows = [(device, 3_230 * size, batch, seconds * batch / 128 * size)
-            for device, seconds in (("cpu", 3.0), ("gpu", 1.5))
-            for size in (1, 2) for batch in (128, 256)]  # fmt: skip
-    table = pd.DataFrame(rows, columns=["device", "parameters", "batch_size", "epoch_seconds"])
-    _, ax = new_figure()
-    alt = map_plot(ax, table)
-    assert alt.startswith(
-        "Speed-up of the GPU over the CPU by parameters and batch size: from 2 to 2 "
-    )
-    _, ax = new_figure()
-    alt = map_plot(ax, table[table["device"] == "gpu"])
-    assert alt == "Seconds of an epoch on the GPU by parameters and batch size: from 1.5 to 6."
-    assert sorted(text.get_text() for text in ax.texts) == ["1.5 s", "3 s", "3 s", "6 s"]
 
 
 def code_cells():

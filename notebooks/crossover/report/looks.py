@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
 
 INK, SOFT, MARK = "#1b1f24", "#57606a", "#333333"
 # Okabe and Ito's colours for colour-blind readers; markers and dashes tell them apart in grey.
@@ -48,3 +49,24 @@ def look_of(row: "pd.Series[Any]") -> Look:
     """The look of the curve of a row that `crossover.report.curve.name_curves` has named."""
     protocol = EARLIER if str(row["curve"]).startswith(EARLIER) else row["protocol"]
     return LOOKS[row["device"], protocol]
+
+
+def shades(*devices: str) -> LinearSegmentedColormap:
+    """The colour map from white to a device's colour, or from one's over white to another's.
+
+    What is missing is grey.
+    """
+    colours = [LOOKS[device, "published"].colour for device in devices]
+    ends = [*colours[:-1], "white", colours[-1]]
+    # An odd number of steps, lest the white in the middle fall between two.
+    whole = LinearSegmentedColormap.from_list("shades", ends, N=257)
+    whole.set_bad("#e3e6ea")
+    return whole
+
+
+def text_on(red: float, green: float, blue: float) -> str:
+    """Black or white, whichever has more contrast on a colour: at least 4.5 as WCAG 2 counts it."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+              for part in (red, green, blue)]  # fmt: skip
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
