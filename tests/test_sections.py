@@ -186,6 +186,6 @@ def test_the_readme_names_the_section_of_each_cell():
     sources = {cell.id: cell.source for cell in code_cells()}
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| .+? \| `([\w-]+)` \| `(\w+)`[^|]* \| .* \|$", text, re.MULTILINE)
-    assert len(rows) == 16
+    assert len(rows) == 17
     for cell, section in rows:
         assert sources[cell].startswith(f"{section}.show"), cell

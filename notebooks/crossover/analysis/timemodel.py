@@ -38,6 +38,12 @@ class TimeModel:
     flops_high: float
     relative_error: float
 
+    @property
+    def line(self) -> Floats:
+        """Seconds of a step whatever the model's size, and seconds for each parameter, (2,)."""
+        work_seconds = float(work_of(1, self.batch_size)) / self.flops_per_second
+        return np.array([self.overhead_seconds, work_seconds])
+
     def predict(self, parameters: npt.ArrayLike) -> Floats:
         """Seconds per step, in the shape of ``parameters``."""
         work = work_of(parameters, self.batch_size)
@@ -70,6 +76,12 @@ def fit_time_model(medians: "pd.Series[float]") -> TimeModel:
     return TimeModel(int(batch_sizes[0]), *map(float, numbers))
 
 
+def fit_curve(trials: pd.DataFrame, timing: str) -> TimeModel | None:
+    """Fit the cold or steady medians of one curve; None where fewer than three sizes are timed."""
+    medians = step_medians(trials, timing)
+    return fit_time_model(medians) if len(medians) >= FEWEST_SIZES else None
+
+
 def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the medians of every curve, its steady times where there are any.
 
@@ -83,9 +95,7 @@ def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
         starts = group.groupby("parameters")["start_seconds"].median()
         row = dict(zip(CURVE, curve, strict=True)) | {"timing": timing}
         row |= {"start_low": starts.min(), "start_high": starts.max()}
-        medians = step_medians(group, timing)
-        if len(medians) >= FEWEST_SIZES:
-            row |= vars(fit_time_model(medians))
-        rows.append(row)
+        model = fit_curve(group, timing)
+        rows.append(row | (vars(model) if model else {}))
     names = [*CURVE, "timing", *TimeModel.__dataclass_fields__, "start_low", "start_high"]
     return pd.DataFrame(rows, columns=names)
