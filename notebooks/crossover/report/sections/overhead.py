@@ -15,13 +15,18 @@ from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row, numbe
 from crossover.report.results import Results
 
 CELL = ["protocol", "device", "width"]
+MEANING = (
+    "A step, one update of the model from one batch, costs its *overhead* whatever the model's "
+    "size; the rest is *work*, 6 additions and multiplications for each parameter and image. Their "
+    "rate is given in FLOP/s, floating-point operations a second; a GFLOP/s is a thousand million."
+)
 
 
 def show(results: Results) -> None:
     """Show the lines through this machine's curves, and those of all machines in a table."""
     fitted = results.models[results.models["overhead_seconds"].notna()]
     own = fitted[fitted["machine"] == results.merged.own]
-    text.show(model_sentences(own))
+    text.show(f"{MEANING}\n\n{model_sentences(own)}")
     if len(own):
         figure.show(results.figures, "model", model_plot, results.merged.trials, own)
     caption = "Time model of each curve; in brackets Student's t limits, as if a line were exact"
