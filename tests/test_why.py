@@ -1,21 +1,25 @@
 """Why: breakdown, roofline and the sentences on them, against values computed by hand."""
 
+import re
+
 import pytest
 
 from conftest import make_record
 from crossover.analysis.ablations import BASELINE, CHANGES
 from crossover.analysis.breakdown import PARTS, profile_table, step_breakdown
+from crossover.analysis.copying import copying_of, smallest_step
 from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.problem import product_flops, step_bytes
 from crossover.records.ceilings import KINDS, Peak, StepProfile
 from crossover.records.frame import to_frame
-from crossover.records.published import load_published
+from crossover.records.published import MACHINE, load_published
 from crossover.records.record import Conditions
 from crossover.records.settings import protocol_settings
 from crossover.report.columns import written
 from crossover.report.figure import new_figure
+from crossover.report.sections import guess
 from crossover.report.sections import roofline as roofline_section
 from crossover.report.sections.ablations import ablation_caution, ablation_sentences
 from crossover.report.sections.breakdown import (
@@ -24,9 +28,15 @@ from crossover.report.sections.breakdown import (
     profile_plot,
     profile_sentences,
 )
-from crossover.report.sections.guess import ceilings_caution, guess_sentences, published_guess
+from crossover.report.sections.guess import (
+    ceilings_caution,
+    cpu_guess,
+    gpu_guess,
+    published_guess,
+)
 from crossover.report.sections.roofline import roofline_plot, roofline_sentences
 from test_ceilings import make_ceilings
+from test_sections import results_of
 
 STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s
 
@@ -56,30 +66,93 @@ def test_parts_and_the_rest_make_up_the_step(trials, recorded):
     assert row["dispatch"] == pytest.approx(1.0 / 422 * 1e6)
     assert row[PARTS].astype(float).sum() == pytest.approx(STEP, abs=1)
     assert table.loc[1024, ["dispatch", "validation", "metrics"]].isna().all()
+    assert breakdown_sentences(table.reset_index()).count("width") == 2
 
 
 def test_without_ceilings_nothing_is_attributed(trials, recorded):
     assert step_breakdown(trials, recorded, []).empty
 
 
-def test_the_guess_is_answered_with_numbers(trials, recorded):
-    ceilings = [make_ceilings()]
-    table = step_breakdown(trials, recorded, ceilings)
-    text = guess_sentences(table, ceilings)
-    assert "401,408 bytes" in text
-    assert "takes 10 µs, 0.2% of a step at width 4 (4,739 µs)" in text
-    assert "Copying does not explain" in text
-    slow = [make_ceilings(batch_copy=[4e-3])]
-    assert "explains most of" in guess_sentences(step_breakdown(trials, [], slow), slow)
-    assert breakdown_sentences(table).count("width") == 2
+def own_models(trials):
+    """The time models of one machine's trials."""
+    models = fit_all(trials)
+    return models[models["machine"] == "here"]
+
+
+@pytest.fixture
+def three_sizes():
+    """Fits of 22 s whatever the size, on both devices: steps that are all overhead."""
+    return to_frame(
+        [make_record(width=width, device=device, fit=22.0)
+         for width in (8, 4, 16) for device in ("cpu", "gpu")], "here")  # fmt: skip
+
+
+def test_the_guess_is_answered_with_numbers(three_sizes):
+    """A copy of 10 µs, and of 4 ms, of steps of 4,739 µs."""
+    models, step = own_models(three_sizes), smallest_step(three_sizes, "gpu")
+    text = gpu_guess(copying_of("here", models, [make_ceilings("gpu")]), step)
+    assert text == (
+        "- **GPU:** copying one batch of 401,408 bytes takes 10 µs from ordinary memory, as "
+        "Keras's `fit` copies it (from pinned memory, which a card reads by itself: not measured). "
+        "That is 0.2% of a published step at width 4 (4,739 µs, the steady median, validation "
+        "included) and 0.2% of a step's overhead (4,739 µs, steady times). Copying does not "
+        "explain it."
+    )
+    slow = make_ceilings("gpu", batch_copy=[1e-5, 4e-3, 1.0], pinned_copy=[7e-6, 1e-5, 8e-6])
+    text = gpu_guess(copying_of("here", models, [make_ceilings(), slow]), step)
+    assert "takes 4,000 µs from" in text
+    assert "by itself: 8 µs)." in text
+    assert text.endswith(f"{4000 / STEP:.1%} of a step's overhead (4,739 µs, steady times). "
+                         "Copying explains most of it.")  # fmt: skip
+
+
+def test_two_sizes_tell_a_share_of_the_step_but_no_verdict(three_sizes):
+    trials = three_sizes[three_sizes["width"] < 16]
+    copying = copying_of("here", own_models(trials), [make_ceilings("gpu")])
+    text = gpu_guess(copying, smallest_step(trials, "gpu"))
+    assert "0.2% of a published step at width 4" in text
+    assert text.endswith("included). A step's overhead takes times of 3 widths to tell.")
+
+
+def test_a_gpu_that_was_not_timed_or_measured_is_told_of(three_sizes):
+    cpu = three_sizes[three_sizes["device"] == "cpu"]
+    text = gpu_guess(copying_of("here", own_models(cpu), []), smallest_step(cpu, "gpu"))
+    assert text == "- **GPU:** No GPU of this machine was timed: there is no copy to test."
+    copying = copying_of("here", own_models(three_sizes), [make_ceilings("cpu")])
+    text = gpu_guess(copying, smallest_step(three_sizes, "gpu"))
+    assert text == "- **GPU:** The copy to this GPU was not measured: run make report."
+
+
+def test_a_cpu_has_overhead_without_a_copy(three_sizes):
+    """The overhead is STEP at every size; of two sizes nobody knows it, and of no CPU nothing."""
+    text = cpu_guess(own_models(three_sizes))
+    assert "there is no copy to test. Yet its published step has 4,739 µs of overhead (4,73" in text
+    assert text.endswith("steady times): overhead needs no copy to a device.")
+    few = cpu_guess(own_models(three_sizes[three_sizes["width"] < 16]))
+    assert few.endswith("there is no copy to test. Its times do not tell its overhead from none.")
+    assert cpu_guess(own_models(three_sizes[three_sizes["device"] == "gpu"])) == ""
 
 
 def test_the_published_guess_would_mean_a_slow_copy():
     models = fit_all(load_published(PUBLISHED))
     overhead = models[models["device"] == "gpu"]["overhead_seconds"].iloc[0]
-    text = published_guess(models, [make_ceilings()])
+    text = published_guess(copying_of(MACHINE, models, []))
     assert f"{401_408 / overhead / 1e6:,.0f} MB/s" in text
-    assert "1.0 GB/s" in text
+    assert "moves up to 8,000 MB/s: at that rate the batch takes 50 µs, 0.7% of the" in text
+    # Half of the overhead: 2 · 53 of 8,000 MB/s.
+    less = 8e9 * (overhead / 2) / 401_408
+    assert text.endswith(f"is not the cause, unless it reached less than about 1/{less:.0f} of the "
+                         "link's rate.")  # fmt: skip
+
+
+def test_the_guess_is_shown_of_the_published_gpu_and_of_what_is_here(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(guess.text, "show", shown.append)
+    of = {}
+    for records in ([], [make_record()]):
+        guess.show(results_of(tmp_path, *records))
+        of[len(records)] = re.findall(r"^- \*\*(.*?):", shown[-1], re.MULTILINE)
+    assert of == {0: ["Published GPU"], 1: ["GPU", "CPU", "Published GPU"]}
 
 
 def test_the_ceiling_is_the_lower_of_arithmetic_and_memory(trials):

@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
 
 import pandas as pd
 
 from crossover.files import StorageError
+from crossover.problem import BATCH_SIZE, batch_bytes
 from crossover.records.frame import NUMBERS
 from crossover.records.settings import Settings
 
@@ -19,12 +21,58 @@ LARGE, LARGE_SPEEDUP = 2_913_290, 5.0
 # "Small" and "fine" are not defined in the source: under 100,000 parameters, and
 # at most twice the GPU's time.
 SMALL, FINE = 100_000, 2.0
+MOST = 0.5  # Beyond this share of it, copying explains a step's overhead.
+# What a Core i5 750 offers a graphics card: one port of 16 lanes of PCI Express 2.0 (Intel, Core
+# i7-800 and i5-700 Desktop Processor Series, datasheet), whose lanes move 5 · 10⁹ bits a second
+# each way, ten of them for eight of data (PCI Express Base Specification 2.0).
+LINK = "PCI Express 2.0 x16"
+LINK_BYTES_PER_SECOND = 16 * 5e9 * 8 / 10 / 8
 CLAIMS = [
     ("The CPU is faster for small models", "up to 134,794 parameters"),
     ("The GPU is 5 times faster for large models", "at about 3 million parameters (5.83)"),
     ("Copying to the device slows the GPU at small sizes", "stated, not measured"),
     ("A small model is fine on a CPU", "stated"),
 ]
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What copying one batch to a GPU takes of a published step there; seconds, NaN where unknown.
+
+    ``batch`` is its bytes. ``seconds`` are those of a copy from ordinary memory, as Keras's ``fit``
+    copies, or ``inferred`` from the rate of the link to the card; ``pinned_seconds`` those from
+    pinned memory, which a card reads by itself. ``overhead_seconds`` is what a step costs whatever
+    the model's size. ``reason`` says why there is no share.
+    """
+
+    seconds: float = nan
+    overhead_seconds: float = nan
+    pinned_seconds: float = nan
+    inferred: bool = False
+    batch: int = batch_bytes(BATCH_SIZE)
+    reason: str = ""
+
+    @property
+    def share(self) -> float:
+        """The copy's share of the overhead; NaN where one of them is unknown."""
+        return self.seconds / self.overhead_seconds if self.overhead_seconds > 0 else nan
+
+    @property
+    def explains(self) -> bool | None:
+        """Whether the copy is most of the overhead; None where that is unknown."""
+        return None if isnan(self.share) else self.share > MOST
+
+    @property
+    def slowdown(self) -> float:
+        """How many times slower the copy would have to be to be most of the overhead."""
+        return MOST / self.share
+
+    @property
+    def pinned(self) -> str:
+        """How long the copy from pinned memory takes, in words."""
+        if isnan(self.pinned_seconds):
+            return "not measured"
+        return f"{self.pinned_seconds * 1e6:,.0f} µs"
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -76,9 +124,7 @@ def load_published(path: Path) -> pd.DataFrame:
     )
 
 
-def check_claims(
-    speedups: pd.DataFrame, crossing: str, copy_seconds: float = nan, overhead_seconds: float = nan
-) -> pd.DataFrame:
+def check_claims(speedups: pd.DataFrame, crossing: str, copying: Copying) -> pd.DataFrame:
     """Test the published claims on the cold times of one machine, one row a claim.
 
     Its columns are ``claim``, ``published`` (what the source says), ``holds`` (True, False, or
@@ -91,9 +137,8 @@ def check_claims(
         backend and protocol.
     crossing : str
         The cold sentence of `crossover.analysis.comparison.crossovers` for them.
-    copy_seconds, overhead_seconds : float
-        What a GPU step spends on copying its batch to the device, and on all that does not grow
-        with the model; NaN where that was not measured.
+    copying : Copying
+        What copying a batch takes of a step on that machine's GPU.
     """
     if len(speedups[["machine", "backend", "protocol"]].drop_duplicates()) > 1:
         raise ValueError("claims are tested on one machine, backend and protocol at a time")
@@ -101,7 +146,7 @@ def check_claims(
     verdicts = [
         _cpu_wins(both, crossing),
         _gpu_wins(both),
-        _copying(copy_seconds, overhead_seconds),
+        _copying(copying),
         _fine(both),
     ]
     table = pd.DataFrame(CLAIMS, columns=["claim", "published"])
@@ -130,13 +175,22 @@ def _gpu_wins(both: pd.DataFrame) -> tuple[bool | None, str]:
     return speedup >= LARGE_SPEEDUP, evidence
 
 
-def _copying(copy: float, overhead: float) -> tuple[bool | None, str]:
-    """Whether copying is more than half of a GPU step's fixed time."""
-    share = copy / overhead if overhead > 0 else nan
-    if isnan(share):
-        return None, "The copy and the overhead of a GPU step were not both measured."
-    times = f"{copy * 1e6:,.0f} of {overhead * 1e6:,.0f} µs"
-    return share > 0.5, f"Copying takes {times} of a GPU step's fixed time ({share:.0%})."
+def _copying(copying: Copying) -> tuple[bool | None, str]:
+    """Whether copying is most of a GPU step's overhead."""
+    if copying.explains is None:
+        return None, copying.reason
+    took, overhead = (
+        f"{seconds * 1e6:,.0f} µs" for seconds in (copying.seconds, copying.overhead_seconds)
+    )
+    fixed = f"{copying.share:.1%} of the {overhead} that a GPU step costs whatever the model's size"
+    if not copying.inferred:
+        pinned = f"from pinned memory: {copying.pinned}"
+        return copying.explains, f"Copying a batch takes {took} ({pinned}), {fixed}."
+    return copying.explains, (
+        f"By inference: at {LINK_BYTES_PER_SECOND / 1e6:,.0f} MB/s, the most that {LINK} moves, a "
+        f"batch is copied in {took}, {fixed}; to be most of that, the copy would have to be "
+        f"{copying.slowdown:.0f} times slower."
+    )
 
 
 def _fine(both: pd.DataFrame) -> tuple[bool | None, str]:

@@ -1,8 +1,6 @@
 """The published claims, tested on the published table and on this machine's trials."""
 
-import statistics
-from math import nan
-
+from crossover.analysis.copying import copying_of
 from crossover.records import published
 from crossover.report import htmltable
 from crossover.report.columns import Column, words
@@ -23,18 +21,6 @@ def show(results: Results) -> None:
         crossing = crossing_row(results.crossings, machine, machine)
         if crossing is not None:
             own = ratios[ratios["machine"] == machine]
-            claims = published.check_claims(own, crossing["sentence"], *_gpu_step(results, machine))
+            copying = copying_of(machine, results.models, results.ceilings)
+            claims = published.check_claims(own, crossing["sentence"], copying)
             htmltable.show(claims, f"Claims on {machine}", COLUMNS)
-
-
-def _gpu_step(results: Results, machine: str) -> tuple[float, float]:
-    """Seconds of copying a batch to this machine's GPU, and its published step's overhead.
-
-    NaN where they were not measured, as for the published machine.
-    """
-    ceilings = [one for one in results.ceilings if one.device == "gpu"]
-    wanted = "machine == @machine and device == 'gpu' and protocol == 'published'"
-    model = results.models.query(wanted)
-    if not ceilings or model.empty or machine == published.MACHINE:
-        return nan, nan
-    return statistics.median(ceilings[0].batch_copy), model["overhead_seconds"].iloc[0]

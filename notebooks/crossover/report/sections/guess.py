@@ -1,27 +1,37 @@
 """The published guess, that copying costs small models their advantage, put to numbers."""
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 
 import pandas as pd
 
-from crossover.analysis.breakdown import step_breakdown
+from crossover.analysis.copying import SmallestStep, copying_of, smallest_step
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
-from crossover.problem import BATCH_SIZE, batch_bytes
 from crossover.records import published
 from crossover.records.ceilings import Ceilings
-from crossover.records.frame import groups
+from crossover.records.published import Copying
 from crossover.records.unusual import held_down
 from crossover.report import text
 from crossover.report.results import Results
 
+MEANING = (
+    "A *step* is one update of the model from one batch of images. Its *overhead* is what it costs "
+    "whatever the model's size, as straight lines through the times of all sizes tell it. The "
+    "published study guesses that a GPU's overhead is copying the batch from the host's memory to "
+    "the GPU's."
+)
+
 
 def show(results: Results) -> None:
     """Show what the guess means here and for the published GPU."""
-    ceilings = results.ceilings
-    parts = step_breakdown(results.own_trials, results.merged.recorded, ceilings)
-    text.show(ceilings_caution(ceilings))
-    text.show(guess_sentences(parts, ceilings))
-    text.show(published_guess(results.models, ceilings))
+    text.show(ceilings_caution(results.ceilings))
+    lines = [published_guess(copying_of(published.MACHINE, results.models, []))]
+    if results.merged.records:
+        own = results.models[results.models["machine"] == results.merged.own]
+        copying = copying_of(results.merged.own, own, results.ceilings)
+        step = smallest_step(results.own_trials, "gpu")
+        lines = [gpu_guess(copying, step), cpu_guess(own), *lines]
+    text.show("\n".join([f"{MEANING}\n", *filter(None, lines)]))
 
 
 def ceilings_caution(ceilings: Sequence[Ceilings]) -> str:
@@ -47,37 +57,60 @@ def _disturbances(ceilings: Ceilings) -> Iterator[str]:
         yield "the GPU lowered its clock"
 
 
-def guess_sentences(breakdown: pd.DataFrame, ceilings: Sequence[Ceilings]) -> str:
-    """Test the published guess, that copying costs small models their advantage, on each device."""
-    copied_by = {measured.device: measured for measured in ceilings}
-    lines = []
-    for device, rows in groups(breakdown[breakdown["protocol"] == "published"], "device"):
-        small = rows.sort_values("width").iloc[0]
-        share = small["batch copy"] / small["step_us"]
-        verdict = "does not explain" if share < 0.5 else "explains most of"
-        where = "to the GPU" if device == "gpu" else "within the host's memory"
-        lines.append(
-            f"- **{device.upper()}:** copying one batch of {copied_by[device].batch_bytes:,} bytes "
-            f"{where} takes {small['batch copy']:,.0f} µs, {share:.1%} of a step at width "
-            f"{small['width']} ({small['step_us']:,.0f} µs); the matrix products take "
-            f"{small['matrix products']:,.0f} µs. Copying {verdict} the step's time."
-        )
-    return "\n".join(lines) or "- No ceilings were measured here: run `make report`."
-
-
-def published_guess(models: pd.DataFrame, ceilings: Sequence[Ceilings]) -> str:
-    """What the guess would imply for the published GPU, from its own times."""
-    key = (models["machine"] == published.MACHINE) & (models["device"] == "gpu")
-    overhead = float(models[key]["overhead_seconds"].iloc[0])
-    batch, here = batch_bytes(BATCH_SIZE), ""
-    if ceilings:
-        here = (
-            f" (a block of {ceilings[0].large_bytes / 2**20:.0f} MiB is copied at "
-            f"{ceilings[0].copy_bytes_per_second / 1e9:.1f} GB/s on this machine's "
-            f"{ceilings[0].device.upper()})"
-        )
-    return (
-        f"The published GPU's steps cost {overhead * 1e6:,.0f} µs whatever the model's size, each "
-        f"with its share of what a training costs once. Were that the copying of a batch of "
-        f"{batch:,} bytes, it would have run at {batch / overhead / 1e6:,.0f} MB/s{here}."
+def gpu_guess(copying: Copying, step: SmallestStep | None) -> str:
+    """What copying is of a step on the GPU here."""
+    if isnan(copying.seconds) or step is None:
+        return f"- **GPU:** {copying.reason}"
+    took = (
+        f"- **GPU:** copying one batch of {copying.batch:,} bytes takes {_us(copying.seconds)} "
+        "from ordinary memory, as Keras's `fit` copies it (from pinned memory, which a card reads "
+        f"by itself: {copying.pinned}). That is {copying.seconds / step.seconds:.1%} of a "
+        f"published step at width {step.width} ({_us(step.seconds)}, the {step.timing} median, "
+        "validation included)"
     )
+    if copying.explains is None:
+        return f"{took}. {copying.reason}"
+    verdict = "explains most of it" if copying.explains else "does not explain it"
+    return (
+        f"{took} and {copying.share:.1%} of a step's overhead ({_us(copying.overhead_seconds)}, "
+        f"{step.timing} times). Copying {verdict}."
+    )
+
+
+def cpu_guess(models: pd.DataFrame) -> str:
+    """What a CPU's overhead says of the guess, from its rows of `fit_all`; empty without any."""
+    fitted = models.query("device == 'cpu' and protocol == 'published'")
+    if fitted.empty:
+        return ""
+    nothing = "- **CPU:** it trains from the memory that a batch lies in: there is no copy to test."
+    model = fitted.iloc[0]
+    if not model["overhead_low"] > 0:
+        return f"{nothing} Its times do not tell its overhead from none."
+    low, high = (f"{model[f'overhead_{end}'] * 1e6:,.0f}" for end in ("low", "high"))
+    return (
+        f"{nothing} Yet its published step has {_us(model['overhead_seconds'])} of overhead ({low} "
+        f"to {high}, {model['timing']} times): overhead needs no copy to a device."
+    )
+
+
+def published_guess(copying: Copying) -> str:
+    """What the guess would imply for the published GPU, from its own times and its link."""
+    batch, overhead = copying.batch, copying.overhead_seconds
+    link = f"{published.LINK_BYTES_PER_SECOND / 1e6:,.0f} MB/s"
+    verdict = (
+        "is the cause even at the link's full rate"
+        if copying.explains
+        else "is not the cause, unless it reached less than about "
+        f"1/{copying.slowdown:.0f} of the link's rate"
+    )
+    return (
+        f"- **Published GPU:** its step has {_us(overhead)} of overhead (cold times, which hold a "
+        f"share of what a training costs once). Were that the copy of one batch of {batch:,} "
+        f"bytes, it would have run at {batch / overhead / 1e6:,.0f} MB/s. {published.LINK}, what a "
+        f"Core i5 750 offers a graphics card, moves up to {link}: at that rate the batch takes "
+        f"{_us(copying.seconds)}, {copying.share:.1%} of the overhead. Copying {verdict}."
+    )
+
+
+def _us(seconds: float) -> str:
+    return f"{seconds * 1e6:,.0f} µs"

@@ -1,0 +1,57 @@
+"""What copying a batch to a GPU is of its published step: the published guess in numbers."""
+
+import statistics
+from collections.abc import Sequence
+from math import nan
+from typing import NamedTuple
+
+import pandas as pd
+
+from crossover.analysis.stepmodel import FEWEST_SIZES, step_seconds, timing_of
+from crossover.records import published
+from crossover.records.ceilings import Ceilings
+from crossover.records.published import Copying
+
+
+class SmallestStep(NamedTuple):
+    """Median seconds of a published step at the smallest width that was timed."""
+
+    width: int
+    seconds: float
+    timing: str
+
+
+def copying_of(machine: str, models: pd.DataFrame, ceilings: Sequence[Ceilings]) -> Copying:
+    """What a machine's GPU spends on copying a batch, beside the overhead of its published step.
+
+    ``models`` are rows of `crossover.analysis.timemodel.fit_all`, ``ceilings`` that machine's. For
+    the published machine, whose copies nobody measured, it is what the link to the card allows.
+    """
+    wanted = "machine == @machine and device == 'gpu' and protocol == 'published'"
+    overheads = models.query(wanted)["overhead_seconds"]
+    if overheads.empty:
+        return Copying(reason="No GPU of this machine was timed: there is no copy to test.")
+    overhead = float(overheads.iloc[0])
+    if machine == published.MACHINE:
+        seconds = Copying.batch / published.LINK_BYTES_PER_SECOND
+        return Copying(seconds, overhead, inferred=True)
+    card = next((one for one in ceilings if one.device == "gpu"), None)
+    if card is None:
+        return Copying(reason="The copy to this GPU was not measured: run make report.")
+    pinned = statistics.median(card.pinned_copy) if card.pinned_copy else nan
+    unknown = f"A step's overhead takes times of {FEWEST_SIZES} widths to tell."
+    copied = statistics.median(card.batch_copy)
+    return Copying(copied, overhead, pinned, batch=card.batch_bytes, reason=unknown)
+
+
+def smallest_step(trials: pd.DataFrame, device: str) -> SmallestStep | None:
+    """The published step of the smallest width timed on a device; None where none was.
+
+    Its evaluating of the images held out is part of it. ``trials`` are of one machine.
+    """
+    curve = trials[(trials["device"] == device) & (trials["protocol"] == "published")]
+    timing = timing_of(curve)
+    medians = step_seconds(curve, timing).groupby(curve["width"]).median().dropna()
+    if medians.empty:
+        return None
+    return SmallestStep(int(medians.index[0]), float(medians.iloc[0]), timing)
