@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from crossover.records.changes import BATCH_SIZES
 from crossover.records.frame import to_frame
 from crossover.records.record import Record
 from crossover.records.settings import Settings, protocol_settings
 
 MAP_EPOCHS, MAP_WIDTHS = 3, [4, 16, 64, 256, 1024]
-BATCH_SIZES = [32, 128, 512, 2048]
 # The first epoch, which traces and compiles, is never counted.
 COUNTED_EPOCHS = MAP_EPOCHS - 1
 # The longer of two times of the same cell may be longer by this share of the shorter.

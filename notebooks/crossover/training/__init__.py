@@ -1,1 +1,1 @@
-"""The notebooks' trials: MNIST, the model, both protocols, the sweep and the measured ceilings."""
+"""The notebooks' trials: MNIST, the model, both protocols, the sweep, turns and ceilings."""

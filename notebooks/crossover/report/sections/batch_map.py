@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 
 from crossover.analysis.batch_map import (
     APART_LIMIT,
-    BATCH_SIZES,
     COUNTED_EPOCHS,
     MAP_EPOCHS,
     batch_map,
     beside_study,
 )
+from crossover.records.changes import BATCH_SIZES
 from crossover.records.frame import groups
 from crossover.report import axes, figure, htmltable, squares, text
 from crossover.report.columns import Column, Row, written
