@@ -12,6 +12,7 @@ import pytest
 
 from conftest import make_record, papermill
 from crossover.analysis import comparison, summary
+from crossover.analysis.batch_map import MAP_EPOCHS
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.card import card_names, nvidia_driver_version

@@ -10,7 +10,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 
 from conftest import make_record
-from crossover.analysis import ablations
 from crossover.analysis.batch_map import (
     BATCH_SIZES,
     MAP_EPOCHS,
@@ -113,12 +112,6 @@ def test_the_map_counts_two_epochs_and_each_repeat_adds():
     assert study.trial_count == 3 * len(MAP_WIDTHS) * len(BATCH_SIZES)
     first = [mapped(*cell) for cell in product(MAP_WIDTHS, BATCH_SIZES)]
     assert {sweep.repeat for sweep in study.missing(first).values()} == {2, 3}
-
-
-def test_what_the_ablations_trained_is_not_trained_again():
-    done = [mapped(width, size) for width, size in product(ablations.WIDTHS, BATCH_SIZES)]
-    study = study_from(configuration("map", ["DEVICES=cpu"])["study"])
-    assert [sweep.widths for sweep in study.missing(done).values()] == [[16, 64, 256]] * 4
 
 
 def test_the_crossover_runs_along_edges_between_a_gpu_and_a_cpu_square():

@@ -232,7 +232,7 @@ def test_torchs_plan_trains_in_turns_on_both_devices(tmp_path):
     ("line", "wrong"),
     [
         ("published,cpu,4,1", "4 values instead of 5"),
-        ("published: XLA,cpu,4,1,30", "PROTOCOLS is 'published: XLA'"),
+        ("published: XLA,cpu,4,1,30", "PROTOCOLS is 'published:': Input should be"),
         ("published,tpu,4,1,30", "its device must be cpu or gpu"),
         ("published,cpu gpu,4,1,30", "its device must be cpu or gpu"),
         ("published,cpu,4,1,nan", "its seconds a number"),

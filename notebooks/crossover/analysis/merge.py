@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import pandas as pd
 
-from crossover.analysis.ablations import change_of
 from crossover.analysis.batch_map import on_map
 from crossover.analysis.machines import Group, by_machine, groups_of, study_machine
 from crossover.paths import PUBLISHED, REFERENCES
@@ -35,8 +34,8 @@ class Merged:
     ``variants`` the study's other curves: its other machines, and other numbers of threads;
     ``backends`` the names under which its backends stand, the study's own first. ``records`` are
     the study's trials, ``recorded`` all of this machine's with the study's backend and threads,
-    ablations included; ``left_out`` counts those that nothing in the report shows, and ``apart``
-    names references that were not compared with.
+    those of the map included; ``left_out`` counts those that nothing in the report shows, and
+    ``apart`` names references that were not compared with.
     """
 
     trials: pd.DataFrame
@@ -186,9 +185,7 @@ def _unseen(machines: dict[str, list[Record]], groups: list[Group]) -> int:
     read = Counter(record.settings for trials in machines.values() for record in trials)
     shown = {record.settings for group in groups for record in group.records}
     return sum(
-        count
-        for settings, count in read.items()
-        if settings not in shown and not change_of(settings) and not on_map(settings)
+        count for settings, count in read.items() if settings not in shown and not on_map(settings)
     )
 
 

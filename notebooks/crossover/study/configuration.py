@@ -6,13 +6,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from crossover.analysis import ablations, batch_map
+from crossover.analysis import batch_map
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.hardware.card import nvidia_driver_version, visible_cards
 from crossover.paths import PROJECT
 from crossover.records import rounds
 from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
+from crossover.records.changes import BATCH_SIZES
 from crossover.records.settings import Device
 from crossover.study.last import last_settings
 from crossover.study.study import Study
@@ -38,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "protocols": "published",
         "widths": batch_map.MAP_WIDTHS,
         "epochs": batch_map.MAP_EPOCHS,
-        "changes": [{"batch_size": size} for size in batch_map.BATCH_SIZES],
+        "changes": [{"batch_size": size} for size in BATCH_SIZES],
     },
 }
 

@@ -19,7 +19,8 @@ class Progress:
     """Print where a notebook stands, at most once in ten seconds and once a width.
 
     ``expected`` are the widths in training order and a first guess of each one's seconds, which is
-    rescaled by what has been measured so far; each has as many ``parts``, called ``part``.
+    rescaled by what has been measured so far; each has as many ``parts``. ``words`` name a part,
+    what is done at one width, and all of it.
     """
 
     def __init__(
@@ -28,10 +29,11 @@ class Progress:
         parts: int,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
         now: Callable[[], float] = time.monotonic,
-        part: str = "epoch",
+        words: tuple[str, str, str] = ("epoch", "trial", "sweep"),
     ) -> None:
         self.expected = list(expected)
-        self.parts, self.part = parts, part
+        self.parts = parts
+        self.part, self.one, self.all = words
         self.say, self.now = say, now
         self.done = 0
         self.done_fraction = 0.0
@@ -69,6 +71,6 @@ class Progress:
     def _line(self, text: str) -> None:
         self.last_line = self.now()
         width, _ = self.expected[self.done]
-        place = f"{self.done + 1}/{len(self.expected)}"
+        place = f"{self.one} {self.done + 1}/{len(self.expected)}"
         left = clock_text(self.left_seconds())
-        self.say(f"{place}  width {width:>5}  {text:<28}  {left} left")
+        self.say(f"{place}  width {width:>5}  {text:<28}  {self.all}: {left} left")

@@ -37,7 +37,8 @@ def measure_rounds(
         print(f"Already recorded: {len(sweep.widths) - len(widths)} of {len(sweep.widths)} widths.")
     facts = describe_run(sweep.backend, device, device_name) | {"device_name": device_name}
     seconds = BACKENDS[sweep.backend].rounds_seconds[device]
-    progress = Progress([(width, seconds) for width in widths], count + 1, part="round")
+    expected = [(width, seconds) for width in widths]
+    progress = Progress(expected, count + 1, words=("round", "turns", "all"))
     whole = Lesson(
         prepare_data(protocol_settings("published")), prepare_data(protocol_settings("tuned"))
     )
