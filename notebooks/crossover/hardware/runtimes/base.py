@@ -7,6 +7,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crossover.errors import CrossoverError
 from crossover.records.settings import Device
 
@@ -78,6 +81,14 @@ class BaseRuntime(abc.ABC):
     def wait(self, result: Any) -> None:
         """Wait until a result is there."""
         self.synchronize()
+
+    def pinned_copy(self, block: NDArray[np.float32]) -> Call | None:
+        """A call that copies a block to the device, from pinned (page-locked) memory of the host.
+
+        The block is put there once, by this method; the copy need not have ended when the call
+        returns. None where the backend or the device has no such memory.
+        """
+        return None
 
     def compiled(self, function: Call) -> Call:
         """The function as one XLA program; as it is where the backend has no XLA."""

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crossover.hardware.pools import ARITHMETIC, count_threads
 from crossover.hardware.runtimes.base import BaseRuntime, Call, Event, version
 from crossover.records.settings import Device
@@ -73,6 +76,20 @@ class Runtime(BaseRuntime):
         platforms = os.environ.get("JAX_PLATFORMS", "")
         hides = platforms and not {"cuda", "gpu"} & set(platforms.split(","))
         return f"JAX_PLATFORMS={platforms}" if hides else None
+
+    def pinned_copy(self, block: NDArray[np.float32]) -> Call | None:
+        jax = self.framework
+        device = jax.devices()[0]
+        kinds = {memory.kind for memory in device.addressable_memories()}
+        # A CPU of newer versions has memories of these names, all of them the host's own.
+        if device.platform == "cpu" or not {"pinned_host", "device"} <= kinds:
+            return None
+        pinned, there = (
+            jax.sharding.SingleDeviceSharding(device, memory_kind=kind)
+            for kind in ("pinned_host", "device")
+        )
+        source = jax.block_until_ready(jax.device_put(block, pinned))
+        return lambda: jax.device_put(source, there)
 
     def compiled(self, function: Call) -> Call:
         jitted: Call = self.framework.jit(function)

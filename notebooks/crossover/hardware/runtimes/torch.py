@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crossover.hardware.pools import ARITHMETIC
-from crossover.hardware.runtimes.base import BaseRuntime
+from crossover.hardware.runtimes.base import BaseRuntime, Call
 from crossover.records.settings import Device
 
 
@@ -25,6 +28,12 @@ class Runtime(BaseRuntime):
     def synchronize(self) -> None:
         if self.framework.cuda.is_available():
             self.framework.cuda.synchronize()
+
+    def pinned_copy(self, block: NDArray[np.float32]) -> Call | None:
+        if not self.framework.cuda.is_available():
+            return None
+        source = self.framework.from_numpy(block).pin_memory()
+        return lambda: source.to("cuda", non_blocking=True)
 
     def place(self, tensor: Any) -> str:
         return str(tensor.device.type)
