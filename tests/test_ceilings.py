@@ -129,6 +129,7 @@ def test_ceilings_are_there_after_each_width_and_go_on(tmp_path, monkeypatch):
     assert second.widths[0] == first.widths[0]
     assert [found.width for found in second.widths] == [8, 4]
     assert second.common == first.common
+    assert first.pinned_copy is None
     assert list(microbenchmark.measure_ceilings(sweep, "cpu", "CPU:0", second)) == []
     # What another version of the code measured is measured anew, all of it.
     other = second.model_copy(update={"code": second.code.model_copy(update={"digest": "x"})})
@@ -138,6 +139,103 @@ def test_ceilings_are_there_after_each_width_and_go_on(tmp_path, monkeypatch):
     (last,) = again  # No record with less widths than the earlier one has.
     assert sorted(found.width for found in last.widths) == [4, 8]
     assert last.common != second.common
+
+
+def test_only_few_widths_are_profiled_whatever_was_measured_before(tmp_path, monkeypatch):
+    """4, 128 and 1024 where a study has one of them, or else its smallest and its largest."""
+    parts = {one.width: one for one in make_ceilings(widths=(4, 8, 16, 32, 128)).widths}
+    profiled = []
+    monkeypatch.setattr(microbenchmark, "measure_width", lambda _, width, *__: parts[width])
+    monkeypatch.setattr(microbenchmark, "measure_blas", lambda *_: [1e-6])
+    monkeypatch.setattr(microbenchmark, "measure_common", lambda *_: make_ceilings().common)
+    monkeypatch.setattr(microbenchmark, "profile_step", lambda *given: profiled.append(given[2]))
+
+    def measured(widths, earlier=None):
+        profiled.clear()
+        sweep = parse_parameters({"widths": widths, "output": str(tmp_path)})
+        *_, last = microbenchmark.measure_ceilings(sweep, "cpu", "CPU:0", earlier)
+        return last
+
+    whole = measured([4, 128, 8])
+    assert profiled == [4, 128]
+    measured([16, 32], whole)
+    assert profiled == []
+    rest = measured([16])
+    measured([8, 32], rest)
+    assert profiled == [8, 32]
+
+
+class Clock:
+    """A clock and a runtime in one, on which each call takes its own seconds."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def synchronize(self):
+        self.now += 1e-7
+
+    def wait(self, result):
+        self.now += 1e-7
+
+    def call(self, *seconds):
+        """A call that takes these seconds one after another, the last of them from then on."""
+        left, count = list(seconds), itertools.count()
+
+        def called():
+            self.calls = next(count) + 1
+            self.now += left.pop(0) if len(left) > 1 else left[0]
+
+        return called
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(timing, "time", made)
+    monkeypatch.setattr(timing, "runtime", lambda _: made)
+    return made
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 3e-4, 0.5])
+def test_a_sample_is_what_a_call_takes_without_its_compiling(clock, seconds):
+    call = clock.call(2.0, seconds * 3, seconds)  # The second is slow as well.
+    samples = timing.samples("tensorflow", call, calls=4)
+    assert samples == pytest.approx([seconds / 4] * timing.BLOCKS, rel=0.01)
+    # Seven blocks that last long enough, and little more than a block to find out how long.
+    fewest = max(timing.BLOCK_SECONDS / seconds, 1)
+    assert timing.BLOCKS * fewest <= clock.calls <= (timing.BLOCKS + 2) * 2 * fewest + 2
+
+
+def test_the_fastest_way_is_chosen_without_its_compiling_and_its_first_call(clock):
+    slow, fast = clock.call(0.1, 0.3), clock.call(9.0, 0.5, 0.2)
+    assert timing.fastest("tensorflow", [slow, fast]) is fast
+
+
+def test_a_copy_from_pinned_memory_is_measured_where_there_is_such_memory(monkeypatch):
+    """TensorFlow's Python has none; a runtime that has is asked once, with a batch's bytes."""
+    assert microbenchmark.measure_pinned_copy("tensorflow", 401_408) is None
+    blocks, copies = [], []
+
+    class Pinned:
+        def pinned_copy(self, block):
+            blocks.append(block)
+            return lambda: copies.append(1)
+
+        def synchronize(self):
+            pass
+
+        def wait(self, result):
+            pass
+
+    for module in (microbenchmark, timing):
+        monkeypatch.setattr(module, "runtime", lambda _: Pinned())
+    monkeypatch.setattr(timing, "BLOCK_SECONDS", 1e-4)
+    found = microbenchmark.measure_pinned_copy("jax", 401_408)
+    assert len(found) == timing.BLOCKS
+    assert [block.nbytes for block in blocks] == [401_408]
+    assert len(copies) > timing.BLOCKS
 
 
 def test_ceilings_come_back_and_bad_files_are_named(tmp_path):

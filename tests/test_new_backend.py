@@ -13,7 +13,7 @@ ENTRY = """
         name="Twin",
         package="tensorflow",
         steps_meaning="Twin runs TensorFlow under another name.",
-        ceilings_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
+        ceilings_seconds={"cpu": (5.0, 2.0, 3.0), "gpu": (10.0, 22.0, 3.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 120.0},
     ),
 }

@@ -1,5 +1,9 @@
 """The profiler's events: each moment counts once, against a count moment by moment."""
 
+import time
+from contextlib import contextmanager
+
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +11,10 @@ from hypothesis import strategies as st
 
 from crossover.hardware.runtimes.base import Event
 from crossover.records.ceilings import KINDS
-from crossover.training.profiler import covered, kind_of, profile_step, step_profile
+from crossover.records.settings import protocol_settings
+from crossover.training import profiler
+from crossover.training.model import build_model
+from crossover.training.profiler import StepClock, covered, kind_of, profile_step, step_profile
 
 WORKER, STEP = "tf_Compute/1", "multi_step_on_iterator"
 
@@ -126,8 +133,60 @@ def test_a_real_step_is_profiled_and_adds_up():
     assert set(profile.seconds) == set(KINDS)
     assert 20 < profile.steps < 120
     assert 1e-4 < profile.step_seconds < 10
+    assert 1e-4 < profile.untraced_seconds < 10
     # At this width the products of one step are 0.2 GFLOP, and no moment counts twice.
     assert 0.01 < profile.seconds["matrix products"] / profile.step_seconds < 0.99
+
+
+class Slow(keras.callbacks.Callback):
+    """Takes 300 ms to begin a fit and 20 ms a step."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        time.sleep(0.3)
+
+    def on_train_batch_end(self, batch, logs=None):
+        time.sleep(0.02)
+
+
+def test_the_step_without_the_profiler_holds_all_of_a_step_and_nothing_of_the_fits_start():
+    settings = protocol_settings("published", batch_size=32, epochs=1)
+    model, clock = build_model(4, settings), StepClock()
+    images, labels = np.zeros((160, 784), np.float32), np.eye(10, dtype=np.float32)[[0] * 160]
+    for _ in range(2):  # A clock forgets the fit before.
+        started = time.perf_counter()
+        model.fit(images, labels, batch_size=32, verbose=0, callbacks=[clock, Slow()])
+        whole = time.perf_counter() - started
+        steps = clock.steps()
+        assert len(steps) == 160 // 32 - 1
+        assert steps.min() >= 0.02
+        assert steps.sum() <= whole - 0.3
+
+
+def test_the_same_fit_runs_just_before_it_is_traced(monkeypatch):
+    """Its seconds are kept, and those of the traced one are not."""
+    happened, seconds = [], iter([2.5, 9.9])
+
+    class Traced:
+        @contextmanager
+        def tracing(self, folder):
+            (folder / "a.xplane.pb").touch()
+            happened.append("begin")
+            yield
+            happened.append("end")
+
+        def events(self, trace):
+            return [Event(STEP, "python", start, start + 1) for start in (0, 1000)]
+
+    def fit():
+        happened.append("fit")
+        return next(seconds)
+
+    monkeypatch.setattr(profiler, "runtime", lambda _: Traced())
+    monkeypatch.setattr(profiler, "_short_fit", lambda *_: fit)
+    profile = profile_step("tensorflow", "cpu", 4, 128)
+    assert happened == ["fit", "begin", "fit", "end"]
+    assert profile.untraced_seconds == 2.5
+    assert profile.step_seconds * 1e9 == pytest.approx(1000)
 
 
 def test_a_trace_without_the_gpu_is_no_profile_of_it(capsys):

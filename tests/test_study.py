@@ -323,6 +323,18 @@ def test_ceilings_that_were_cut_off_go_on_with_the_widths_that_are_missing(tmp_p
     assert given.missing_ceilings() == {}
 
 
+def test_profiles_of_few_widths_are_in_the_estimate(tmp_path):
+    """Of four more widths, none of which is taken apart, only their own seconds are added."""
+
+    def seconds(widths):
+        given = study(folder=str(tmp_path), devices="cpu", widths=widths)
+        (sweep,) = given.missing_ceilings().values()
+        return ceilings_seconds(sweep, "cpu")
+
+    two, three, six = map(seconds, ("4 128", "4 128 1024", "4 128 8 16 32 64"))
+    assert three - two > (six - two) / 4 > 0
+
+
 def test_ceilings_take_what_they_took_or_what_such_devices_take(tmp_path):
     given = study(folder=str(tmp_path), devices="cpu gpu", backend="jax", widths="4 8 128")
     ceilings = given.missing_ceilings().values()

@@ -1,5 +1,7 @@
 """The learning problem: MNIST, the published model, what one of its steps computes and moves."""
 
+from collections.abc import Iterable
+
 IMAGE_PIXELS = 28 * 28
 CLASSES = 10
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
@@ -7,11 +9,23 @@ TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 # As the published study trained; 0.1 of the training images are held out.
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 EPOCHS, BATCH_SIZE, VALIDATION_SPLIT = 10, 128, 0.1
+# A small, a middling and a large model, at which the report takes a step apart.
+EXPLAINED_WIDTHS = (4, 128, 1024)
 
 FLOAT_BYTES = 4
 # A parameter is read forward and backward, its gradient written, and Adam reads
 # four values (weight, gradient, both moments) and writes three.
 PARAMETER_PASSES = 2 + 1 + 4 + 3
+
+
+def explained_widths(widths: Iterable[int]) -> list[int]:
+    """The widths at which a step is taken apart: those of ``EXPLAINED_WIDTHS`` among them.
+
+    Where there is none, the smallest and the largest.
+    """
+    ascending = sorted(set(widths))
+    explained = [width for width in ascending if width in EXPLAINED_WIDTHS]
+    return explained or sorted({*ascending[:1], *ascending[-1:]})
 
 
 def weight_count(width: int) -> int:

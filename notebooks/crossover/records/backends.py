@@ -13,15 +13,17 @@ class Facts:
     whether a step is compiled with XLA ``by choice``, ``always`` or ``never`` here, ``one_step``
     whether Keras runs no more than one step an execution, and ``steps_meaning`` what several of
     them are. ``newer_card`` is what to do about a card that it is too old for, and
-    ``ceilings_seconds`` is what measuring a device's ceilings takes: what all widths share, and one
-    width; ``rounds_seconds`` what trainings in turns take, a width.
+    ``ceilings_seconds`` is what measuring a device's ceilings takes: what all widths share, one
+    width, and the profile of one; ``rounds_seconds`` what trainings in turns take, a width.
+    ``unseen`` is what its profiler leaves out on a CPU.
     """
 
     name: str
     package: str
     steps_meaning: str
-    ceilings_seconds: Mapping[str, tuple[float, float]]
+    ceilings_seconds: Mapping[str, tuple[float, float, float]]
     rounds_seconds: Mapping[str, float]
+    unseen: str = ""
     protocols: tuple[str, ...] = ("published", "tuned")
     xla: Literal["by choice", "always", "never"] = "by choice"
     one_step: bool = False
@@ -36,7 +38,8 @@ BACKENDS = {
         steps_meaning="With several *steps an execution* TensorFlow runs them in one call of its "
         "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
         "part *dispatch*.",
-        ceilings_seconds={"cpu": (8.0, 8.0), "gpu": (10.0, 25.0)},
+        unseen="the smallest operations",
+        ceilings_seconds={"cpu": (5.0, 2.0, 3.0), "gpu": (10.0, 22.0, 3.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 120.0},
     ),
     "jax": Facts(
@@ -45,7 +48,7 @@ BACKENDS = {
         steps_meaning="Several *steps an execution* are a loop in Python on JAX: every step is "
         "still a call. What an epoch an execution saves is Keras's bookkeeping between the steps, "
         "and the part *dispatch* holds no more than that.",
-        ceilings_seconds={"cpu": (9.0, 9.0), "gpu": (15.0, 28.0)},
+        ceilings_seconds={"cpu": (6.0, 2.0, 4.5), "gpu": (15.0, 24.0, 4.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 120.0},
         # It has no other compiler; its operations one by one are no `fit` that anybody runs.
         xla="always",
@@ -56,7 +59,7 @@ BACKENDS = {
         package="torch",
         steps_meaning="On torch Keras runs one step an execution, so that the part *dispatch* is "
         "not measured.",
-        ceilings_seconds={"cpu": (7.0, 4.0), "gpu": (5.0, 4.0)},
+        ceilings_seconds={"cpu": (7.0, 4.0, 0.0), "gpu": (5.0, 4.0, 0.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 60.0},
         protocols=("published",),
         # XLA's counterpart takes minutes to compile.

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from crossover.paths import PUBLISHED
-from crossover.problem import BATCH_SIZE, EPOCHS, parameter_count
+from crossover.problem import BATCH_SIZE, EPOCHS, explained_widths, parameter_count
 from crossover.records.backends import BACKENDS
 from crossover.records.ceilings import Ceilings, ceilings_name, find_ceilings
 from crossover.records.parameters import SweepParameters
@@ -67,12 +67,12 @@ class Estimate:
 
 def ceilings_seconds(sweep: SweepParameters, device: Device) -> float:
     """Seconds of measuring the ceilings that a sweep names, from what was measured of them."""
-    common, width = BACKENDS[sweep.backend].ceilings_seconds[device]
+    common, width, profile = BACKENDS[sweep.backend].ceilings_seconds[device]
     measured = own_ceilings(sweep, device)
     taken = [one.seconds for one in measured.widths if one.seconds] if measured else []
     if taken:
-        common, width = 0.0, statistics.fmean(taken)
-    return common + width * len(sweep.widths)
+        return statistics.fmean(taken) * len(sweep.widths)
+    return common + width * len(sweep.widths) + profile * len(explained_widths(sweep.widths))
 
 
 def rounds_seconds(sweep: SweepParameters, device: Device) -> float:

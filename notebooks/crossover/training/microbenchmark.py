@@ -3,17 +3,20 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from crossover.hardware.card import used_card
 from crossover.hardware.conditions import Watched
 from crossover.hardware.device import assert_placement, set_precision
 from crossover.hardware.machine import describe_run
 from crossover.hardware.runtimes import runtime
-from crossover.problem import batch_bytes
+from crossover.hardware.runtimes.base import Call
+from crossover.problem import FLOAT_BYTES, batch_bytes, explained_widths
 from crossover.records.ceilings import Ceilings, WidthCeilings
 from crossover.records.parameters import SweepParameters
 from crossover.records.settings import Backend, Device, Precision
@@ -30,8 +33,9 @@ def measure_ceilings(
 ) -> Iterator[Ceilings]:
     """Measure what a ceilings record holds; yield it after each width, in the order given.
 
-    An earlier record of this device is gone on with where the machine, its software and this code
-    are still the same, or else measured anew.
+    Only the widths that the report takes apart are profiled, of those asked for and measured
+    before. An earlier record of this device is gone on with where the machine, its software and
+    this code are still the same, or else measured anew.
     """
     backend = sweep.backend
     assert_placement(backend, device, keras.ops.ones(1))
@@ -42,11 +46,13 @@ def measure_ceilings(
         wanted += [one.width for one in widths if one.width not in wanted]
         earlier, widths, fewest = None, [], len(widths)
     measured = {one.width for one in widths}
+    explained = explained_widths({*wanted, *measured})
     watched = Watched(used_card(device_name) if device == "gpu" else None)
     common = earlier.common if earlier else measure_common(backend, device, sweep.batch_size)
     for width in (width for width in wanted if width not in measured):
-        widths.append(_measure_one(backend, device, width, sweep.batch_size, rounded))
-        print(f"ceilings  width {width:>5}  {widths[-1].flops_per_second() / 1e9:,.1f} GFLOP/s")
+        one = _measure_one(backend, device, width, sweep.batch_size, rounded, width in explained)
+        widths.append(one)
+        print(f"ceilings  width {width:>5}  {one.flops_per_second() / 1e9:,.1f} GFLOP/s")
         if len(widths) < fewest:
             continue  # The earlier record tells more until then.
         yield Ceilings(
@@ -64,12 +70,17 @@ def measure_ceilings(
 
 
 def _measure_one(
-    backend: Backend, device: Device, width: int, batch_size: int, rounded: Precision
+    backend: Backend,
+    device: Device,
+    width: int,
+    batch_size: int,
+    rounded: Precision,
+    profiled: bool,
 ) -> WidthCeilings:
     started = time.perf_counter()
     parts = measure_width(backend, width, batch_size, rounded)
     blas = measure_blas(backend, width, batch_size) if device == "cpu" else None
-    profile = profile_step(backend, device, width, batch_size)
+    profile = profile_step(backend, device, width, batch_size) if profiled else None
     taken = time.perf_counter() - started
     return parts.model_copy(update={"profile": profile, "products_blas": blas, "seconds": taken})
 
@@ -92,6 +103,7 @@ def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[st
     return {
         "batch_bytes": one_batch,
         "batch_copy": measure_copy(backend, one_batch),
+        "pinned_copy": measure_pinned_copy(backend, one_batch),
         "large_bytes": LARGE_BYTES,
         "large_copy": measure_copy(backend, LARGE_BYTES),
         "memory": measure_memory(backend),
@@ -102,14 +114,26 @@ def measure_common(backend: Backend, device: Device, batch_size: int) -> dict[st
 
 def measure_copy(backend: Backend, size: int) -> list[float]:
     """Seconds of moving ``size`` bytes from NumPy to the device, each copy awaited."""
-    block = np.random.default_rng(0).random(size // 4, dtype=np.float32)
+    return _awaited(backend, partial(keras.ops.convert_to_tensor, _block(size)))
 
-    def copy() -> Any:
-        result = keras.ops.convert_to_tensor(block)
+
+def measure_pinned_copy(backend: Backend, size: int) -> list[float] | None:
+    """The same from pinned memory of the host; None where the backend or device has none."""
+    copy = runtime(backend).pinned_copy(_block(size))
+    return _awaited(backend, copy) if copy else None
+
+
+def _block(size: int) -> NDArray[np.float32]:
+    return np.ones(size // FLOAT_BYTES, dtype=np.float32)
+
+
+def _awaited(backend: Backend, copy: Call) -> list[float]:
+    def copied() -> Any:
+        result = copy()
         runtime(backend).wait(result)
         return result
 
-    return samples(backend, copy)
+    return samples(backend, copied)
 
 
 def measure_memory(backend: Backend) -> list[float]:

@@ -16,11 +16,11 @@ from crossover.records.settings import Backend, Device, Precision
 from crossover.training.timing import samples
 
 # Sides of the square matrices: large enough for every library's best rate.
-SIDES: dict[Device, int] = {"cpu": 2048, "gpu": 8192}
+SIDES: dict[Device, int] = {"cpu": 1536, "gpu": 8192}
 # Multiply-adds on each number between reading and writing it, and numbers a thread: they stay in
 # its cache, and enough of them are under way at a time.
 CHAIN, NUMBERS = 8, (2**16, 2**17)
-LOOP_FLOPS = 2**32
+LOOP_FLOPS = 2**31
 
 
 def measure_peaks(backend: Backend, device: Device) -> list[Peak]:

@@ -7,9 +7,10 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +22,9 @@ from crossover.records.settings import Backend, Device, protocol_settings
 from crossover.training.mnist import one_hot
 from crossover.training.model import build_model
 
-STEPS, FEWEST_STEPS, SECONDS = 120, 40, 2.0
+STEPS, FEWEST_STEPS, SECONDS = 120, 30, 1.0
+# Of a first fit, which compiles and tells how long a step takes.
+FIRST_STEPS = 6
 # XLA hands products to libraries together with the additions that follow them (YNNPACK on CPUs).
 PRODUCTS = re.compile(r"(?i)matmul|gemm|gemv|splitk|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion")
 TO_DEVICE = re.compile(
@@ -46,12 +49,14 @@ def profile_step(
 ) -> StepProfile | None:
     """Profile published steps at one width; None where the profiler does not work.
 
-    The images are random: a step's time does not depend on them.
+    The images are random: a step's time does not depend on them. The same fit runs without the
+    profiler just before.
     """
     step = runtime_class(backend).step_event
     if step is None:
         return None
     fit = _short_fit(backend, width, batch_size)
+    untraced = fit()
     try:
         with tempfile.TemporaryDirectory() as folder:
             with runtime(backend).tracing(Path(folder)):
@@ -60,7 +65,7 @@ def profile_step(
             events = list(runtime(backend).events(trace))
         if device == "gpu" and not any(STREAM.search(event.thread) for event in events):
             raise ValueError("the trace holds nothing of the GPU (is CUPTI installed?)")
-        return step_profile(events, step)
+        return step_profile(events, step).model_copy(update={"untraced_seconds": untraced})
     except Exception as error:  # The frameworks' own errors have no other class in common.
         print(f"No profile at width {width}: {str(error)[:200]}")
         return None
@@ -95,17 +100,22 @@ def step_profile(events: list[Event], step: str) -> StepProfile:
 
 def kind_of(event: Event) -> Kind | None:
     """What an event's time is spent on; None if it is no part of the step."""
-    if IGNORED.match(event.thread):
+    return _kind_of(event.name, event.thread)
+
+
+@cache  # Few operations make up tens of thousands of events.
+def _kind_of(name: str, thread: str) -> Kind | None:
+    if IGNORED.match(thread):
         return None
-    if INPUT.search(event.name):
+    if INPUT.search(name):
         return "waiting for a batch"
-    if TO_DEVICE.search(event.name):
+    if TO_DEVICE.search(name):
         return "copying to the device"
-    if FROM_DEVICE.search(event.name):
+    if FROM_DEVICE.search(name):
         return "copying from the device"
-    works = WORKERS.search(event.thread) and not RUNTIME.search(event.name)
-    if works or STREAM.search(event.thread):
-        return "matrix products" if PRODUCTS.search(event.name) else "other arithmetic"
+    works = WORKERS.search(thread) and not RUNTIME.search(name)
+    if works or STREAM.search(thread):
+        return "matrix products" if PRODUCTS.search(name) else "other arithmetic"
     return "starting operations"
 
 
@@ -129,22 +139,39 @@ def _step_starts(events: Iterable[Event], step: str) -> list[float]:
     return starts
 
 
+class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tell when each training batch of a fit begins, as the steps of a trace do."""
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Forget an earlier fit."""
+        self.begins: list[float] = []
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        """Read the clock; the device may still be at work, as it may be in a trace."""
+        self.begins.append(time.perf_counter())
+
+    def steps(self) -> NDArray[np.float64]:
+        """Seconds from the beginning of each batch to that of the next."""
+        return np.diff(self.begins)
+
+
 def _short_fit(backend: Backend, width: int, batch_size: int) -> Callable[[], float]:
-    """Keras's ``fit`` of one short epoch on random images, compiled beforehand."""
+    """Keras's ``fit`` of one short epoch on random images, compiled beforehand.
+
+    It returns the mean seconds from the beginning of a step to that of the next.
+    """
     settings = protocol_settings("published", backend=backend, batch_size=batch_size, epochs=1)
     model = build_model(width, settings)
     random = np.random.default_rng(0)
     images = random.random((STEPS * batch_size, IMAGE_PIXELS), dtype=np.float32)
     labels = one_hot(random.integers(CLASSES, size=len(images)))
+    clock = StepClock()
 
-    def seconds(steps: int) -> float:
-        count = steps * batch_size
-        started = time.perf_counter()
-        model.fit(images[:count], labels[:count], batch_size=batch_size, verbose=0)
-        return time.perf_counter() - started
+    def fit(steps: int) -> NDArray[np.float64]:
+        rows = slice(steps * batch_size)
+        model.fit(images[rows], labels[rows], batch_size=batch_size, verbose=0, callbacks=[clock])
+        return clock.steps()
 
-    seconds(FEWEST_STEPS)
-    once = seconds(FEWEST_STEPS) / FEWEST_STEPS
-    fit = partial(seconds, int(np.clip(SECONDS / once, FEWEST_STEPS, STEPS)))
-    fit()  # As long as it will be traced.
-    return fit
+    once = np.median(fit(FIRST_STEPS))
+    steps = int(np.clip(SECONDS / once, FEWEST_STEPS, STEPS))
+    return lambda: float(fit(steps).mean())

@@ -1,7 +1,6 @@
 """A training step taken apart: its matrix products and Adam's arithmetic, each timed by itself."""
 
 import itertools
-import statistics
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from crossover.problem import CLASSES, IMAGE_PIXELS, parameter_count, product_fl
 from crossover.records.ceilings import WidthCeilings
 from crossover.records.settings import Backend, Precision
 from crossover.training.peaks import blas_threads
-from crossover.training.timing import samples
+from crossover.training.timing import fastest, samples
 
 TINY = 1e-9
 
@@ -73,12 +72,12 @@ def _fastest_products(
         (by_transposed, [batch], transposed),
         (by_transposed, [batch[half:], batch[:half]] if half else [batch], transposed),
     ]
-    seconds = []
+    calls = []
     for way, batches, laid in ways:
         repeat = partial(_repeat_products, way, loops)
         loop = runtime(backend).compiled(lambda *given, repeat=repeat: repeat(*given))
-        seconds.append(samples(backend, partial(loop, batches, laid), loops))
-    return min(seconds, key=statistics.median)
+        calls.append(partial(loop, batches, laid))
+    return samples(backend, fastest(backend, calls), loops)
 
 
 def _arrays(width: int, batch_size: int) -> list[NDArray[np.float32]]:
