@@ -1,4 +1,4 @@
-"""Why: breakdown, roofline and the sentences on them, against values computed by hand."""
+"""Why: guess, roofline, ablations and the sentences on them, against values computed by hand."""
 
 import re
 
@@ -6,13 +6,12 @@ import pytest
 
 from conftest import make_record
 from crossover.analysis.ablations import BASELINE, CHANGES
-from crossover.analysis.breakdown import PARTS, profile_table, step_breakdown
 from crossover.analysis.copying import copying_of, smallest_step
 from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.problem import product_flops, step_bytes
-from crossover.records.ceilings import KINDS, Peak, StepProfile
+from crossover.records.ceilings import Peak
 from crossover.records.frame import to_frame
 from crossover.records.published import MACHINE, load_published
 from crossover.records.record import Conditions
@@ -22,12 +21,6 @@ from crossover.report.figure import new_figure
 from crossover.report.sections import guess
 from crossover.report.sections import roofline as roofline_section
 from crossover.report.sections.ablations import ablation_caution, ablation_sentences
-from crossover.report.sections.breakdown import (
-    breakdown_plot,
-    breakdown_sentences,
-    profile_plot,
-    profile_sentences,
-)
 from crossover.report.sections.guess import (
     ceilings_caution,
     cpu_guess,
@@ -53,24 +46,6 @@ def recorded():
         make_record(settings=protocol_settings("published", epochs=3, **CHANGES[name]), fit=fit)
         for name, fit in saved.items()
     ]
-
-
-def test_parts_and_the_rest_make_up_the_step(trials, recorded):
-    table = step_breakdown(trials, recorded, [make_ceilings()]).set_index("width")
-    row = table.loc[4]
-    assert row["step_us"] == pytest.approx(STEP)
-    assert (row["matrix products"], row["optimizer"], row["batch copy"]) == pytest.approx(
-        (2, 4, 10)
-    )
-    assert row["validation"] == pytest.approx(0.25 / 422 * 1e6)
-    assert row["dispatch"] == pytest.approx(1.0 / 422 * 1e6)
-    assert row[PARTS].astype(float).sum() == pytest.approx(STEP, abs=1)
-    assert table.loc[1024, ["dispatch", "validation", "metrics"]].isna().all()
-    assert breakdown_sentences(table.reset_index()).count("width") == 2
-
-
-def test_without_ceilings_nothing_is_attributed(trials, recorded):
-    assert step_breakdown(trials, recorded, []).empty
 
 
 def own_models(trials):
@@ -223,43 +198,9 @@ def test_trainings_in_tf32_have_tf32s_ceiling(trials):
     assert alone.loc[4, "ceiling_flops"] == pytest.approx(plain)
 
 
-def test_alt_texts_state_the_finding(trials, recorded):
-    table = step_breakdown(trials, recorded, [make_ceilings()])
-    _, axis = new_figure()
-    alt = breakdown_plot(axis, table)
-    assert "CPU published, width 4 (4,739 µs): most in dispatch, 50%" in alt
+def test_the_rooflines_alt_text_states_the_finding(trials):
     _, axis = new_figure()
     assert "CPU, published" in roofline_plot(axis, roofline(trials, [make_ceilings()]))
-
-
-def test_the_profile_stands_beside_the_studys_step(trials):
-    seconds = dict.fromkeys(KINDS, 0.0) | {
-        "matrix products": 1e-3, "starting operations": 2e-3, "Python": 1e-3,
-    }  # fmt: skip
-    ceilings = make_ceilings(widths=(4, 8))
-    profiled = ceilings.widths[0].model_copy(
-        update={"profile": StepProfile(steps=9, seconds=seconds)}
-    )
-    table = profile_table(
-        trials, [ceilings.model_copy(update={"widths": [profiled, *ceilings.widths[1:]]})]
-    )
-    (row,) = table.to_dict("records")
-    assert (row["width"], row["profiled_us"]) == (4, pytest.approx(4000))
-    assert row["step_us"] == pytest.approx(STEP)
-    text = profile_sentences(table)
-    assert "at width 4, of 4,000 µs, 25% is arithmetic, 0% copying to and from the device" in text
-    assert "75% starting operations and Python" in text
-    assert "make report" in profile_sentences(profile_table(trials, [make_ceilings()]))
-    _, axis = new_figure()
-    assert "CPU, width 4 (4,000 µs): most in starting operations, 50%" in profile_plot(axis, table)
-
-
-def test_profiles_are_told_by_width_whatever_was_measured_first(trials):
-    ceilings = make_ceilings(widths=(4, 1024, 8))
-    profile = StepProfile(steps=9, seconds=dict.fromkeys(KINDS, 1e-3))
-    widths = [parts.model_copy(update={"profile": profile}) for parts in ceilings.widths]
-    table = profile_table(trials, [ceilings.model_copy(update={"widths": widths})])
-    assert table["width"].tolist() == [4, 8, 1024]
 
 
 def test_ablation_sentences_name_best_and_worst(recorded):

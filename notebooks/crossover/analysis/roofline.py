@@ -1,17 +1,37 @@
 """How near trainings come to the hardware's ceilings: rates against what was measured alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
-from crossover.analysis.breakdown import measured_steps
+from crossover.analysis.stepmodel import step_seconds
 from crossover.problem import evaluation_flops, product_flops, step_bytes
-from crossover.records.ceilings import Ceilings
+from crossover.records.ceilings import Ceilings, WidthCeilings
+from crossover.records.frame import groups
 
 COLUMNS = [
     "protocol", "device", "width", "intensity", "flops_per_second", "bytes_per_second",
     "ceiling_flops", "ceiling_bytes", "share", "blas_flops", "peak_flops", "peak_way",
 ]  # fmt: skip
+STEP = ["backend", "protocol", "device", "width"]
+
+
+def measured_steps(
+    trials: pd.DataFrame, ceilings: Sequence[Ceilings]
+) -> Iterator[tuple[float, "pd.Series[Any]", Ceilings, WidthCeilings]]:
+    """The steady steps of one machine's trials at the widths whose ceilings were measured there.
+
+    Of each cell its median seconds, its first trial, the ceilings of its device, and of its width.
+    """
+    by_device: dict[tuple[str, str], Ceilings] = {
+        (one.backend, one.device): one for one in ceilings
+    }
+    for (backend, _, device, width), cell in groups(trials, STEP):
+        measured, seconds = by_device.get((backend, device)), step_seconds(cell).median()
+        parts = measured.at(width) if measured else None
+        if measured and parts and pd.notna(seconds):
+            yield seconds, cell.iloc[0], measured, parts
 
 
 def roofline(trials: pd.DataFrame, ceilings: Sequence[Ceilings]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
 INK, SOFT, MARK = "#1b1f24", "#57606a", "#333333"
 # Okabe and Ito's colours for colour-blind readers; markers and dashes tell them apart in grey.
@@ -43,6 +43,33 @@ RATIO_LOOKS = [
     Look("#7b3294", "v", DASHED),
     Look("#8c6d00", "P", (0, (3, 1, 1, 1))),
 ]
+# Parts of a step's time, one look in all figures: Paul Tol's muted scheme for colour-blind readers
+# (SRON/EPS/TN/09-002), in which no device has its colour; hatches tell the parts apart in grey.
+PARTS: dict[str, tuple[str, str]] = {
+    "matrix products": ("#332288", ""),
+    "other arithmetic": ("#88CCEE", "//"),
+    "copying to the device": ("#882255", "xx"),
+    "copying from the device": ("#AA4499", "--"),
+    "waiting for a batch": ("#117733", "\\\\"),
+    "starting operations": ("#DDCC77", ".."),
+    "Python": ("#CC6677", "++"),
+    "validation": ("#44AA99", "||"),
+    "metrics": ("#999933", "oo"),
+    "other": ("#DDDDDD", ""),
+}
+# One part by the names of the profiler and of the trainings that leave it out.
+PARTS |= {
+    "dispatch": PARTS["starting operations"],
+    "data on the device": PARTS["copying to the device"],
+    "XLA": PARTS["other arithmetic"],
+}
+
+
+def bar_look(part: str) -> dict[str, Any]:
+    """How a bar of a part is drawn: its hatch is of the colour that a text on it has."""
+    colour, hatch = PARTS[part]
+    edge = text_on(*to_rgb(colour))
+    return {"color": colour, "hatch": hatch, "edgecolor": edge, "linewidth": 0.5}
 
 
 def look_of(row: "pd.Series[Any]") -> Look:

@@ -1,0 +1,126 @@
+"""A published step under the framework's own profiler: what its wall clock was spent on."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from crossover.analysis.profile import profile_table
+from crossover.problem import explained_widths
+from crossover.records.backends import BACKENDS
+from crossover.records.ceilings import KINDS, Kind
+from crossover.records.frame import groups
+from crossover.records.settings import Backend
+from crossover.report import figure, htmltable, looks, text
+from crossover.report.columns import DEVICE, WIDTH, Column, numbers
+from crossover.report.results import Results
+
+# Where the time of operations stands that a profiler does not trace.
+UNTRACED: Kind = "starting operations"
+
+
+def show(results: Results) -> None:
+    """Show what the profiler saw, or how to let it look."""
+    profile, backend = profile_table(results.ceilings), results.asked.backend
+    told = profile[profile["width"].isin(explained_widths(profile["width"]))]
+    text.show(profile_sentences(told))
+    if len(told):
+        figure.show(results.figures, "profile", profile_plot, told, backend)
+        text.show(overlap_sentences(told, backend))
+        columns = [
+            DEVICE, WIDTH, Column("step without the profiler", "untraced_us", ",.0f"),
+            Column("step under the profiler", "profiled_us", ",.0f"),
+            *numbers(_seen(profile), ",.0f"),
+        ]  # fmt: skip
+        caption = "A published step without validation, microseconds"
+        htmltable.show(profile, caption, columns)
+
+
+def profile_plot(ax: Axes, table: pd.DataFrame, backend: Backend) -> str:
+    """Draw the steps of `crossover.analysis.profile.profile_table` as bars of what was seen."""
+    labels = [
+        f"{row['device'].upper()}, width {row['width']} ({row['profiled_us']:,.0f} µs)"
+        for row in table.to_dict("records")
+    ]
+    seen, hidden = _seen(table), _unseen(table, backend)
+    shares = table[seen].div(table["profiled_us"], axis=0)
+    left = np.zeros(len(table))
+    for kind in seen:
+        name = f"{kind},\nand {hidden}" if hidden and kind == UNTRACED else kind
+        share = shares[kind].to_numpy()
+        ax.barh(labels, share, left=left, label=name, **looks.bar_look(kind))
+        left += share
+    ax.set_xlabel(
+        "share of a published step under the profiler\n"
+        "(while several threads are busy, the leftmost of their kinds counts)"
+    )
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1)
+    ax.xaxis.set_major_formatter("{x:.0%}")
+    ax.grid(axis="y", visible=False)
+    ax.figure.legend(loc="outside upper center", ncols=3, fontsize=9)
+    largest = zip(labels, shares.idxmax(axis=1), shares.max(axis=1), strict=True)
+    told = "; ".join(f"{label}: most in {kind}, {share:.0%}" for label, kind, share in largest)
+    return f"What the profiler saw in a published step, as shares of its time. {told}."
+
+
+def profile_sentences(profile: pd.DataFrame) -> str:
+    """What the profiler costs, and what it saw in each device's smallest and largest model."""
+    lines = []
+    for device, rows in groups(profile, "device"):
+        ends = rows.sort_values("width").iloc[[0, -1]].drop_duplicates("width")
+        seen = "; ".join(_shares(row) for _, row in ends.iterrows())
+        lines.append(f"- {device.upper()}: {slowdown(rows)}; {seen}.")
+    return "\n".join(lines) or "No step was profiled here: `make report` does it once."
+
+
+def slowdown(profile: pd.DataFrame) -> str:
+    """How much longer a step takes under the profiler, over all rows."""
+    longer = (profile["profiled_us"] / profile["untraced_us"] - 1).dropna()
+    if longer.empty:
+        return "how long the step takes without the profiler was not measured"
+    low, high = (round(100 * end) for end in (longer.min(), longer.max()))
+    if low < 0 < high:
+        change = f"from {-low}% faster to {high}% slower"
+    elif high <= 0 and low:
+        change = f"{text.span(f'{-high}%', f'{-low}%')} faster"
+    else:
+        change = f"{text.span(f'{low}%', f'{high}%')} slower"
+    return f"the profiler makes a step {change}"
+
+
+def _shares(row: "pd.Series[Any]") -> str:
+    share = row[list(KINDS)].astype(float) / row["profiled_us"]
+    arithmetic = share["matrix products"] + share["other arithmetic"]
+    copying = share["copying to the device"] + share["copying from the device"]
+    rest = share["starting operations"] + share["Python"]
+    return (
+        f"at width {row['width']}, of {row['profiled_us']:,.0f} µs, {arithmetic:.0%} is "
+        f"arithmetic, {copying:.0%} copying to and from the device, "
+        f"{share['waiting for a batch']:.0%} waiting for a batch, and "
+        f"{rest:.0%} starting operations and Python"
+    )
+
+
+def overlap_sentences(profile: pd.DataFrame, backend: Backend) -> str:
+    """What the split cannot tell apart."""
+    hidden = _unseen(profile, backend)
+    untraced = (
+        f" On a CPU the profiler of {BACKENDS[backend].name} does not trace {hidden}: their time "
+        f"stands under *{UNTRACED}*."
+    )
+    return (
+        "A moment when several threads were busy counts once, for the first of their kinds in the "
+        f"order of the bars.{untraced if hidden else ''}"
+    )
+
+
+def _seen(profile: pd.DataFrame) -> list[Kind]:
+    """What the profiler saw in any step."""
+    return [kind for kind in KINDS if profile[kind].any()]
+
+
+def _unseen(profile: pd.DataFrame, backend: Backend) -> str:
+    """What the profiler leaves out of these steps."""
+    return BACKENDS[backend].unseen if (profile["device"] == "cpu").any() else ""
