@@ -51,6 +51,14 @@ def outside(**more):
 
 
 @pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Close what a test drew: pyplot keeps figures, and warns of the twenty-first."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
+@pytest.fixture(autouse=True)
 def nothing_leaks():
     """Fail a test that leaves the process otherwise than it was: variables, folder, signals."""
 

@@ -154,5 +154,5 @@ def test_a_hatch_is_seen_on_its_colour(part):
         return np.dot(linear, (0.2126, 0.7152, 0.0722))
 
     look = bar_look(part)
-    dark, light = sorted(luminance(look[name]) for name in ("color", "edgecolor"))
+    dark, light = sorted(luminance(look[name]) for name in ("facecolor", "edgecolor"))
     assert (light + 0.05) / (dark + 0.05) > 3

@@ -1,11 +1,10 @@
-"""Why: guess, roofline, ablations and the sentences on them, against values computed by hand."""
+"""Why: guess, roofline, and the sentences on them, against values computed by hand."""
 
 import re
 
 import pytest
 
 from conftest import make_record
-from crossover.analysis.ablations import BASELINE, CHANGES
 from crossover.analysis.copying import copying_of, smallest_step
 from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
@@ -15,12 +14,10 @@ from crossover.records.ceilings import Peak
 from crossover.records.frame import to_frame
 from crossover.records.published import MACHINE, load_published
 from crossover.records.record import Conditions
-from crossover.records.settings import protocol_settings
 from crossover.report.columns import written
 from crossover.report.figure import new_figure
 from crossover.report.sections import guess
 from crossover.report.sections import roofline as roofline_section
-from crossover.report.sections.ablations import ablation_caution, ablation_sentences
 from crossover.report.sections.guess import (
     ceilings_caution,
     cpu_guess,
@@ -37,15 +34,6 @@ STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s
 @pytest.fixture
 def trials():
     return to_frame([make_record(fit=22.0), make_record(width=1024, fit=22.0)], "here")
-
-
-@pytest.fixture
-def recorded():
-    saved = {BASELINE: 8.0, "no validation": 7.0, "an epoch an execution": 4.0}
-    return [
-        make_record(settings=protocol_settings("published", epochs=3, **CHANGES[name]), fit=fit)
-        for name, fit in saved.items()
-    ]
 
 
 def own_models(trials):
@@ -201,28 +189,3 @@ def test_trainings_in_tf32_have_tf32s_ceiling(trials):
 def test_the_rooflines_alt_text_states_the_finding(trials):
     _, axis = new_figure()
     assert "CPU, published" in roofline_plot(axis, roofline(trials, [make_ceilings()]))
-
-
-def test_ablation_sentences_name_best_and_worst(recorded):
-    from crossover.analysis.ablations import ablation_table
-
-    text = ablation_sentences(ablation_table(recorded))
-    assert "*an epoch an execution* buys most (2.00 times as fast)" in text
-    assert "*no validation* least (1.14)" in text
-    assert "make explain" in ablation_sentences(ablation_table([]))
-
-
-def test_noise_is_the_longest_over_the_shortest_repeat():
-    from crossover.analysis.ablations import ablation_table, noise_factors
-
-    repeats = [make_record(fit=fit, repeat=n) for n, fit in enumerate((22.0, 44.0, 33.0), 1)]
-    noise = noise_factors(to_frame([*repeats, make_record(width=8)], "here"))
-    assert noise == {("cpu", 4): 2.0}
-    known = ablation_table(
-        [
-            make_record(settings=protocol_settings("published", epochs=3, **CHANGES[name]))
-            for name in (BASELINE, "XLA")
-        ]
-    )
-    assert "factor of up to 2.00" in ablation_caution(known, noise)
-    assert ablation_caution(known, {}) == ""

@@ -36,8 +36,7 @@ BACKENDS = {
         name="TensorFlow",
         package="tensorflow",
         steps_meaning="With several *steps an execution* TensorFlow runs them in one call of its "
-        "graph. What an epoch an execution saves is the dispatching of every step from Python: the "
-        "part *dispatch*.",
+        "graph: what that saves is the dispatching of every step from Python.",
         unseen="the smallest operations",
         ceilings_seconds={"cpu": (5.0, 2.0, 3.0), "gpu": (10.0, 22.0, 3.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 120.0},
@@ -46,8 +45,7 @@ BACKENDS = {
         name="JAX",
         package="jax",
         steps_meaning="Several *steps an execution* are a loop in Python on JAX: every step is "
-        "still a call. What an epoch an execution saves is Keras's bookkeeping between the steps, "
-        "and the part *dispatch* holds no more than that.",
+        "still a call. What an epoch an execution saves is Keras's bookkeeping between the steps.",
         ceilings_seconds={"cpu": (6.0, 2.0, 4.5), "gpu": (15.0, 24.0, 4.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 120.0},
         # It has no other compiler; its operations one by one are no `fit` that anybody runs.
@@ -57,8 +55,8 @@ BACKENDS = {
     "torch": Facts(
         name="PyTorch",
         package="torch",
-        steps_meaning="On torch Keras runs one step an execution, so that the part *dispatch* is "
-        "not measured.",
+        steps_meaning="On torch Keras runs one step an execution, and there is no *tuned*: the "
+        "path goes as far as there are changes.",
         ceilings_seconds={"cpu": (7.0, 4.0, 0.0), "gpu": (5.0, 4.0, 0.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 60.0},
         protocols=("published",),

@@ -7,14 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from crossover.files import write_text
-from crossover.problem import EXPLAINED_WIDTHS
 from crossover.records.ceilings import Samples, ceilings_name
 from crossover.records.jsontext import Problem, parted, read_model
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Code, Conditions, Environment, Machine, Seconds, Software, Text
 from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Threads, Width
 
-WIDTHS = [*EXPLAINED_WIDTHS]
 # The limits of a median of seven differences, the least and the greatest, hold at 98.4 %.
 ROUNDS = 7
 

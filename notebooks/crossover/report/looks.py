@@ -69,7 +69,7 @@ def bar_look(part: str) -> dict[str, Any]:
     """How a bar of a part is drawn: its hatch is of the colour that a text on it has."""
     colour, hatch = PARTS[part]
     edge = text_on(*to_rgb(colour))
-    return {"color": colour, "hatch": hatch, "edgecolor": edge, "linewidth": 0.5}
+    return {"facecolor": colour, "hatch": hatch, "edgecolor": edge, "linewidth": 0.5}
 
 
 def look_of(row: "pd.Series[Any]") -> Look:

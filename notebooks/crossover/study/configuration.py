@@ -11,9 +11,10 @@ from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.hardware.card import nvidia_driver_version, visible_cards
 from crossover.paths import PROJECT
-from crossover.records import rounds
+from crossover.problem import EXPLAINED_WIDTHS
 from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
 from crossover.records.changes import BATCH_SIZES
+from crossover.records.rounds import ROUNDS
 from crossover.records.settings import Device
 from crossover.study.last import last_settings
 from crossover.study.study import Study
@@ -34,7 +35,7 @@ WANTED = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"folder": "data/runs/quick", "widths": "16 128 1024", "epochs": 1},
-    "explain": {"widths": rounds.WIDTHS},
+    "explain": {"widths": list(EXPLAINED_WIDTHS)},
     "map": {
         "protocols": "published",
         "widths": batch_map.MAP_WIDTHS,
@@ -61,7 +62,7 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     given = assigned(words, [*SETTINGS, *PLACES])
     if verb == "explain" and (useless := [name for name in TRIALS_ONLY if name in given]):
         raise CrossoverError(
-            f"{useless[0]} is no setting of 'make explain', which trains {rounds.ROUNDS} rounds of "
+            f"{useless[0]} is no setting of 'make explain', which trains {ROUNDS} rounds of "
             "an epoch at most: leave it out."
         )
     if verb == "partial" and "PROFILE" in given:

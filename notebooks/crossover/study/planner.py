@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from crossover.records import rounds
+from crossover.problem import explained_widths
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Record
 from crossover.records.settings import Device
@@ -108,7 +108,7 @@ def lacking(
 
     One repeat of every sweep of ``trials`` beside its ``own``, as `Study.own` tells them; the
     devices' ``ceilings``; the other repeats; and the trainings in turns, ``rounds``, beside trials
-    at those of their widths that the study has.
+    at the widths at which the report takes a step apart.
     """
     jobs: list[Job] = []
     sweeps = jobs_of(study, TRAIN, study.missing(own), own) if "trials" in wanted else []
@@ -117,8 +117,8 @@ def lacking(
         jobs += jobs_of(study, CEILINGS, study.missing_ceilings(), own)
     jobs += [job for job in sweeps if job.sweep.repeat > 1]
     if "rounds" in wanted:
-        usual = [width for width in rounds.WIDTHS if width in study.widths]
-        missing = study.missing_rounds(usual if "trials" in wanted else study.widths)
+        beside = explained_widths(study.widths)
+        missing = study.missing_rounds(beside if "trials" in wanted else study.widths)
         jobs += jobs_of(study, EXPLAIN, missing, own)
     return jobs
 

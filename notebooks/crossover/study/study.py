@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from crossover.analysis.machines import own_settings, study_trials
 from crossover.errors import CrossoverError
-from crossover.problem import BATCH_SIZE, EPOCHS
-from crossover.records import rounds
+from crossover.problem import BATCH_SIZE, EPOCHS, EXPLAINED_WIDTHS
 from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.ceilings import ceilings_name, find_ceilings
 from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
@@ -93,7 +92,8 @@ class Study(Frozen):
     def missing_ceilings(self) -> dict[str, SweepParameters]:
         """What is not measured of the devices' ceilings, by the name of the executed notebook.
 
-        The widths come in the order of worth: those of the rounds first. A record that cannot be
+        The widths come in the order of worth: those at which the report takes a step
+        apart come first. A record that cannot be
         read, or is of another machine or software than the study's trials, is named by the report
         and left as it is.
         """
@@ -107,7 +107,7 @@ class Study(Frozen):
                 measured = find_ceilings(path)
                 widths = [width for width in widths if measured and measured.at(width) is None]
             if widths:
-                ordered = sorted(set(widths), key=lambda w: (w not in rounds.WIDTHS, w))
+                ordered = sorted(set(widths), key=lambda w: (w not in EXPLAINED_WIDTHS, w))
                 missing[self._named(f"ceilings-{path.stem}")] = self.ceilings_sweep(device, ordered)
         return missing
 

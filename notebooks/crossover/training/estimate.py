@@ -7,14 +7,20 @@ from functools import cache
 import numpy as np
 
 from crossover.paths import PUBLISHED
-from crossover.problem import BATCH_SIZE, EPOCHS, explained_widths, parameter_count
+from crossover.problem import (
+    BATCH_SIZE,
+    EPOCHS,
+    EXPLAINED_WIDTHS,
+    explained_widths,
+    parameter_count,
+)
 from crossover.records.backends import BACKENDS
 from crossover.records.ceilings import Ceilings, ceilings_name, find_ceilings
 from crossover.records.parameters import SweepParameters
 from crossover.records.published import read_table
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
-from crossover.records.rounds import WIDTHS, find_rounds, rounds_name
+from crossover.records.rounds import find_rounds, rounds_name
 from crossover.records.settings import Backend, Device, Protocol, Settings
 
 Key = tuple[Device, Protocol, Backend]
@@ -78,7 +84,7 @@ def ceilings_seconds(sweep: SweepParameters, device: Device) -> float:
 def rounds_seconds(sweep: SweepParameters, device: Device) -> float:
     """Seconds of the trainings in turns that a sweep names, from what was measured of others."""
     kind = sweep.backend, device, sweep.batch_size, sweep.threads
-    paths = [sweep.folder / rounds_name(*kind, width) for width in WIDTHS]
+    paths = [sweep.folder / rounds_name(*kind, width) for width in EXPLAINED_WIDTHS]
     taken = [rounds.seconds for path in paths if (rounds := find_rounds(path))]
     usual = BACKENDS[sweep.backend].rounds_seconds[device]
     return len(sweep.widths) * (statistics.fmean(taken) if taken else usual)

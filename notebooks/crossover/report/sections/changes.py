@@ -69,7 +69,7 @@ def change_plot(ax: Axes, table: pd.DataFrame) -> str:
     axes.plain_numbers(ax.xaxis)
     ax.set_xlabel("times as fast as the published protocol")
     ax.grid(axis="y", visible=False)
-    best = table.sort_values("ratio").iloc[-1]
+    best = table.iloc[int(table["ratio"].to_numpy().argmax())]
     return (
         "How many times as fast a step is with one change of the published protocol. Most: "
         f"{best['change']} on the {best['device'].upper()} at width {best['width']}, "

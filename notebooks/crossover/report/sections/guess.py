@@ -14,13 +14,6 @@ from crossover.records.unusual import held_down
 from crossover.report import text
 from crossover.report.results import Results
 
-MEANING = (
-    "A *step* is one update of the model from one batch of images. Its *overhead* is what it costs "
-    "whatever the model's size, as straight lines through the times of all sizes tell it. The "
-    "published study guesses that a GPU's overhead is copying the batch from the host's memory to "
-    "the GPU's."
-)
-
 
 def show(results: Results) -> None:
     """Show what the guess means here and for the published GPU."""
@@ -31,7 +24,7 @@ def show(results: Results) -> None:
         copying = copying_of(results.merged.own, own, results.ceilings)
         step = smallest_step(results.own_trials, "gpu")
         lines = [gpu_guess(copying, step), cpu_guess(own), *lines]
-    text.show("\n".join([f"{MEANING}\n", *filter(None, lines)]))
+    text.show("\n".join(filter(None, lines)))
 
 
 def ceilings_caution(ceilings: Sequence[Ceilings]) -> str:

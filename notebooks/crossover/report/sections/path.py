@@ -5,6 +5,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from crossover.analysis.path import level, path_table
 from crossover.problem import trained_images
@@ -17,6 +18,8 @@ from crossover.report.columns import DEVICE, WIDTH, Column, words
 from crossover.report.results import Results
 
 PANELS = {"figsize": (8.6, 3.4), "sharey": True, "squeeze": False}
+# A training step as a whole, of which the path tells the parts.
+TRAINING: dict[str, Any] = {"facecolor": looks.SOFT, "edgecolor": "white", "linewidth": 0.5}
 # What each stage takes away, as it looks in all figures.
 PART_OF = {
     WHOLE_EPOCH: "dispatch",
@@ -80,6 +83,9 @@ def path_plot(axes: npt.NDArray[Any], table: pd.DataFrame, device: str) -> str:
             f"{most['stage']}, {most['saved_us']:,.0f} µs"
         )
     axes[0][0].invert_yaxis()
+    handles = [Patch(**TRAINING), Patch(**looks.bar_look("validation"))]
+    axes[0][0].figure.legend(handles, ["training step", "validation"],
+                             loc="outside upper right", ncols=2, fontsize=9)  # fmt: skip
     axes[0][0].figure.supxlabel(f"{device.upper()}: microseconds a step", fontsize=11)
     return (
         f"Waterfalls from a published to a tuned step on the {device.upper()}. {'; '.join(told)}."
@@ -87,20 +93,24 @@ def path_plot(axes: npt.NDArray[Any], table: pd.DataFrame, device: str) -> str:
 
 
 def _waterfall(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw a first step, what each stage takes away from where the last one ended, and the rest."""
+    """Draw a first step, what each stage takes away from where the last ended, and the rest."""
     first, last = rows.iloc[0], rows.iloc[-1]
     names = [*rows["stage"], end_name(last)]
     for place, row in ((0, first), (len(rows), last)):
-        _segment(axis, place, 0, row["train_us"], ("#57606a", ""))
-        _segment(axis, place, row["train_us"], row["validation_us"], looks.PARTS["validation"])
+        _segment(axis, place, (0, row["train_us"]), TRAINING)
+        _segment(axis, place, (row["train_us"], row["step_us"]), looks.bar_look("validation"))
         _number(axis, place, row["step_us"], f"{row['step_us']:,.0f}")
     start = first["step_us"]
     for place, stage in enumerate(rows.iloc[1:].to_dict("records"), 1):
-        trained, look = start - stage["saved_train_us"], looks.PARTS[PART_OF[stage["stage"]]]
-        _segment(axis, place, start, trained - start, look)
-        _segment(axis, place, trained, stage["step_us"] - trained, looks.PARTS["validation"])
-        _number(axis, place, max(start, stage["step_us"]), f"{-stage['saved_us']:+,.0f}")
-        start = stage["step_us"]
+        trained, end = start - stage["saved_train_us"], stage["step_us"]
+        _segment(axis, place, (start, trained), looks.bar_look(PART_OF[stage["stage"]]))
+        _segment(axis, place, (trained, end), looks.bar_look("validation"))
+        limits = start - stage["high"], start - stage["low"]
+        axis.hlines(place, *limits, color=looks.INK, lw=1.2)
+        _number(
+            axis, place, max(start, end, limits[1]), f"{-stage['saved_us']:+,.0f}".replace("-", "−")
+        )
+        start = end
     axis.set_yticks(range(len(names)), names)
     axis.set_xlim(0, 1.28 * rows["step_us"].max())
     axis.locator_params(axis="x", nbins=4)
@@ -113,21 +123,12 @@ def end_name(last: "pd.Series[Any]") -> str:
     return "tuned" if last["stage"] == ONE_PROGRAM else "the rest"
 
 
-def _segment(axis: Axes, place: int, start: float, length: float, look: tuple[str, str]) -> None:
-    colour, hatch = look
-    axis.barh(place, length, left=start, height=0.62, color=colour, hatch=hatch,
-              edgecolor="white", linewidth=0.5)  # fmt: skip
+def _segment(axis: Axes, place: int, ends: tuple[float, float], look: dict[str, Any]) -> None:
+    axis.barh(place, ends[1] - ends[0], left=ends[0], height=0.62, **look)
 
 
 def _number(axis: Axes, place: int, x: float, words: str) -> None:
-    axis.annotate(
-        words.replace("-", "−"),
-        (x, place),
-        (3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-    )
+    axis.annotate(words, (x, place), (3, 0), textcoords="offset points", va="center", fontsize=8)
 
 
 def path_sentences(table: pd.DataFrame) -> str:
