@@ -303,7 +303,7 @@ def test_ceilings_of_another_machine_or_software_are_named_and_not_used(tmp_path
     merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path / "none")
     alike = make_ceilings(machine=make_record().machine, software=make_record().software)
     other = alike.model_copy(update=OTHERS[told])
-    found, others = merged.ceilings_of([alike, other])
+    found, others = merged.own_of([alike, other], "ceilings")
     assert found == [alike]
     assert [str(each) for each in others] == [
         f"ceilings of tensorflow on the CPU: measured with another {told} than the trials'; to "

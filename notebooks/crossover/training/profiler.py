@@ -22,7 +22,7 @@ from crossover.records.settings import Backend, Device, protocol_settings
 from crossover.training.mnist import one_hot
 from crossover.training.model import build_model
 
-STEPS, FEWEST_STEPS, SECONDS = 120, 30, 1.0
+STEPS, FEWEST_STEPS, SECONDS = 100, 25, 0.5
 # Of a first fit, which compiles and tells how long a step takes.
 FIRST_STEPS = 6
 # XLA hands products to libraries together with the additions that follow them (YNNPACK on CPUs).
