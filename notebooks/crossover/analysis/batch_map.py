@@ -30,7 +30,8 @@ def batch_map(records: Sequence[Record]) -> pd.DataFrame:
 
     One row for each device, width and batch size: ``parameters``, ``epoch_seconds`` (the median
     counted epoch of a training; median over the trainings), ``low`` and ``high`` (the shortest and
-    the longest of the trainings) and ``trainings`` (their number).
+    the longest of the trainings), ``trainings`` (their number), and ``accuracy`` (median share of
+    the test images).
 
     Trials with the map's settings may come from other commands, which train some widths at one
     batch size only. So a width is on a device's map where at least two batch sizes were trained,
@@ -39,8 +40,10 @@ def batch_map(records: Sequence[Record]) -> pd.DataFrame:
     """
     frame = to_frame([record for record in records if on_map(record.settings)], "")
     frame["epoch_seconds"] = frame["steady_seconds"] / frame["epochs"]
-    cells = frame.groupby(CELL)["epoch_seconds"]
-    table = cells.agg(epoch_seconds="median", low="min", high="max", trainings="size").reset_index()
+    cells = frame.groupby(CELL)
+    seconds = cells["epoch_seconds"]
+    table = seconds.agg(epoch_seconds="median", low="min", high="max", trainings="size")
+    table = table.assign(accuracy=cells["accuracy"].median()).reset_index()
     trained = table.groupby(["device", "width"])["batch_size"].transform("size")
     most = trained.groupby(table["device"]).transform("max")
     return table[(trained >= 2) & (trained > most / 2)].reset_index(drop=True)

@@ -22,7 +22,7 @@ from crossover.training.sweep import prepare_data
 from crossover.training.turns import FitTraining, Lesson, ProgramTraining, Training
 
 # A turn is a whole epoch, or as many steps as this allows at the published pace.
-TURN_SECONDS, FEWEST_STEPS = 1.5, 42
+TURN_SECONDS, FEWEST_STEPS = 1.0, 42
 
 
 def measure_rounds(
@@ -96,7 +96,7 @@ class _Width:
         backend, own = self.sweep.backend, self.sweep.batch_size
         path, added = [changes.PUBLISHED], changes.path_of(backend, self.device)
         singles = [name for name in changes.changes_of(backend, self.device) if name != added[0]]
-        sizes = [size for size in changes.BATCH_SIZES if size != own]
+        sizes = [size for size in changes.BATCH_SIZES if size > own]
         return {
             "path": [
                 self._on_path(lesson, added[:count], name)

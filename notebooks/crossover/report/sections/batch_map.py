@@ -32,6 +32,8 @@ def show(results: Results) -> None:
     text.show(told)
     caption = "Seconds of an epoch after the first (range of the trainings), and their number n"
     htmltable.show(map_table(sizes, beside), caption)
+    caption = f"Test accuracy after {MAP_EPOCHS} epochs: another batch size learns otherwise"
+    htmltable.show(accuracy_table(sizes), caption)
 
 
 def compared(results: Results, sizes: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -172,7 +174,22 @@ def map_table(sizes: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
         if own["study_seconds"].notna().any():
             part = part.join(written(own, [STUDY_COLUMN]))
         parts[f"batches of {batch_size}"] = part
-    table = pd.concat(parts, axis=1).sort_index().fillna(text.MISSING)
+    return _with_places(pd.concat(parts, axis=1))
+
+
+def accuracy_table(sizes: pd.DataFrame) -> pd.DataFrame:
+    """The accuracy of a map's cells, a row for each device and number of parameters."""
+    cells = sizes.assign(batch_size=sizes["batch_size"].map("batches of {}".format))
+    order = [f"batches of {size}" for size in sorted(sizes["batch_size"].unique())]
+    table = cells.pivot(index=["device", "parameters"], columns="batch_size", values="accuracy")
+    told = table[order].map(lambda value: f"{value:.3f}" if text.finite(value) else None)
+    told.columns = pd.MultiIndex.from_product([[""], order])
+    return _with_places(told)
+
+
+def _with_places(cells: pd.DataFrame) -> pd.DataFrame:
+    """A map's cells beside their device and parameters, which are their index."""
+    table = cells.sort_index().fillna(text.MISSING)
     table.insert(0, ("", "device"), [str(device).upper() for device, _ in table.index])
     table.insert(1, ("", "parameters"), [f"{parameters:,}" for _, parameters in table.index])
     return table

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
 
 from crossover.analysis.changes import batch_table, change_table
 from crossover.records.frame import groups
@@ -10,6 +11,7 @@ from crossover.report.columns import DEVICE, WIDTH, Column, words
 from crossover.report.results import Results
 
 ROW_INCHES = 0.21
+TICKS = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 30, 50]
 # A device has the colour of all figures, a width its marker.
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 RATIO = ("ratio", "low", "high")
@@ -65,7 +67,8 @@ def change_plot(ax: Axes, table: pd.DataFrame) -> str:
     ax.axvline(1, color=looks.MARK, lw=1.2, ls="--")
     ax.set_yticks(list(ticks), list(ticks.values()), fontsize=8)
     ax.set_ylim(place - 1.4, -0.8)
-    ax.set_xscale("log", base=2)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.plain_numbers(ax.xaxis)
     ax.set_xlabel("times as fast as the published protocol")
     ax.grid(axis="y", visible=False)
