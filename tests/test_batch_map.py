@@ -23,7 +23,7 @@ from crossover.records.settings import Settings, protocol_settings
 from crossover.report import looks, text
 from crossover.report.figure import new_figure
 from crossover.report.sections import batch_map as section
-from crossover.report.sections.batch_map import map_plot
+from crossover.report.sections.batch_map import accuracy_table, map_plot
 from crossover.study.configuration import configuration, study_from
 from test_sections import results_of
 
@@ -64,6 +64,22 @@ def square_colours(ax):
     """The colour of each square, rows by columns."""
     (image,) = ax.images
     return image.to_rgba(image.get_array())[..., :3]
+
+
+def test_each_batch_size_has_its_accuracy_beside_its_time():
+    """The median of two trainings; a batch size that was not trained is missing."""
+    records = [mapped(4, 32), mapped(4, 128), mapped(16, 32)]
+    other = mapped(4, 32, repeat=2).model_copy(update={"test_accuracy": 0.5})
+    table = accuracy_table(batch_map([*records, other, mapped(16, 512)]))
+    first = (records[0].test_accuracy + 0.5) / 2
+    assert table.to_numpy().tolist() == [
+        ["CPU", "3,230", f"{first:.3f}", f"{records[0].test_accuracy:.3f}", "missing"],
+        ["CPU", "13,274", f"{records[0].test_accuracy:.3f}", "missing",
+         f"{records[0].test_accuracy:.3f}"],
+    ]  # fmt: skip
+    assert [name for _, name in table.columns[2:]] == [
+        "batches of 32", "batches of 128", "batches of 512",
+    ]  # fmt: skip
 
 
 def test_the_map_holds_each_batch_size_and_nothing_else():

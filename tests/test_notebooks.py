@@ -173,6 +173,22 @@ def test_ceilings_are_measured_by_the_real_notebook(tmp_path):
     assert "ceilings  width     4" in run.stdout
 
 
+@pytest.mark.long
+def test_turns_are_taken_in_the_real_notebook(tmp_path):
+    """Batches of 2048, so that an epoch has 27 steps."""
+    from crossover.records.rounds import ROUNDS, read_rounds
+
+    given = {"widths": "4", "batch_size": 2048, "output": tmp_path / "out"}
+    run = papermill("explain.ipynb", tmp_path / "explain.ipynb", **given)
+    assert run.returncode == 0, run.stderr
+    (rounds,), problems = read_rounds(tmp_path / "out")
+    assert problems == []
+    assert (rounds.count, rounds.images, rounds.batches) == (ROUNDS, 54_000, [])
+    assert "turns 1/1  width     4  7 rounds recorded" in run.stdout
+    executed = (tmp_path / "explain.ipynb").read_text(encoding="utf-8")
+    assert "one program an epoch" in executed
+
+
 FOREIGN = """import sys
 sys.modules["pydantic"] = None  # Another environment lacks the project's packages.
 from ipykernel import kernelapp

@@ -16,11 +16,13 @@ from crossover.report.figure import new_figure
 from crossover.report.looks import BLUE, PARTS, VERMILION, bar_look
 from crossover.report.sections.profile import (
     overlap_sentences,
+    path_sentence,
     profile_plot,
     profile_sentences,
     slowdown,
 )
 from test_ceilings import make_ceilings
+from test_rounds import make_rounds
 
 mpl.use("agg")
 
@@ -55,6 +57,15 @@ def test_the_profile_stands_beside_the_same_step_without_the_profiler():
 
 def test_without_a_profile_the_way_to_one_is_told():
     assert "make report" in profile_sentences(profile_table([make_ceilings()]))
+
+
+def test_the_paths_training_step_stands_beside_it():
+    """2,000 µs in the middle round of the path, against 3,200 µs without the profiler."""
+    ceilings = [profiled(make_ceilings(widths=(4, 8)), 4, 8, untraced=3.2e-3)]
+    table = profile_table(ceilings, [make_rounds()])
+    assert table["path_us"].tolist() == pytest.approx([2000, float("nan")], nan_ok=True)
+    assert "took 0.62 times as long as this one" in path_sentence(table)
+    assert path_sentence(profile_table(ceilings)) == ""
 
 
 def test_a_record_without_the_untraced_step_says_missing():

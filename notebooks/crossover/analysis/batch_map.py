@@ -46,7 +46,7 @@ def batch_map(records: Sequence[Record]) -> pd.DataFrame:
     table = table.assign(accuracy=cells["accuracy"].median()).reset_index()
     trained = table.groupby(["device", "width"])["batch_size"].transform("size")
     most = trained.groupby(table["device"]).transform("max")
-    return table[(trained >= 2) & (trained > most / 2)].reset_index(drop=True)
+    return pd.DataFrame(table[(trained >= 2) & (trained > most / 2)]).reset_index(drop=True)
 
 
 def beside_study(

@@ -2,22 +2,33 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from crossover.analysis.path import train_seconds
 from crossover.records.ceilings import KINDS, Ceilings
+from crossover.records.rounds import Rounds
+
+COLUMNS = ["device", "width", "path_us", "untraced_us", "profiled_us", *KINDS]
 
 
-def profile_table(ceilings: Sequence[Ceilings]) -> pd.DataFrame:
+def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -> pd.DataFrame:
     """What the framework's profiler saw of published steps, validation left out, on one machine.
 
     One row for each device and width with a profile: ``untraced_us`` (microseconds of the same
-    step without the profiler, NaN where that was not measured), ``profiled_us`` and one column of
-    microseconds for each of ``KINDS``, which add up to it.
+    step without the profiler, just before), ``profiled_us`` and one column of microseconds for each
+    of ``KINDS``, which add up to it; ``path_us`` is the published training step of the path, which
+    was trained at another time. What was not measured is NaN.
     """
+    path = {
+        (one.device, one.width): 1e6 * float(np.median(train_seconds(one.path[0])))
+        for one in rounds
+    }
     rows = [
         {
             "device": measured.device,
             "width": parts.width,
+            "path_us": path.get((measured.device, parts.width), float("nan")),
             "untraced_us": (parts.profile.untraced_seconds or float("nan")) * 1e6,
             "profiled_us": parts.profile.step_seconds * 1e6,
             **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
@@ -27,4 +38,4 @@ def profile_table(ceilings: Sequence[Ceilings]) -> pd.DataFrame:
         for parts in sorted(measured.widths, key=lambda parts: parts.width)
         if parts.profile
     ]
-    return pd.DataFrame(rows, columns=["device", "width", "untraced_us", "profiled_us", *KINDS])
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -162,6 +162,6 @@ def rounds_sentence(rounds: list[Rounds]) -> str:
         f"Every stage trained in {text.span(counts[0], counts[-1])} rounds, in turns inside one "
         f"process, on {share} a round; numbers are medians. In brackets stand the least and the "
         f"greatest difference within a round, which enclose the median at a level of "
-        f"{level(counts[0]):.1%}. The test accuracy is that after the last round; all begin with one "
-        "seed, but XLA and *tuned's layers* draw other numbers for dropout from it."
+        f"{level(counts[0]):.1%}. The test accuracy is that after the last round; all begin with "
+        "one seed, but XLA and *tuned's layers* draw other numbers for dropout from it."
     )

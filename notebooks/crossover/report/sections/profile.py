@@ -22,18 +22,20 @@ UNTRACED: Kind = "starting operations"
 
 def show(results: Results) -> None:
     """Show what the profiler saw, or how to let it look."""
-    profile, backend = profile_table(results.ceilings), results.asked.backend
+    profile, backend = profile_table(results.ceilings, results.rounds), results.asked.backend
     told = profile[profile["width"].isin(explained_widths(profile["width"]))]
     text.show(profile_sentences(told))
     if len(told):
         figure.show(results.figures, "profile", profile_plot, told, backend)
         text.show(overlap_sentences(told, backend))
+        text.show(path_sentence(told))
         columns = [
-            DEVICE, WIDTH, Column("step without the profiler", "untraced_us", ",.0f"),
+            DEVICE, WIDTH, Column("on the path", "path_us", ",.0f"),
+            Column("step without the profiler", "untraced_us", ",.0f"),
             Column("step under the profiler", "profiled_us", ",.0f"),
             *numbers(_seen(profile), ",.0f"),
         ]  # fmt: skip
-        caption = "A published step without validation, microseconds"
+        caption = "A published training step, microseconds"
         htmltable.show(profile, caption, columns)
 
 
@@ -113,6 +115,18 @@ def overlap_sentences(profile: pd.DataFrame, backend: Backend) -> str:
     return (
         "A moment when several threads were busy counts once, for the first of their kinds in the "
         f"order of the bars.{untraced if hidden else ''}"
+    )
+
+
+def path_sentence(profile: pd.DataFrame) -> str:
+    """How the step here compares with that of the path; empty where there is none."""
+    longer = (profile["path_us"] / profile["untraced_us"]).dropna()
+    if longer.empty:
+        return ""
+    times = text.span(f"{longer.min():.2f}", f"{longer.max():.2f}")
+    return (
+        f"The published training step of the path took {times} times as long as this one without "
+        "the profiler: at another time, on many more images, and with what an epoch costs once."
     )
 
 
