@@ -65,9 +65,11 @@ def test_a_sharded_study_trains_the_same_trials():
         ("map", "published, CPU, batches of 512, repeat 1"),
     ],
 )
-def test_a_sweep_is_named_by_its_change(verb, title):
-    (wanted,) = studies_of(configuration(verb, ["DEVICES=cpu"]))
-    titles = [job.title for job in lacking(wanted, [], configuration(verb, [])["wanted"])]
+def test_a_sweep_is_named_by_its_change(verb, title, tmp_path):
+    config = configuration(verb, ["DEVICES=cpu"])
+    config["study"]["folder"] = str(tmp_path)
+    (wanted,) = studies_of(config)
+    titles = [job.title for job in lacking(wanted, [], config["wanted"])]
     assert title in titles
     assert len(set(titles)) == len(titles) > 1
 

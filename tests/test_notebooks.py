@@ -146,9 +146,9 @@ def test_an_empty_study_still_reports(tmp_path):
     assert "No trial of this machine is recorded yet" in (tmp_path / "s.ipynb").read_text()
 
 
-@pytest.mark.parametrize("name", ["train.ipynb", "summary.ipynb"])
-def test_the_sources_read_like_a_text(name):
-    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+@pytest.mark.parametrize("stem", ["train", "ceilings", "explain", "summary"])
+def test_the_sources_read_like_a_text(stem):
+    notebook = nbformat.read(NOTEBOOKS / f"{stem}.ipynb", as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
         assert cell.id.replace("-", "").isalpha(), cell.id

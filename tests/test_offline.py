@@ -136,6 +136,7 @@ def test_a_sweep_is_expected_to_take_what_one_like_it_took(tmp_path):
 def test_what_would_not_end_in_time_is_not_begun(tmp_path):
     wanted = study(tmp_path, repeats=2, widths="8", epochs=10)
     write_ceilings(wanted.ceilings, make_ceilings(widths=[8]))
+    write_rounds(wanted.rounds, make_rounds(8))
     write_record(wanted.trials, make_record(8, fit=500.0, settings=wanted.settings("published")))
     said = []
     clock = Clock(START_SECONDS + 60.0)

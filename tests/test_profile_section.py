@@ -15,6 +15,7 @@ from crossover.report.columns import DEVICE, numbers, written
 from crossover.report.figure import new_figure
 from crossover.report.looks import BLUE, PARTS, VERMILION, bar_look
 from crossover.report.sections.profile import (
+    nothing_profiled,
     overlap_sentences,
     path_sentence,
     profile_plot,
@@ -56,7 +57,9 @@ def test_the_profile_stands_beside_the_same_step_without_the_profiler():
 
 
 def test_without_a_profile_the_way_to_one_is_told():
-    assert "make report" in profile_sentences(profile_table([make_ceilings()]))
+    assert profile_sentences(profile_table([make_ceilings()])) == ""
+    assert "make report" in nothing_profiled("jax")
+    assert nothing_profiled("torch") == "The steps of PyTorch are not profiled."
 
 
 def test_the_paths_training_step_stands_beside_it():
@@ -136,7 +139,7 @@ ALIASES = {
 
 
 def test_a_part_has_one_look_and_no_devices_colour():
-    assert {*KINDS, *ALIASES, "validation", "metrics", "other"} == set(PARTS)
+    assert {*KINDS, *ALIASES, "validation", "other"} == set(PARTS)
     for alias, part in ALIASES.items():
         assert PARTS[alias] == PARTS[part]
     own = [PARTS[part] for part in PARTS if part not in ALIASES]

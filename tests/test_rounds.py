@@ -1,6 +1,7 @@
 """Trainings in turns: what takes part in a round, what is recorded, and what they learn."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,8 +16,9 @@ from crossover.records.rounds import (
     Rounds,
     Turns,
     find_rounds,
+    own_paths,
+    own_rounds,
     read_rounds,
-    remaining_widths,
     rounds_name,
     write_rounds,
 )
@@ -117,16 +119,21 @@ def trained(tmp_path_factory):
 
 def test_all_train_on_the_same_images_in_every_round(trained):
     _, rounds = trained
-    assert (rounds.images, rounds.count, rounds.images_seen) == (384, 1, 768)
+    assert (rounds.images, rounds.count) == (384, 1)
     assert [one.name for one in rounds.path] == ["published", *path_of("tensorflow", "cpu")]
     # The path's first change stands there and not twice.
     assert [one.name for one in rounds.changes] == [
         "32 steps an execution", "XLA", "data on the device", "no metrics",
     ]  # fmt: skip
-    assert [(one.name, one.batch_size, one.steps) for one in rounds.batches] == [
-        ("batches of 512", 512, 1), ("batches of 2048", 2048, 1),
-    ]  # fmt: skip
+    assert [(one.name, one.batch_size, one.steps) for one in rounds.batches] == []
     assert {one.steps for one in [*rounds.path, *rounds.changes]} == {3}
+
+
+def test_a_batch_that_no_turn_fills_is_not_trained():
+    lesson = SimpleNamespace(count=1_344)
+    sweep = SimpleNamespace(backend="tensorflow", batch_size=32)
+    names = rounds_module._Width(sweep, "cpu", 4, lesson).batch_sizes(lesson)
+    assert names == [128, 512]
 
 
 def test_what_changes_no_arithmetic_learns_the_same(trained):
@@ -135,14 +142,18 @@ def test_what_changes_no_arithmetic_learns_the_same(trained):
     plain, whole, *_ = rounds.path
     alike = [one for one in rounds.changes if one.name in ("32 steps an execution", "no metrics")]
     assert {one.accuracy for one in (plain, whole, *alike)} == {plain.accuracy}
-    assert rounds.batches[0].accuracy != plain.accuracy
 
 
-def test_a_width_that_is_recorded_is_not_trained_again(trained, capsys):
+def test_a_width_that_is_recorded_is_not_trained_again(trained, capsys, tmp_path):
     sweep, rounds = trained
-    both = sweep.model_copy(update={"widths": [4, 8]})
-    assert remaining_widths(both, "cpu") == [8]
+    assert own_rounds(sweep.model_copy(update={"widths": [4, 8]}), "cpu") == [rounds]
+    assert own_rounds(sweep.model_copy(update={"batch_size": 64}), "cpu") == []
     assert list(measure_rounds(sweep, "cpu", "CPU:0")) == []
-    assert "Already recorded: 1 of 1 widths." in capsys.readouterr().out
+    assert "Already there: 1 of 1 widths." in capsys.readouterr().out
     assert rounds_name("jax", "gpu", 64, 2, 8) == "jax-gpu-b64-t2-w8.json"
-    assert rounds.device_name == "CPU:0"
+    # What cannot be read is named by the report, and left as it is.
+    newer = sweep.model_copy(update={"output": str(tmp_path)})
+    (path,) = own_paths(newer, "cpu").values()
+    path.write_text("{}")
+    assert list(measure_rounds(newer, "cpu", "CPU:0")) == []
+    assert path.read_text() == "{}"

@@ -19,17 +19,20 @@ from crossover.records import published
 from crossover.records.ceilings import write_ceilings
 from crossover.records.frame import to_frame
 from crossover.records.parameters import SummaryParameters
+from crossover.records.rounds import write_rounds
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
+from crossover.report.columns import written
 from crossover.report.curve import name_curves
 from crossover.report.figure import new_figure
 from crossover.report.looks import look_of
 from crossover.report.results import read_results
-from crossover.report.sections import claims
+from crossover.report.sections import changes, claims, path
 from crossover.report.sections.accuracy import accuracy_plot
 from crossover.report.sections.chart import crossover_plot
 from crossover.report.sections.speedup import speedup_plot
 from test_ceilings import make_ceilings
+from test_rounds import make_rounds
 
 matplotlib.use("agg")
 
@@ -125,9 +128,11 @@ def test_a_cell_of_the_notebook_is_a_call_of_a_section():
 
 def test_every_section_is_shown_once():
     source = "\n".join(cell.source for cell in code_cells())
-    for path in (NOTEBOOKS / "crossover" / "report" / "sections").glob("[a-z]*.py"):
-        for name in re.findall(r"^def (show\w*)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
-            assert source.count(f"{path.stem}.{name}(results)") == 1, (path.stem, name)
+    for module in (NOTEBOOKS / "crossover" / "report" / "sections").glob("[a-z]*.py"):
+        for name in re.findall(
+            r"^def (show\w*)\(", module.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            assert source.count(f"{module.stem}.{name}(results)") == 1, (module.stem, name)
 
 
 def results_of(folder, *records, **asked):
@@ -154,6 +159,38 @@ def tuned_alone(tmp_path_factory):
                for width in (4, 8, 16)
                for device, fit in (("cpu", 10.0 + width), ("gpu", 20.0))]  # fmt: skip
     return results_of(tmp_path_factory.mktemp("tuned"), *records, protocols=["tuned"])
+
+
+def test_trainings_in_turns_are_shown_with_their_numbers(tmp_path, capsys):
+    """Another backend's, and another batch size's, are not this study's."""
+    for rounds in (make_rounds(), make_rounds(device="gpu"), make_rounds(8, batch_size=64),
+                   make_rounds(16, backend="jax")):  # fmt: skip
+        write_rounds(tmp_path / "rounds", rounds)
+    results = results_of(tmp_path, make_record())
+    assert [(one.device, one.width) for one in results.rounds] == [("cpu", 4), ("gpu", 4)]
+    for show in (path.show, changes.show, changes.show_batches):
+        show(results)
+    drawn = {file.name for file in (tmp_path / "out").glob("*.svg")}
+    assert drawn == {"path-cpu.svg", "path-gpu.svg", "changes.svg"}
+    told = capsys.readouterr().out
+    assert "nan" not in told
+    ((_, frame),) = [table for table in shown(path.show, results) if "on the path" in table[0]]
+    first, second, *_ = frame.to_dict("records")
+    assert (first["saved µs"], first["of it in training"]) == ("", "")
+    assert second["saved µs"] == "1,100 (1,100 to 2,200)"
+    assert second["of it in training"] == "1,000"
+
+
+def shown(show, results):
+    """The captions and texts of the tables that a section shows."""
+    tables = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "crossover.report.htmltable.show",
+            lambda frame, caption, columns=(): tables.append((caption, written(frame, columns))),
+        )
+        show(results)
+    return tables
 
 
 @pytest.mark.parametrize("path", [cell.source for cell in code_cells() if ".show" in cell.source])
@@ -229,12 +266,13 @@ def test_a_copy_that_is_little_does_not_slow_the_gpu(tmp_path, with_gpu, capsys)
     write_card(tmp_path, *with_gpu)
     (_, rows) = shown_claims(results_of(tmp_path, *with_gpu), capsys).values()
     assert rows[2][2] == "✗ does not hold"
-    assert "takes 10 µs (from pinned memory: not measured), 1.0% of the 1,000 µs" in rows[2][3]
+    pinned = "not measured, for TensorFlow has no call for it"
+    assert f"takes 10 µs (from pinned memory: {pinned}), 1.0% of the 1,000 µs" in rows[2][3]
 
 
 def test_a_machine_without_a_gpu_has_no_copy_to_test(tmp_path, capsys):
     (_, rows) = shown_claims(results_of(tmp_path, make_record()), capsys).values()
-    told = "No GPU of this machine was timed: there is no copy to test."
+    told = "No published training on a GPU was timed: there is no copy to test."
     assert rows[2][2:] == ["cannot be tested", told]
 
 

@@ -284,9 +284,25 @@ def test_other_widths_are_explained_where_they_are_asked_for(tmp_path):
 def test_trainings_in_turns_take_what_others_took(tmp_path):
     given = study(folder=str(tmp_path), devices="cpu", widths="4 128")
     (sweep,) = given.missing_rounds([4, 128]).values()
-    assert 60 < rounds_seconds(sweep, "cpu") < 600
+    usual, measured = rounds_seconds(sweep, "cpu")
+    assert 60 < usual < 600
+    assert not measured
     write_rounds(given.rounds, make_rounds(seconds=30.0))
-    assert rounds_seconds(sweep, "cpu") == pytest.approx(60.0)
+    assert rounds_seconds(sweep, "cpu") == (pytest.approx(60.0), True)
+    write_rounds(given.rounds, make_rounds(8, seconds=90.0))
+    assert rounds_seconds(sweep, "cpu") == (pytest.approx(120.0), True)
+
+
+def test_explain_is_about_the_study_that_was_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(last, "PROJECT", tmp_path)
+    monkeypatch.setattr("crossover.study.configuration.PROJECT", tmp_path)
+    last.keep_settings(configuration("report", ["BATCH_SIZE=64", "THREADS=2", "EPOCHS=3"]))
+    asked = study_from(configuration("explain", ["DEVICES=cpu"])["study"])
+    assert (asked.batch_size, asked.threads, asked.widths) == (64, 2, [4, 128, 1024])
+    own = study_from(configuration("explain", ["DEVICES=cpu", "BATCH_SIZE=32"])["study"])
+    assert own.batch_size == 32
+    other = study_from(configuration("explain", ["DEVICES=cpu", "BACKEND=jax"])["study"])
+    assert (other.batch_size, other.threads) == (128, None)
 
 
 @pytest.mark.parametrize("word", ["REPEATS=5", "EPOCHS=3", "PROTOCOLS=tuned", "SHARDS=2"])

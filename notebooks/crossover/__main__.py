@@ -21,7 +21,7 @@ VERBS = {
     "report": ("train what is missing, merge, plot, render figures/report.html", STUDY),
     "quick": ("a quick look: three widths, one epoch", STUDY),
     "partial": ("report what is recorded so far, train nothing", STUDY),
-    "explain": ("what each change of the published protocol buys, then the report", STUDY),
+    "explain": ("why: the path from published to tuned, trained in turns, then the report", STUDY),
     "map": ("batch size x width: where the GPU pays off, then the report", STUDY),
     "offline": ("a study against the clock", "crossover.study.offline:offline"),
     "predict": ("which device for my model", "crossover.report.ask:predict"),

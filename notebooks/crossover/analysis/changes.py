@@ -12,14 +12,15 @@ from crossover.analysis.path import (
     train_seconds,
     validation_seconds,
 )
-from crossover.problem import steps_per_epoch, trained_images
+from crossover.problem import steps_per_epoch
 from crossover.records.changes import CHANGES
 from crossover.records.rounds import Rounds, Turns
 
 NO_VALIDATION = "no validation"
 RATIO = ["ratio", "low", "high"]
 CHANGE = ["device", "width", "change", "base_us", "step_us", *RATIO]
-BATCH = ["device", "width", "batch_size", "epoch_seconds", *RATIO, "accuracy", "epochs_seen"]
+BATCH = ["device", "width", "batch_size", "epoch_seconds", *RATIO, "accuracy", "passes",
+         "images", "own"]  # fmt: skip
 
 
 def change_table(rounds: Sequence[Rounds]) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def batch_table(rounds: Sequence[Rounds]) -> pd.DataFrame:
     One row for each device, width and batch size, the published protocol's own among them:
     ``epoch_seconds`` (of a whole epoch, evaluation included), ``ratio`` of the published epoch over
     it with its limits as in `change_table`, and the ``accuracy`` on the test set after
-    ``epochs_seen`` epochs.
+    so many ``passes`` over so many ``images``; ``own`` marks the published protocol's.
     """
     rows = [row for one in rounds if one.batches for row in _batches(one)]
     table = pd.DataFrame(rows, columns=BATCH)
@@ -67,7 +68,9 @@ def _batches(rounds: Rounds) -> Iterator[dict[str, Any]]:
             "batch_size": one.batch_size,
             "epoch_seconds": row["step_us"] / 1e6 * steps_per_epoch(rounds.batch_size),
             "accuracy": one.accuracy,
-            "epochs_seen": rounds.images_seen / trained_images(),
+            "passes": rounds.count + 1,
+            "images": rounds.images,
+            "own": one is rounds.path[0],
         }
 
 

@@ -2,13 +2,14 @@
 
 import statistics
 from collections.abc import Sequence
-from math import nan
+from math import isnan, nan
 from typing import NamedTuple
 
 import pandas as pd
 
 from crossover.analysis.stepmodel import FEWEST_SIZES, step_seconds, timing_of
 from crossover.records import published
+from crossover.records.backends import BACKENDS
 from crossover.records.ceilings import Ceilings
 from crossover.records.published import Copying
 
@@ -30,7 +31,7 @@ def copying_of(machine: str, models: pd.DataFrame, ceilings: Sequence[Ceilings])
     wanted = "machine == @machine and device == 'gpu' and protocol == 'published'"
     overheads = models.query(wanted)["overhead_seconds"]
     if overheads.empty:
-        return Copying(reason="No GPU of this machine was timed: there is no copy to test.")
+        return Copying(reason="No published training on a GPU was timed: there is no copy to test.")
     overhead = float(overheads.iloc[0])
     if machine == published.MACHINE:
         seconds = Copying.batch / published.LINK_BYTES_PER_SECOND
@@ -39,9 +40,14 @@ def copying_of(machine: str, models: pd.DataFrame, ceilings: Sequence[Ceilings])
     if card is None:
         return Copying(reason="The copy to this GPU was not measured: run make report.")
     pinned = statistics.median(card.pinned_copy) if card.pinned_copy else nan
-    unknown = f"A step's overhead takes times of {FEWEST_SIZES} widths to tell."
+    unknown = "Its times do not tell its overhead from none."
+    if isnan(overhead):
+        unknown = f"A step's overhead takes times of {FEWEST_SIZES} widths to tell."
     copied = statistics.median(card.batch_copy)
-    return Copying(copied, overhead, pinned, batch=card.batch_bytes, reason=unknown)
+    facts = BACKENDS[card.backend]
+    unpinned = "" if facts.pins else f", for {facts.name} has no call for it"
+    rate = card.copy_bytes_per_second
+    return Copying(copied, overhead, pinned, unpinned, rate, batch=card.batch_bytes, reason=unknown)
 
 
 def smallest_step(trials: pd.DataFrame, device: str) -> SmallestStep | None:

@@ -15,7 +15,8 @@ class Facts:
     them are. ``newer_card`` is what to do about a card that it is too old for, and
     ``ceilings_seconds`` is what measuring a device's ceilings takes: what all widths share, one
     width, and the profile of one; ``rounds_seconds`` what trainings in turns take, a width.
-    ``unseen`` is what its profiler leaves out on a CPU.
+    ``unseen`` is what its profiler leaves out on a CPU, ``profiled`` whether its steps are profiled
+    at all, and ``pins`` whether its Python can copy from pinned memory.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Facts:
     ceilings_seconds: Mapping[str, tuple[float, float, float]]
     rounds_seconds: Mapping[str, float]
     unseen: str = ""
+    profiled: bool = True
+    pins: bool = True
     protocols: tuple[str, ...] = ("published", "tuned")
     xla: Literal["by choice", "always", "never"] = "by choice"
     one_step: bool = False
@@ -38,6 +41,7 @@ BACKENDS = {
         steps_meaning="With several *steps an execution* TensorFlow runs them in one call of its "
         "graph: what that saves is the dispatching of every step from Python.",
         unseen="the smallest operations",
+        pins=False,
         ceilings_seconds={"cpu": (5.0, 2.0, 3.0), "gpu": (10.0, 22.0, 3.0)},
         rounds_seconds={"cpu": 140.0, "gpu": 120.0},
     ),
@@ -60,6 +64,7 @@ BACKENDS = {
         ceilings_seconds={"cpu": (7.0, 4.0, 0.0), "gpu": (5.0, 4.0, 0.0)},
         rounds_seconds={"cpu": 120.0, "gpu": 60.0},
         protocols=("published",),
+        profiled=False,
         # XLA's counterpart takes minutes to compile.
         xla="never",
         one_step=True,

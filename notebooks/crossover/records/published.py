@@ -41,13 +41,16 @@ class Copying:
 
     ``batch`` is its bytes. ``seconds`` are those of a copy from ordinary memory, as Keras's ``fit``
     copies, or ``inferred`` from the rate of the link to the card; ``pinned_seconds`` those from
-    pinned memory, which a card reads by itself. ``overhead_seconds`` is what a step costs whatever
-    the model's size. ``reason`` says why there is no share.
+    pinned memory, which a card reads by itself, and ``unpinned`` why there is none;
+    ``block_rate`` is that of a large block, in bytes a second. ``overhead_seconds`` is what a step
+    costs whatever the model's size. ``reason`` says why there is no share.
     """
 
     seconds: float = nan
     overhead_seconds: float = nan
     pinned_seconds: float = nan
+    unpinned: str = ""
+    block_rate: float = nan
     inferred: bool = False
     batch: int = batch_bytes(BATCH_SIZE)
     reason: str = ""
@@ -68,10 +71,18 @@ class Copying:
         return MOST / self.share
 
     @property
+    def block(self) -> str:
+        """The rate of both copies in words; empty where that of a large block is unknown."""
+        if isnan(self.block_rate):
+            return ""
+        own, large = (f"{rate / 1e6:,.0f}" for rate in (self.batch / self.seconds, self.block_rate))
+        return f", at {own} MB/s where a large block reaches {large}"
+
+    @property
     def pinned(self) -> str:
         """How long the copy from pinned memory takes, in words."""
         if isnan(self.pinned_seconds):
-            return "not measured"
+            return f"not measured{self.unpinned}"
         return f"{self.pinned_seconds * 1e6:,.0f} µs"
 
 

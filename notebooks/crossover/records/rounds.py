@@ -84,11 +84,6 @@ class Rounds(Frozen):
         """The rounds that count."""
         return len(self.path[0].seconds)
 
-    @property
-    def images_seen(self) -> int:
-        """The images that each training has learned from when its accuracy was measured."""
-        return (self.count + 1) * self.images
-
 
 def rounds_name(
     backend: Backend, device: Device, batch_size: int, threads: int | None, width: int
@@ -117,8 +112,12 @@ def read_rounds(folder: Path) -> tuple[list[Rounds], list[Problem]]:
     return parted(read_model(Rounds, path) for path in sorted(folder.glob("*.json")))
 
 
-def remaining_widths(sweep: SweepParameters, device: Device) -> list[int]:
-    """The widths of a sweep that have no rounds record yet, in its order."""
+def own_paths(sweep: SweepParameters, device: Device) -> dict[int, Path]:
+    """Where a sweep's rounds records lie, by width, in its order."""
     kind = sweep.backend, device, sweep.batch_size, sweep.threads
-    paths = {width: sweep.folder / rounds_name(*kind, width) for width in sweep.widths}
-    return [width for width, path in paths.items() if find_rounds(path) is None]
+    return {width: sweep.folder / rounds_name(*kind, width) for width in sweep.widths}
+
+
+def own_rounds(sweep: SweepParameters, device: Device) -> list[Rounds]:
+    """A sweep's rounds records that can be read."""
+    return [rounds for path in own_paths(sweep, device).values() if (rounds := find_rounds(path))]

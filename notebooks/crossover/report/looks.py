@@ -54,7 +54,6 @@ PARTS: dict[str, tuple[str, str]] = {
     "starting operations": ("#DDCC77", ".."),
     "Python": ("#CC6677", "++"),
     "validation": ("#44AA99", "||"),
-    "metrics": ("#999933", "oo"),
     "other": ("#DDDDDD", ""),
 }
 # One part by the names of the profiler and of the trainings that leave it out.

@@ -16,7 +16,7 @@ from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
 from crossover.records.changes import BATCH_SIZES
 from crossover.records.rounds import ROUNDS
 from crossover.records.settings import Device
-from crossover.study.last import last_settings
+from crossover.study.last import FILE, last_settings, read_settings
 from crossover.study.study import Study
 
 CONFIG = PROJECT / "workflow" / "config.yaml"
@@ -48,7 +48,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     """The configuration of a verb: the file's defaults, then the settings.
 
-    ``partial`` starts from the last study's settings instead of the defaults. Raises
+    ``partial`` starts from the last study's settings instead of the defaults, and ``explain`` takes
+    its batch size and threads, for it is what a report's study is explained by. Raises
     `CrossoverError` if a setting is unknown, a number is none, or the file is no configuration.
     """
     config = defaults()
@@ -68,8 +69,18 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     if verb == "partial" and "PROFILE" in given:
         config["partitions"] = ""  # The last study's are those of its own profile.
     config |= {name.lower(): value for name, value in given.items() if name in PLACES}
-    config["study"] |= study_settings(given)
+    own = study_settings(given)
+    if verb == "explain":
+        config["study"] |= _of_the_report(config["study"] | own)
+    config["study"] |= own
     return config
+
+
+def _of_the_report(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Batch size and threads of the study last reported from a folder, if its backend is this."""
+    last = (read_settings(PROJECT / study["folder"] / FILE) or {}).get("study", {})
+    alike = last.get("backend") == study["backend"]
+    return {name: last[name] for name in ("batch_size", "threads") if alike and last.get(name)}
 
 
 def study_settings(given: Mapping[str, str]) -> dict[str, Any]:

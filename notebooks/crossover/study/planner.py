@@ -86,7 +86,8 @@ class Job:
         if self.notebook == CEILINGS:
             return replace(self, timed_seconds=ceilings_seconds(self.sweep, self.device))
         if self.notebook == EXPLAIN:
-            return replace(self, timed_seconds=rounds_seconds(self.sweep, self.device))
+            seconds, measured = rounds_seconds(self.sweep, self.device)
+            return replace(self, timed_seconds=seconds, guessed=not measured)
         settings, widths = self.sweep.settings, self.sweep.widths
         seconds = sum(estimate.seconds(settings, self.device, width) for width in widths)
         guessed = not estimate.is_measured(settings, self.device)

@@ -31,7 +31,7 @@ from crossover.records.settings import (
 from crossover.records.storage import read_records
 from crossover.training.estimate import Estimate, balanced
 
-Change = dict[str, int | bool | str]
+Change = dict[str, int]
 # What all trials of a study share, of whichever protocol.
 SHARED = {"backend", "epochs", "batch_size", "threads"}
 
@@ -92,10 +92,9 @@ class Study(Frozen):
     def missing_ceilings(self) -> dict[str, SweepParameters]:
         """What is not measured of the devices' ceilings, by the name of the executed notebook.
 
-        The widths come in the order of worth: those at which the report takes a step
-        apart come first. A record that cannot be
-        read, or is of another machine or software than the study's trials, is named by the report
-        and left as it is.
+        The widths come in the order of worth: first those at which the report takes a step apart. A
+        record that cannot be read, or is of another machine or software than the study's trials, is
+        named by the report and left as it is.
         """
         missing: dict[str, SweepParameters] = {}
         for device in self.devices:
@@ -166,7 +165,11 @@ class Study(Frozen):
                     yield self._sweep(device, protocol, repeat, change)
 
     def _sweep(
-        self, device: Device, protocol: Protocol, repeat: int, change: Change
+        self,
+        device: Device,
+        protocol: Protocol,
+        repeat: int,
+        change: dict[str, int] | dict[str, str],
     ) -> SweepParameters:
         own = {"device": device, "protocol": protocol, "repeat": repeat, "seed": self.seed}
         places = {"widths": sorted(set(self.widths)), "output": str(self.trials.resolve())}

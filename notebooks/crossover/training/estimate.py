@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from crossover.paths import PUBLISHED
 from crossover.problem import (
     BATCH_SIZE,
     EPOCHS,
-    EXPLAINED_WIDTHS,
     explained_widths,
     parameter_count,
 )
@@ -20,7 +20,7 @@ from crossover.records.parameters import SweepParameters
 from crossover.records.published import read_table
 from crossover.records.record import Record
 from crossover.records.reference import read_reference, reference_paths
-from crossover.records.rounds import find_rounds, rounds_name
+from crossover.records.rounds import find_rounds
 from crossover.records.settings import Backend, Device, Protocol, Settings
 
 Key = tuple[Device, Protocol, Backend]
@@ -81,13 +81,13 @@ def ceilings_seconds(sweep: SweepParameters, device: Device) -> float:
     return common + width * len(sweep.widths) + profile * len(explained_widths(sweep.widths))
 
 
-def rounds_seconds(sweep: SweepParameters, device: Device) -> float:
-    """Seconds of the trainings in turns that a sweep names, from what was measured of others."""
+def rounds_seconds(sweep: SweepParameters, device: Device) -> tuple[float, bool]:
+    """Seconds of the trainings in turns that a sweep names, and whether others like them tell."""
     kind = sweep.backend, device, sweep.batch_size, sweep.threads
-    paths = [sweep.folder / rounds_name(*kind, width) for width in EXPLAINED_WIDTHS]
+    paths = sweep.folder.glob(f"{Path(ceilings_name(*kind)).stem}-w*.json")
     taken = [rounds.seconds for path in paths if (rounds := find_rounds(path))]
     usual = BACKENDS[sweep.backend].rounds_seconds[device]
-    return len(sweep.widths) * (statistics.fmean(taken) if taken else usual)
+    return len(sweep.widths) * (statistics.fmean(taken) if taken else usual), bool(taken)
 
 
 def own_ceilings(sweep: SweepParameters, device: Device) -> Ceilings | None:

@@ -14,7 +14,7 @@ from crossover.problem import steps_per_epoch, trained_images
 from crossover.records import changes
 from crossover.records.backends import BACKENDS
 from crossover.records.parameters import SweepParameters
-from crossover.records.rounds import ROUNDS, Rounds, remaining_widths
+from crossover.records.rounds import ROUNDS, Rounds, own_paths
 from crossover.records.settings import Device, protocol_settings
 from crossover.training.assertions import assert_model
 from crossover.training.progress import Progress
@@ -30,11 +30,11 @@ def measure_rounds(
 ) -> Iterator[Rounds]:
     """Train in turns what rounds records hold; yield one of each width, in the order given.
 
-    A width that has a record in the sweep's folder is left out.
+    A width that has a file in the sweep's folder is left out, whatever that holds.
     """
-    widths = remaining_widths(sweep, device)
+    widths = [width for width, path in own_paths(sweep, device).items() if not path.exists()]
     if len(widths) < len(sweep.widths):
-        print(f"Already recorded: {len(sweep.widths) - len(widths)} of {len(sweep.widths)} widths.")
+        print(f"Already there: {len(sweep.widths) - len(widths)} of {len(sweep.widths)} widths.")
     facts = describe_run(sweep.backend, device, device_name) | {"device_name": device_name}
     seconds = BACKENDS[sweep.backend].rounds_seconds[device]
     expected = [(width, seconds) for width in widths]
@@ -93,10 +93,9 @@ class _Width:
 
     def _trainings(self, lesson: Lesson) -> dict[str, list[Training]]:
         """The trainings of a round, by the record's fields."""
-        backend, own = self.sweep.backend, self.sweep.batch_size
+        backend = self.sweep.backend
         path, added = [changes.PUBLISHED], changes.path_of(backend, self.device)
         singles = [name for name in changes.changes_of(backend, self.device) if name != added[0]]
-        sizes = [size for size in changes.BATCH_SIZES if size > own]
         return {
             "path": [
                 self._on_path(lesson, added[:count], name)
@@ -104,9 +103,15 @@ class _Width:
             ],
             "changes": [self._fitted(lesson, name, self._change(lesson, name)) for name in singles],
             "batches": [
-                self._fitted(lesson, f"batches of {size}", {"batch_size": size}) for size in sizes
+                self._fitted(lesson, f"batches of {size}", {"batch_size": size})
+                for size in self.batch_sizes(lesson)
             ],
         }
+
+    def batch_sizes(self, lesson: Lesson) -> list[int]:
+        """Other batch sizes that a turn fills; smaller ones would take longer than all the rest."""
+        own = self.sweep.batch_size
+        return [size for size in changes.BATCH_SIZES if own < size <= lesson.count]
 
     def _on_path(self, lesson: Lesson, added: list[str], name: str) -> Training:
         """The training with all that is added up to a stage of the path."""

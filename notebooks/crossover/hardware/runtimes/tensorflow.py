@@ -21,6 +21,7 @@ class Runtime(BaseRuntime):
     step_event = "multi_step_on_iterator"
 
     def start(self, device: Device) -> str | None:
+        self.framework.get_logger().setLevel("ERROR")  # It warns of the tracings of many models.
         config = self.framework.config
         devices = config.list_physical_devices(device.upper())
         if not devices:

@@ -25,14 +25,16 @@ BATCHES = [
     Column("epoch s", "epoch_seconds", ".3g"),
     Column("times as fast", RATIO, ".2f"),
     Column("test accuracy", "accuracy", ".4f"),
-    Column("after epochs", "epochs_seen", ".1f"),
+    Column("after", lambda row: f"{row['passes']} × {row['images']:,} images"),
 ]  # fmt: skip
 
 
 def show(results: Results) -> None:
     """Show what each change buys in one figure, where any was trained."""
     table = change_table(results.rounds)
-    if len(table):
+    if table.empty:
+        text.show("The changes are not trained yet: `make explain` trains them.")
+    else:
         rows = len(table) + table["change"].nunique()
         size = (8.6, 1.3 + ROW_INCHES * rows)
         figure.show(results.figures, "changes", change_plot, table, figsize=size)
@@ -43,7 +45,9 @@ def show(results: Results) -> None:
 def show_batches(results: Results) -> None:
     """Show other batch sizes with what they cost in accuracy, where any was trained."""
     table = batch_table(results.rounds)
-    if len(table):
+    if table.empty:
+        text.show("No other batch size took turns with it.")
+    else:
         text.show(batch_sentences(table))
         htmltable.show(table, "Other batch sizes: another learning problem", BATCHES)
 
@@ -86,16 +90,23 @@ def change_sentences(table: pd.DataFrame) -> str:
     for device, rows in groups(table, "device"):
         told = []
         for width, part in groups(rows, "width"):
-            best = part.sort_values("ratio").iloc[-1]
             slower = part[part["high"] < 1]["change"]
             unsure = part[(part["low"] <= 1) & (part["high"] >= 1)]["change"]
             told.append(
-                f"at width {width} *{best['change']}* buys most ({best['ratio']:.2f} times as fast)"
+                f"at width {width} {_best(part[part['low'] > 1])}"
                 f"{_listed(', slower by themselves are', slower)}"
                 f"{_listed(', nothing can be told of', unsure)}"
             )
         lines.append(f"- {device.upper()}: {'; '.join(told)}.")
     return "\n".join(lines)
+
+
+def _best(faster: pd.DataFrame) -> str:
+    """Which of the changes that help in every round helps most."""
+    if faster.empty:
+        return "nothing helps in every round"
+    best = faster.sort_values("ratio").iloc[-1]
+    return f"*{best['change']}* buys most ({best['ratio']:.2f} times as fast)"
 
 
 def _listed(words: str, names: "pd.Series[str]") -> str:
@@ -112,13 +123,12 @@ def batch_sentences(table: pd.DataFrame) -> str:
     for device, rows in groups(table, "device"):
         told = []
         for width, part in groups(rows, "width"):
-            own = part.sort_values("ratio", key=lambda ratio: (ratio - 1).abs()).iloc[0]
-            largest = part.iloc[-1]
+            own, largest = part[part["own"]].iloc[0], part.iloc[-1]
             told.append(
                 f"at width {width} an epoch in batches of {largest['batch_size']} is "
-                f"{largest['ratio']:.2f} times as fast, and after {own['epochs_seen']:.1f} epochs "
-                f"{largest['accuracy']:.3f} of the test images are right instead of "
-                f"{own['accuracy']:.3f}"
+                f"{largest['ratio']:.2f} times as fast, and after {own['passes']} times "
+                f"{own['images']:,} images {largest['accuracy']:.3f} of the test images are right "
+                f"instead of {own['accuracy']:.3f}"
             )
         lines.append(f"- {device.upper()}: {'; '.join(told)}.")
     return "\n".join(lines)

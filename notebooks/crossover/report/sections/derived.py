@@ -104,8 +104,8 @@ def _difference(row: Row) -> str:
     apart = f"{abs(row['apart']):.0%} {'above' if row['apart'] > 0 else 'below'} the GPU's"
     return (
         f"{told}: a straight line is not exact.{_misses(row)} So at the measured crossover the "
-        f"CPU's line lies {apart}, and the lines cross at so small an angle that 1% of either time "
-        f"moves the derived one by {row['leverage']:.2g}%."
+        f"CPU's line lies {apart}, and where the lines cross, 1% of either time moves the derived "
+        f"one by {row['leverage']:.2g}%."
     )
 
 

@@ -1,17 +1,16 @@
 """The published guess, that copying costs small models their advantage, put to numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import isnan
 
 import pandas as pd
 
 from crossover.analysis.copying import SmallestStep, copying_of, smallest_step
-from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
 from crossover.records import published
 from crossover.records.ceilings import Ceilings
 from crossover.records.published import Copying
-from crossover.records.unusual import held_down
 from crossover.report import text
+from crossover.report.disturbances import disturbances
 from crossover.report.results import Results
 
 
@@ -32,22 +31,8 @@ def ceilings_caution(ceilings: Sequence[Ceilings]) -> str:
     return "\n\n".join(
         f"⚑ While the ceilings of the {one.device.upper()} were measured: {what}. They are rough."
         for one in ceilings
-        if (what := ", ".join(_disturbances(one)))
+        if (what := ", ".join(disturbances(one)))
     )
-
-
-def _disturbances(ceilings: Ceilings) -> Iterator[str]:
-    conditions = ceilings.conditions
-    held_back, stolen = conditions.cpu_throttled_fraction or 0, conditions.steal_fraction or 0
-    if held_back > QUOTA_LIMIT:
-        yield f"the CPU quota held them back in {held_back:.1%} of the periods"
-    if stolen > STEAL_LIMIT:
-        yield f"the hypervisor took {stolen:.1%} of the capacity"
-    if (foreign := conditions.foreign_fraction or 0) > FOREIGN_LIMIT:
-        yield f"other programs took {foreign:.1%} of the capacity"
-    yield from held_down(ceilings.machine, conditions)
-    if conditions.gpu_throttled:
-        yield "the GPU lowered its clock"
 
 
 def gpu_guess(copying: Copying, step: SmallestStep | None) -> str:
@@ -56,10 +41,10 @@ def gpu_guess(copying: Copying, step: SmallestStep | None) -> str:
         return f"- **GPU:** {copying.reason}"
     took = (
         f"- **GPU:** copying one batch of {copying.batch:,} bytes takes {_us(copying.seconds)} "
-        "from ordinary memory, as Keras's `fit` copies it (from pinned memory, which a card reads "
-        f"by itself: {copying.pinned}). That is {copying.seconds / step.seconds:.1%} of a "
-        f"published step at width {step.width} ({_us(step.seconds)}, the {step.timing} median, "
-        "validation included)"
+        f"from ordinary memory, as Keras's `fit` copies it{copying.block} (from pinned memory, "
+        f"which a card reads by itself: {copying.pinned}). That is "
+        f"{copying.seconds / step.seconds:.1%} of a published step at width {step.width} "
+        f"({_us(step.seconds)}, the {step.timing} median, validation included)"
     )
     if copying.explains is None:
         return f"{took}. {copying.reason}"

@@ -24,7 +24,7 @@ def show(results: Results) -> None:
     """Show what the profiler saw, or how to let it look."""
     profile, backend = profile_table(results.ceilings, results.rounds), results.asked.backend
     told = profile[profile["width"].isin(explained_widths(profile["width"]))]
-    text.show(profile_sentences(told))
+    text.show(profile_sentences(told) or nothing_profiled(backend))
     if len(told):
         figure.show(results.figures, "profile", profile_plot, told, backend)
         text.show(overlap_sentences(told, backend))
@@ -74,7 +74,14 @@ def profile_sentences(profile: pd.DataFrame) -> str:
         ends = rows.sort_values("width").iloc[[0, -1]].drop_duplicates("width")
         seen = "; ".join(_shares(row) for _, row in ends.iterrows())
         lines.append(f"- {device.upper()}: {slowdown(rows)}; {seen}.")
-    return "\n".join(lines) or "No step was profiled here: `make report` does it once."
+    return "\n".join(lines)
+
+
+def nothing_profiled(backend: Backend) -> str:
+    """Why there is no profile."""
+    if not BACKENDS[backend].profiled:
+        return f"The steps of {BACKENDS[backend].name} are not profiled."
+    return "No step was profiled here: `make report` does it once."
 
 
 def slowdown(profile: pd.DataFrame) -> str:
@@ -126,7 +133,7 @@ def path_sentence(profile: pd.DataFrame) -> str:
     times = text.span(f"{longer.min():.2f}", f"{longer.max():.2f}")
     return (
         f"The published training step of the path took {times} times as long as this one without "
-        "the profiler: at another time, on many more images, and with what an epoch costs once."
+        "the profiler: at another time, on other images, and with what an epoch costs once."
     )
 
 

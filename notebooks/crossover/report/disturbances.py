@@ -1,0 +1,23 @@
+"""What disturbed a measurement beside the trials, in words."""
+
+from collections.abc import Iterator
+
+from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
+from crossover.records.ceilings import Ceilings
+from crossover.records.rounds import Rounds
+from crossover.records.unusual import held_down
+
+
+def disturbances(measured: Ceilings | Rounds) -> Iterator[str]:
+    """What took the machine's time, or slowed it down, while this was measured."""
+    conditions = measured.conditions
+    held_back, stolen = conditions.cpu_throttled_fraction or 0, conditions.steal_fraction or 0
+    if held_back > QUOTA_LIMIT:
+        yield f"the CPU quota held them back in {held_back:.1%} of the periods"
+    if stolen > STEAL_LIMIT:
+        yield f"the hypervisor took {stolen:.1%} of the capacity"
+    if (foreign := conditions.foreign_fraction or 0) > FOREIGN_LIMIT:
+        yield f"other programs took {foreign:.1%} of the capacity"
+    yield from held_down(measured.machine, conditions)
+    if conditions.gpu_throttled:
+        yield "the GPU lowered its clock"
