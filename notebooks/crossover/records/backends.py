@@ -43,7 +43,7 @@ BACKENDS = {
         unseen="the smallest operations",
         pins=False,
         ceilings_seconds={"cpu": (5.0, 2.0, 3.0), "gpu": (10.0, 22.0, 3.0)},
-        rounds_seconds={"cpu": 140.0, "gpu": 120.0},
+        rounds_seconds={"cpu": 120.0, "gpu": 120.0},
     ),
     "jax": Facts(
         name="JAX",
@@ -51,7 +51,7 @@ BACKENDS = {
         steps_meaning="Several *steps an execution* are a loop in Python on JAX: every step is "
         "still a call. What an epoch an execution saves is Keras's bookkeeping between the steps.",
         ceilings_seconds={"cpu": (6.0, 2.0, 4.5), "gpu": (15.0, 24.0, 4.0)},
-        rounds_seconds={"cpu": 140.0, "gpu": 120.0},
+        rounds_seconds={"cpu": 80.0, "gpu": 120.0},
         # It has no other compiler; its operations one by one are no `fit` that anybody runs.
         xla="always",
         newer_card="update jax",
@@ -62,7 +62,7 @@ BACKENDS = {
         steps_meaning="On torch Keras runs one step an execution, and there is no *tuned*: the "
         "path goes as far as there are changes.",
         ceilings_seconds={"cpu": (7.0, 4.0, 0.0), "gpu": (5.0, 4.0, 0.0)},
-        rounds_seconds={"cpu": 120.0, "gpu": 60.0},
+        rounds_seconds={"cpu": 60.0, "gpu": 60.0},
         protocols=("published",),
         profiled=False,
         # XLA's counterpart takes minutes to compile.
