@@ -42,6 +42,11 @@ def span(low: object, high: object) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
+def signed(value: float, plus: str = "") -> str:
+    """A whole number with a minus sign that is no hyphen, or with a plus: −750, +29, 0."""
+    return f"{round(value):{plus},}".replace("-", "−")
+
+
 def three_digits(value: float) -> str:
     """A number with three significant digits and no exponent: 25.5, 1,720."""
     return f"{float(f'{value:.3g}'):,g}"

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.records.changes import ONE_PROGRAM, OWN_LAYERS, WHOLE_EPOCH
-from crossover.report import looks
+from crossover.report import looks, text
 
 # A training step as a whole, of which the stages tell the parts.
 TRAINING: dict[str, Any] = {"facecolor": looks.SOFT, "edgecolor": "white", "linewidth": 0.5}
@@ -21,8 +21,10 @@ PART_OF = {
     ONE_PROGRAM: "other",
 }
 HEIGHT, THIN = 0.62, 0.25
-# The axis reaches so far beyond the largest step, and numbers stand no further than that.
-REACH, LAST_NUMBER = 1.28, 1.02
+# The axis reaches so far beyond the largest step, for the numbers' sake.
+REACH = 1.28
+# Whiskers end at a number, and do not run through it.
+PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
 def draw(axis: Axes, rows: pd.DataFrame) -> None:
@@ -44,8 +46,7 @@ def draw(axis: Axes, rows: pd.DataFrame) -> None:
         _bar(axis, place, (trained, end), looks.bar_look("validation"), height)
         whisker = np.clip([start - stage["high"], start - stage["low"]], 0, REACH * most)
         axis.hlines(place, *whisker, color=looks.INK, lw=1.2)
-        saved = f"{-stage['saved_us']:+,.0f}".replace("-", "−")
-        _number(axis, place, min(max(start, end, whisker[1]), LAST_NUMBER * most), saved)
+        _number(axis, place, max(start, end), text.signed(-stage["saved_us"], "+"))
         start = end
     axis.set_yticks(range(len(rows) + 1), [*rows["stage"], end_name(last)])
     axis.set_xlim(0, REACH * most)
@@ -70,4 +71,5 @@ def _bar(
 
 
 def _number(axis: Axes, place: int, x: float, words: str) -> None:
-    axis.annotate(words, (x, place), (3, 0), textcoords="offset points", va="center", fontsize=8)
+    axis.annotate(words, (x, place), (4, 0), textcoords="offset points", va="center", fontsize=8,
+                  bbox=PLAIN)  # fmt: skip

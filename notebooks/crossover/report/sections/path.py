@@ -25,10 +25,9 @@ FASTER = 1.1
 SAVED = ("saved_us", "low", "high")
 
 
-def _beyond_the_first(*about: Any) -> Column:
+def _beyond_the_first(title: str, source: str | tuple[str, str, str]) -> Column:
     """A column that is empty at the first stage, which saves nothing."""
-    title, source, form = about
-    own = Column(title, source, form)
+    own = Column(title, source, text.signed)
     return Column(title, lambda row: own.cell(row) if text.finite(row["saved_us"]) else "")
 
 
@@ -36,8 +35,8 @@ COLUMNS = [
     DEVICE, WIDTH, *words("stage"),
     Column("step µs", "step_us", ",.0f"),
     Column("of it validation", "validation_us", ",.0f"),
-    _beyond_the_first("saved µs", SAVED, ",.0f"),
-    _beyond_the_first("of it in training", "saved_train_us", ",.0f"),
+    _beyond_the_first("saved µs", SAVED),
+    _beyond_the_first("of it in training", "saved_train_us"),
     Column("test accuracy", "accuracy", ".4f"),
 ]  # fmt: skip
 
@@ -118,13 +117,9 @@ def _parts(ranked: pd.DataFrame, whole: float | None = None) -> str:
     """Each stage with what it saves, and its share of the whole."""
     parts = []
     for stage, saved in zip(ranked["stage"], ranked["saved_us"], strict=True):
-        share = f" ({_signed(100 * saved / whole)}%)" if whole else ""
-        parts.append(f"*{stage}* {_signed(saved)}{share}")
+        share = f" ({text.signed(100 * saved / whole)}%)" if whole else ""
+        parts.append(f"*{stage}* {text.signed(saved)}{share}")
     return ", ".join(parts)
-
-
-def _signed(value: float) -> str:
-    return f"{value:,.0f}".replace("-", "−")
 
 
 def rounds_sentence(rounds: Sequence[Rounds]) -> str:
