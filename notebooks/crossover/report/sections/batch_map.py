@@ -14,7 +14,7 @@ from crossover.analysis.batch_map import (
 from crossover.records.changes import BATCH_SIZES
 from crossover.records.frame import groups
 from crossover.report import axes, figure, htmltable, squares, text
-from crossover.report.columns import Column, Row, written
+from crossover.report.columns import DEVICE, PARAMETERS, Column, Row
 from crossover.report.results import Results
 
 EPOCHS = f"{COUNTED_EPOCHS} counted epochs"
@@ -30,10 +30,11 @@ def show(results: Results) -> None:
     text.show(trainings_sentence(sizes))
     beside, told = compared(results, sizes)
     text.show(told)
-    caption = "Seconds of an epoch after the first (range of the trainings), and their number n"
-    htmltable.show(map_table(sizes, beside), caption)
-    caption = f"Test accuracy after {MAP_EPOCHS} epochs: another batch size learns otherwise"
-    htmltable.show(accuracy_table(sizes), caption)
+    caption = (
+        "Seconds of an epoch after the first (range of the trainings), the number n of trainings, "
+        f"and test accuracy after {MAP_EPOCHS} epochs"
+    )
+    htmltable.show(with_study(sizes, beside), caption, COLUMNS)
 
 
 def compared(results: Results, sizes: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -151,45 +152,30 @@ def study_sentences(beside: pd.DataFrame) -> str:
     return "\n\n".join(lines)
 
 
+def with_study(sizes: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
+    """A map's cells with the study's own where it has the batch size; see `beside_study`.
+
+    A single training has no range.
+    """
+    place = ["device", "parameters", "batch_size"]
+    own = beside.set_index(place)[["study_seconds", "apart"]]
+    cells = sizes.assign(low=sizes["low"].where(sizes["trainings"] > 1)).join(own, on=place)
+    return cells.sort_values(place, ignore_index=True)
+
+
 def _own(row: Row) -> str:
+    if pd.isna(row["apart"]):
+        return ""  # Another batch size than the study's.
     shown = Column("", "study_seconds", text.three_digits).cell(row)
     return f"⚑ {shown}" if row["apart"] else shown
 
 
-MAP_COLUMNS = [
+COLUMNS = [
+    DEVICE,
+    PARAMETERS,
+    Column("batch size", "batch_size"),
     Column("epoch s", ("epoch_seconds", "low", "high"), text.three_digits),
     Column("n", "trainings"),
+    Column("study's own s", _own),
+    Column("test accuracy", "accuracy", ".3f"),
 ]
-STUDY_COLUMN = Column("study's own s", _own)
-
-
-def map_table(sizes: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
-    """A map's cells, a row for each device and number of parameters, beside the study's own."""
-    place, parts = ["device", "parameters"], {}
-    repeated = sizes["trainings"] > 1
-    shown = sizes.assign(low=sizes["low"].where(repeated))
-    for batch_size, rows in groups(shown, "batch_size"):
-        part = written(rows.set_index(place), MAP_COLUMNS)
-        own = beside[beside["batch_size"] == batch_size].set_index(place)
-        if own["study_seconds"].notna().any():
-            part = part.join(written(own, [STUDY_COLUMN]))
-        parts[f"batches of {batch_size}"] = part
-    return _with_places(pd.concat(parts, axis=1))
-
-
-def accuracy_table(sizes: pd.DataFrame) -> pd.DataFrame:
-    """The accuracy of a map's cells, a row for each device and number of parameters."""
-    cells = sizes.assign(batch_size=sizes["batch_size"].map("batches of {}".format))
-    order = [f"batches of {size}" for size in sorted(sizes["batch_size"].unique())]
-    table = cells.pivot(index=["device", "parameters"], columns="batch_size", values="accuracy")
-    told = table[order].map(lambda value: f"{value:.3f}" if text.finite(value) else None)
-    told.columns = pd.MultiIndex.from_product([[""], order])
-    return _with_places(told)
-
-
-def _with_places(cells: pd.DataFrame) -> pd.DataFrame:
-    """A map's cells beside their device and parameters, which are their index."""
-    table = cells.sort_index().fillna(text.MISSING)
-    table.insert(0, ("", "device"), [str(device).upper() for device, _ in table.index])
-    table.insert(1, ("", "parameters"), [f"{parameters:,}" for _, parameters in table.index])
-    return table
