@@ -69,6 +69,7 @@ def test_status(cpu: list[float], gpu: list[float], status: str, spread: tuple[f
     assert math.isnan(found.estimate) == (status != "crossed")
     assert found.describe().endswith(".")
     assert found.describe().count("\n") == 0
+    assert "nan" not in found.spread()
 
 
 def test_reasons_tell_two_unresolved_apart() -> None:

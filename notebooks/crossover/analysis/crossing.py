@@ -70,8 +70,8 @@ class Crossover:
         return f"{named} of {self.repeats} repeats" if self.interval_kind == "range" else named
 
     def spread(self) -> str:
-        """The limits with their name, or that there are none."""
-        if self.interval_kind == "none":
+        """The limits with their name; that alone where nothing crosses, or there are none."""
+        if self.interval_kind == "none" or np.isnan([self.low, self.high]).all():
             return self.kind()
         return f"{self.kind()} {rounded(self.low)} to {rounded(self.high)}"
 
