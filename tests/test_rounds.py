@@ -1,5 +1,6 @@
 """Trainings in turns: what takes part in a round, what is recorded, and what they learn."""
 
+import os
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -8,10 +9,12 @@ import pytest
 from conftest import make_record
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
+from crossover.paths import PROJECT
 from crossover.records.changes import CHANGES, ONE_PROGRAM, OWN_LAYERS, changes_of, path_of
 from crossover.records.jsontext import NEWER
 from crossover.records.parameters import parse_parameters
 from crossover.records.record import Software
+from crossover.records.reference import keep, kept_text
 from crossover.records.rounds import (
     Rounds,
     Turns,
@@ -86,6 +89,16 @@ def test_a_record_survives_the_disk_and_an_invalid_one_is_named(tmp_path):
     assert read == [rounds]
     assert [problem.name for problem in problems] == ["newer.json", "torn.json"]
     assert problems[0].reason == NEWER
+
+
+def test_a_machine_that_is_kept_takes_its_rounds_along(tmp_path):
+    write_record(tmp_path / "trials", make_record())
+    for width in (4, 128):
+        write_rounds(tmp_path / "rounds", make_rounds(width))
+    path = keep("box", tmp_path, tmp_path / "references")
+    place = os.path.relpath(path.with_suffix(""), PROJECT)
+    assert kept_text(path).endswith(f"box.jsonl, trainings in turns at 2 widths in {place}.")
+    assert read_rounds(path.with_suffix("") / "rounds")[0] == [make_rounds(128), make_rounds()]
 
 
 def test_trainings_that_missed_a_round_are_refused():

@@ -114,7 +114,9 @@ def record(_: str, words: list[str]) -> int:
 def kept_text(path: Path) -> str:
     """What a reference holds and where, in one line."""
     trials = len(read_reference(path).records)
-    ceilings = len(read_ceilings(path.with_suffix(""))[0])
-    place = os.path.relpath(path, PROJECT)
-    beside = f", the ceilings of {counted(ceilings, 'device')} in {place.removesuffix('.jsonl')}"
-    return f"Recorded {counted(trials, 'trial')} in {place}{beside if ceilings else ''}."
+    folder, place = path.with_suffix(""), os.path.relpath(path, PROJECT)
+    ceilings, rounds = len(read_ceilings(folder)[0]), len(read_rounds(folder / "rounds")[0])
+    parts = [f", the ceilings of {counted(ceilings, 'device')}"] if ceilings else []
+    parts += [f", trainings in turns at {counted(rounds, 'width')}"] if rounds else []
+    beside = f"{''.join(parts)} in {place.removesuffix('.jsonl')}" if parts else ""
+    return f"Recorded {counted(trials, 'trial')} in {place}{beside}."
