@@ -12,18 +12,15 @@ from crossover.analysis.batch_map import on_map
 from crossover.analysis.machines import Group, by_machine, groups_of, study_machine
 from crossover.paths import PUBLISHED, REFERENCES
 from crossover.records import published
-from crossover.records.ceilings import Ceilings
 from crossover.records.frame import MixedTrialsError, check_comparable, to_frame, unlike
 from crossover.records.jsontext import Problem
-from crossover.records.record import Record
+from crossover.records.record import Measured, Record
 from crossover.records.reference import read_reference, reference_paths
-from crossover.records.rounds import Rounds
 from crossover.records.settings import Backend, Settings
 from crossover.records.storage import read_records, set_aside_before, trial_folders
 from crossover.words import counted
 
-# What is measured beside trials.
-Measured = TypeVar("Measured", Ceilings, Rounds)
+AnyMeasured = TypeVar("AnyMeasured", bound=Measured)
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ class Merged:
         return self.trials[self.trials["machine"] == machine]
 
     def own_of(
-        self, measured: Sequence[Measured], kind: str
-    ) -> tuple[list[Measured], list[Problem]]:
+        self, measured: Sequence[AnyMeasured], kind: str
+    ) -> tuple[list[AnyMeasured], list[Problem]]:
         """What was measured beside trials on their machine and software, and what on others."""
         own, others = [], []
         for one in measured:

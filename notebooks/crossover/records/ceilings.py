@@ -1,7 +1,6 @@
 """The ceilings record: how fast a machine's device copies and multiplies."""
 
 import statistics
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -10,8 +9,8 @@ from pydantic import AfterValidator, Field
 
 from crossover.files import write_text
 from crossover.records.jsontext import Problem, parted, read_model
-from crossover.records.record import Code, Conditions, Environment, Machine, Seconds, Software, Text
-from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Threads, Width
+from crossover.records.record import Measured, Seconds, Text
+from crossover.records.settings import Backend, Device, Frozen, Precision, Width
 
 # No call takes no time: the rates divide by these.
 Sample = Annotated[float, Field(gt=0, le=1e7)]
@@ -120,7 +119,7 @@ class WidthCeilings(Frozen):
         return self.product_flops / statistics.median(seconds) if seconds else None
 
 
-class Ceilings(Frozen):
+class Ceilings(Measured):
     """What one device can do, measured beside the study; seconds are raw samples.
 
     ``batch_copy`` moves one batch of ``batch_bytes`` from NumPy to the device, ``large_copy`` one
@@ -132,12 +131,6 @@ class Ceilings(Frozen):
     """
 
     schema_version: Literal[1, 2] = 2
-    backend: Backend
-    device: Device
-    device_name: Text
-    batch_size: BatchSize
-    threads: Threads | None
-    started: Annotated[datetime, Field(strict=False)]
     dispatch: Samples | None = None
     launch: Samples | None = None
     batch_bytes: Annotated[int, Field(ge=1)]
@@ -149,11 +142,6 @@ class Ceilings(Frozen):
     peaks: Annotated[list[Peak], Field(max_length=16, default_factory=list)]
     common_seconds: Seconds | None = None
     widths: Annotated[list[WidthCeilings], Field(min_length=1, max_length=64)]
-    environment: Environment | None = None
-    machine: Machine
-    software: Software
-    conditions: Conditions
-    code: Code
 
     @property
     def common(self) -> dict[str, Any]:

@@ -8,9 +8,7 @@ import pandas as pd
 
 from crossover.errors import CrossoverError
 from crossover.problem import TRAIN_IMAGES, trained_images
-from crossover.records.ceilings import Ceilings
-from crossover.records.record import Machine, PhaseJoules, Record
-from crossover.records.rounds import Rounds
+from crossover.records.record import Machine, Measured, PhaseJoules, Record
 from crossover.records.settings import Settings
 from crossover.records.unusual import environment_text, held_down
 from crossover.words import printable
@@ -112,7 +110,7 @@ def check_comparable(records: Sequence[Record]) -> None:
         _agree(first_of.setdefault(protocol, {}), facts)
 
 
-def unlike(measured: Ceilings | Rounds, records: Sequence[Record]) -> str:
+def unlike(measured: Measured, records: Sequence[Record]) -> str:
     """In what a record beside trials differs from those of its backend; empty where it is theirs.
 
     Machine and software must agree, and on a GPU its model.
@@ -122,7 +120,7 @@ def unlike(measured: Ceilings | Rounds, records: Sequence[Record]) -> str:
     return next(filter(None, differences), "")
 
 
-def _machine_facts(record: Record | Ceilings | Rounds) -> dict[str, Any]:
+def _machine_facts(record: Record | Measured) -> dict[str, Any]:
     """What must not differ on one machine, as far as this record knows it."""
     machine, software = record.machine, record.software
     facts: dict[str, Any] = {

@@ -1,12 +1,23 @@
 """The trial record: the schema of everything that one training leaves behind."""
 
 import statistics
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from crossover.problem import parameter_count
-from crossover.records.settings import Device, Frozen, Precision, Repeat, Settings, Width
+from crossover.records.settings import (
+    Backend,
+    BatchSize,
+    Device,
+    Frozen,
+    Precision,
+    Repeat,
+    Settings,
+    Threads,
+    Width,
+)
 
 Seconds = Annotated[float, Field(ge=0, le=1e7)]
 Duration = Annotated[float, Field(ge=1e-6, le=1e7)]
@@ -224,3 +235,19 @@ class Record(Frozen):
             return None
         outside = max(self.phases.fit - sum(self.phases.epochs), 0.0)
         return outside + max(first - statistics.median(later), 0.0)
+
+
+class Measured(Frozen):
+    """What is measured beside the trials: with which settings, on which machine, and when."""
+
+    backend: Backend
+    device: Device
+    device_name: Text
+    batch_size: BatchSize
+    threads: Threads | None
+    started: Annotated[datetime, Field(strict=False)]
+    environment: Environment | None = None
+    machine: Machine
+    software: Software
+    conditions: Conditions
+    code: Code

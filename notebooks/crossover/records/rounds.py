@@ -1,6 +1,5 @@
 """The rounds record: trainings of one width that took turns in one process."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,8 +9,8 @@ from crossover.files import write_text
 from crossover.records.ceilings import Samples, ceilings_name
 from crossover.records.jsontext import Problem, parted, read_model
 from crossover.records.parameters import SweepParameters
-from crossover.records.record import Code, Conditions, Environment, Machine, Seconds, Software, Text
-from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Threads, Width
+from crossover.records.record import Measured, Seconds, Text
+from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Width
 
 # The limits of a median of seven differences, the least and the greatest, hold at 98.4 %.
 ROUNDS = 7
@@ -37,7 +36,7 @@ class Turns(Frozen):
 Trainings = Annotated[list[Turns], Field(max_length=16)]
 
 
-class Rounds(Frozen):
+class Rounds(Measured):
     """Trainings of one width on one device, A B C D A B C D, each as often as there are rounds.
 
     ``path`` goes from the published protocol towards the tuned one, each training with one change
@@ -47,24 +46,13 @@ class Rounds(Frozen):
     """
 
     schema_version: Literal[1] = 1
-    backend: Backend
-    device: Device
-    device_name: Text
-    batch_size: BatchSize
-    threads: Threads | None
     seed: int
     width: Width
     images: Annotated[int, Field(ge=1)]
-    started: Annotated[datetime, Field(strict=False)]
     path: Annotated[Trainings, Field(min_length=1)]
     changes: Trainings
     batches: Trainings
     seconds: Seconds
-    environment: Environment | None = None
-    machine: Machine
-    software: Software
-    conditions: Conditions
-    code: Code
 
     @model_validator(mode="after")
     def _as_many_rounds(self) -> Self:
@@ -116,6 +104,11 @@ def own_paths(sweep: SweepParameters, device: Device) -> dict[int, Path]:
     """Where a sweep's rounds records lie, by width, in its order."""
     kind = sweep.backend, device, sweep.batch_size, sweep.threads
     return {width: sweep.folder / rounds_name(*kind, width) for width in sweep.widths}
+
+
+def missing_widths(sweep: SweepParameters, device: Device) -> list[int]:
+    """The widths of a sweep that have no file of rounds, whatever such a file would hold."""
+    return [width for width, path in own_paths(sweep, device).items() if not path.exists()]
 
 
 def own_rounds(sweep: SweepParameters, device: Device) -> list[Rounds]:

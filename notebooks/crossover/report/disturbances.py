@@ -1,14 +1,22 @@
 """What disturbed a measurement beside the trials, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
-from crossover.records.ceilings import Ceilings
-from crossover.records.rounds import Rounds
+from crossover.records.record import Measured
 from crossover.records.unusual import held_down
 
 
-def disturbances(measured: Ceilings | Rounds) -> Iterator[str]:
+def cautions(measured: Iterable[tuple[str, Measured]], so: str = "") -> str:
+    """A flagged paragraph for each disturbed measurement, named by its words, with what follows."""
+    return "\n\n".join(
+        f"⚑ While {words}: {what}.{so}"
+        for words, one in measured
+        if (what := ", ".join(_disturbances(one)))
+    )
+
+
+def _disturbances(measured: Measured) -> Iterator[str]:
     """What took the machine's time, or slowed it down, while this was measured."""
     conditions = measured.conditions
     held_back, stolen = conditions.cpu_throttled_fraction or 0, conditions.steal_fraction or 0

@@ -8,7 +8,7 @@ import pandas as pd
 
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.machines import own_settings
-from crossover.analysis.merge import Measured, Merged, merge
+from crossover.analysis.merge import AnyMeasured, Merged, merge
 from crossover.analysis.parity import accuracy_parity
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
@@ -89,7 +89,7 @@ def read_results(asked: SummaryParameters) -> Results:
     )
 
 
-def _as_asked(measured: list[Measured], asked: SummaryParameters) -> list[Measured]:
+def _as_asked(measured: list[AnyMeasured], asked: SummaryParameters) -> list[AnyMeasured]:
     """What was measured with the study's backend, batch size and threads."""
     kind = asked.backend, asked.batch_size, asked.threads
     return [one for one in measured if (one.backend, one.batch_size, one.threads) == kind]

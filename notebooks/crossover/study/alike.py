@@ -4,11 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crossover.errors import CrossoverError
 from crossover.hardware.cgroup import binding
-from crossover.records.ceilings import Ceilings
 from crossover.records.frame import MixedTrialsError, check_comparable, machine_label, processor
 from crossover.records.parameters import SweepParameters
-from crossover.records.record import Machine, Record
-from crossover.records.rounds import Rounds
+from crossover.records.record import Machine, Measured, Record
 from crossover.records.storage import record_name
 from crossover.records.unusual import environment_text
 from crossover.study.study import Study, sweep_device
@@ -24,7 +22,7 @@ class UnlikeError(CrossoverError):
 
 def check_alike(
     study: Study,
-    recorded: Sequence[Record | Ceilings | Rounds],
+    recorded: Sequence[Record | Measured],
     machine: Machine,
     environment: Mapping[str, str],
     versions: Mapping[str, str | None],

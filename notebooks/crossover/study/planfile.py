@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from crossover.errors import CrossoverError
+from crossover.records.rounds import missing_widths
 from crossover.study.configuration import study_from
 from crossover.study.planner import CEILINGS, EXPLAIN, TRAIN, Job, jobs_of
 from crossover.training.estimate import own_ceilings
@@ -49,7 +50,7 @@ def is_left(job: Job) -> bool:
         measured = own_ceilings(job.sweep, job.device)
         return measured is None or any(measured.at(width) is None for width in job.sweep.widths)
     if job.notebook == EXPLAIN:
-        return bool(job.study.missing_rounds(job.sweep.widths))
+        return bool(missing_widths(job.sweep, job.device))
     return len(own_records(job.sweep, job.device)) < len(job.sweep.widths)
 
 

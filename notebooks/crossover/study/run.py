@@ -15,10 +15,10 @@ from crossover.hardware.announce import announce
 from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
-from crossover.records.ceilings import Ceilings, adopt_limits, read_ceilings
+from crossover.records.ceilings import adopt_limits, read_ceilings
 from crossover.records.jsontext import NEWER
-from crossover.records.record import Record
-from crossover.records.rounds import Rounds, read_rounds
+from crossover.records.record import Measured, Record
+from crossover.records.rounds import read_rounds
 from crossover.records.storage import read_records, set_aside
 from crossover.study.alike import check_alike, check_room
 from crossover.study.configuration import configuration
@@ -165,7 +165,7 @@ def _look_here(study: Study, records: list[Record], jobs: Sequence[Job]) -> list
     trials = [record for record in records if record.settings.digest in own]
     kind = study.backend, study.threads
     ceilings, rounds = read_ceilings(study.ceilings)[0], read_rounds(study.rounds)[0]
-    measured: list[Ceilings | Rounds] = [*ceilings, *rounds]
+    measured: list[Measured] = [*ceilings, *rounds]
     alike = [one for one in measured if (one.backend, one.threads) == kind]
     versions = installed_versions(study.backend)
     check_alike(study, [*trials, *alike], machine, heeded, versions)

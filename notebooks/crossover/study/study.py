@@ -15,7 +15,7 @@ from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.ceilings import ceilings_name, find_ceilings
 from crossover.records.parameters import SweepParameters, Widths, parse_parameters, split_words
 from crossover.records.record import Record
-from crossover.records.rounds import rounds_name
+from crossover.records.rounds import missing_widths
 from crossover.records.settings import (
     Backend,
     BatchSize,
@@ -127,10 +127,8 @@ class Study(Frozen):
         """
         missing: dict[str, SweepParameters] = {}
         for device in self.devices:
-            kind = self.backend, device, self.batch_size, self.threads
-            paths = {width: self.rounds / rounds_name(*kind, width) for width in wanted}
-            widths = [width for width, path in paths.items() if not path.exists()]
-            if widths:
+            if widths := missing_widths(self.rounds_sweep(device, wanted), device):
+                kind = self.backend, device, self.batch_size, self.threads
                 name = Path(ceilings_name(*kind)).stem
                 missing[self._named(f"rounds-{name}")] = self.rounds_sweep(device, widths)
         return missing

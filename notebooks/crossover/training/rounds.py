@@ -14,7 +14,7 @@ from crossover.problem import steps_per_epoch, trained_images
 from crossover.records import changes
 from crossover.records.backends import BACKENDS
 from crossover.records.parameters import SweepParameters
-from crossover.records.rounds import ROUNDS, Rounds, own_paths
+from crossover.records.rounds import ROUNDS, Rounds, missing_widths
 from crossover.records.settings import Device, protocol_settings
 from crossover.training.assertions import assert_model
 from crossover.training.progress import Progress
@@ -32,7 +32,7 @@ def measure_rounds(
 
     A width that has a file in the sweep's folder is left out, whatever that holds.
     """
-    widths = [width for width, path in own_paths(sweep, device).items() if not path.exists()]
+    widths = missing_widths(sweep, device)
     if len(widths) < len(sweep.widths):
         print(f"Already there: {len(sweep.widths) - len(widths)} of {len(sweep.widths)} widths.")
     facts = describe_run(sweep.backend, device, device_name) | {"device_name": device_name}

@@ -10,7 +10,7 @@ from crossover.records import published
 from crossover.records.ceilings import Ceilings
 from crossover.records.published import Copying
 from crossover.report import text
-from crossover.report.disturbances import disturbances
+from crossover.report.disturbances import cautions
 from crossover.report.results import Results
 
 
@@ -28,11 +28,8 @@ def show(results: Results) -> None:
 
 def ceilings_caution(ceilings: Sequence[Ceilings]) -> str:
     """What disturbed the measuring of each device's ceilings; empty where nothing is known of."""
-    return "\n\n".join(
-        f"⚑ While the ceilings of the {one.device.upper()} were measured: {what}. They are rough."
-        for one in ceilings
-        if (what := ", ".join(disturbances(one)))
-    )
+    told = ((f"the ceilings of the {one.device.upper()} were measured", one) for one in ceilings)
+    return cautions(told, " They are rough.")
 
 
 def gpu_guess(copying: Copying, step: SmallestStep | None) -> str:

@@ -16,7 +16,7 @@ from crossover.records.frame import groups
 from crossover.records.rounds import Rounds
 from crossover.report import figure, htmltable, looks, text, waterfall
 from crossover.report.columns import DEVICE, WIDTH, Column, words
-from crossover.report.disturbances import disturbances
+from crossover.report.disturbances import cautions
 from crossover.report.results import Results
 
 PANELS = {"figsize": (8.6, 3.4), "sharey": True, "squeeze": False}
@@ -64,10 +64,9 @@ def show(results: Results) -> None:
 
 def rounds_caution(rounds: Sequence[Rounds]) -> str:
     """What disturbed the trainings in turns; empty where nothing is known of."""
-    return "\n\n".join(
-        f"⚑ While trainings took turns on the {one.device.upper()} at width {one.width}: {what}."
+    return cautions(
+        (f"trainings took turns on the {one.device.upper()} at width {one.width}", one)
         for one in rounds
-        if (what := ", ".join(disturbances(one)))
     )
 
 
