@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -218,15 +218,25 @@ def front_door(project, *words, before=(), **options):
         PYTHONPATH=os.pathsep.join(paths), CROSSOVER_LOCK=str(project / "timing.lock")
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(
-        command, cwd=project, env=environment, preexec_fn=heed_signals, **(pipes | options)
-    )
+    with heard_signals():
+        return subprocess.Popen(command, cwd=project, env=environment, **(pipes | options))
 
 
-def heed_signals():
-    """Undo what a background job or nohup hands down: a deaf ear to Ctrl-C or SIGHUP."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+@contextmanager
+def heard_signals():
+    """Let programs started now hear Ctrl-C and SIGHUP, to which a background job or nohup is deaf.
+
+    A new program ignores what this one ignores, and takes the default of what this one handles.
+    """
+    signals = (signal.SIGINT, signal.SIGHUP)
+    ignored = [one for one in signals if signal.getsignal(one) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def report(project, *words, before=()):
