@@ -23,7 +23,8 @@ from crossover.report.htmltable import Strong
         (Column("s", limits("seconds"), ".1f", 1e3, to="–"), "1.5 (1.0–2.0)"),
         (Column("s", ("seconds", "unknown", "unknown"), ".4f"), "0.0015"),
         (Column("s", ("unknown", "seconds", "seconds"), ".4f"), "missing"),
-        (Column("rate", ("endless", "count", "endless"), ".0f"), "inf (3 to inf)"),
+        (Column("rate", ("endless", "count", "endless"), ".0f"), "3 or more"),
+        (Column("rate", ("count", "seconds", "endless"), ".1g"), "3 (0.002 or more)"),
     ],
 )
 def test_a_cell_reads_as_its_column_says(column, text):

@@ -1,5 +1,7 @@
 """The crossover of two time models, by hand and against NumPy's own weighted lines."""
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -8,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossover.analysis.comparison import crossovers
-from crossover.analysis.derived import crossing_span, derived_crossovers, gpu_faster_from
+from crossover.analysis.derived import (
+    crossing_span,
+    derived_crossovers,
+    gpu_faster_from,
+    greatest_miss,
+)
 from crossover.analysis.timemodel import TimeModel
 from crossover.paths import PUBLISHED
 from crossover.records.published import MACHINE, load_published
@@ -51,6 +58,13 @@ def published_lines(trials: pd.DataFrame) -> tuple[Line, Line]:
     return cpu, gpu
 
 
+def worst_miss(line: Line, trials: pd.DataFrame, device: str) -> float:
+    """The greatest distance of one device's cold steps from a line, as a share of the line."""
+    own = trials[trials["device"] == device]
+    told = line[0] + line[1] * own["parameters"]
+    return float((own["cold_seconds"] / STEPS / told - 1).abs().max())
+
+
 def crossing(cpu: Line, gpu: Line) -> float:
     return (gpu[0] - cpu[0]) / (cpu[1] - gpu[1])
 
@@ -59,10 +73,10 @@ def derived(trials: pd.DataFrame, *pairs: tuple[str, str]) -> pd.DataFrame:
     return derived_crossovers(trials, crossovers(trials, pairs))
 
 
-def model(line: Line, error: float = 0.0) -> TimeModel:
+def model(line: Line) -> TimeModel:
     """A time model of batches of 128 whose line is this one."""
     rate = 6 * 128 / line[1]
-    return TimeModel(128, line[0], line[0], line[0], rate, rate, rate, error)
+    return TimeModel(128, line[0], line[0], line[0], rate, rate, rate, 0.0)
 
 
 def test_exact_lines_cross_where_they_do_by_hand() -> None:
@@ -100,7 +114,7 @@ def test_lines_need_not_cross(cpu: Line, gpu: Line, expected: float) -> None:
 
 @given(st.floats(-1, 1), st.floats(-1, 1))
 def test_lines_that_are_off_by_no_more_cross_within_the_span(cpu: float, gpu: float) -> None:
-    low, high = crossing_span(model(CPU, 0.1), model(GPU, 0.05))
+    low, high = crossing_span(np.array(CPU), np.array(GPU), 0.1, 0.05)
     slower, faster = 1 + 0.1 * cpu, 1 + 0.05 * gpu
     matrix = [[1, -CPU[1] * slower], [1, -GPU[1] * faster]]
     _, at = np.linalg.solve(matrix, [CPU[0] * slower, GPU[0] * faster])
@@ -108,11 +122,17 @@ def test_lines_that_are_off_by_no_more_cross_within_the_span(cpu: float, gpu: fl
 
 
 def test_the_span_ends_where_both_lines_are_off() -> None:
-    low, high = crossing_span(model(CPU, 0.1), model(GPU, 0.05))
+    low, high = crossing_span(np.array(CPU), np.array(GPU), 0.1, 0.05)
     assert low == pytest.approx((3e-3 * 0.95 - 1e-3 * 1.1) / (4e-9 * 1.1 - 1e-9 * 0.95))
     assert high == pytest.approx((3e-3 * 1.05 - 1e-3 * 0.9) / (4e-9 * 0.9 - 1e-9 * 1.05))
-    assert crossing_span(model((1e-3, 1.1e-9), 0.1), model(GPU, 0.1))[1] == np.inf
-    assert crossing_span(model((2.9e-3, 4e-9), 0.1), model(GPU, 0.1))[0] == 0
+    assert crossing_span(np.array([1e-3, 1.1e-9]), np.array(GPU), 0.1, 0.1)[1] == np.inf
+    assert crossing_span(np.array([2.9e-3, 4e-9]), np.array(GPU), 0.1, 0.1)[0] == 0
+
+
+def test_a_line_may_miss_by_as_much_as_its_worst_median() -> None:
+    line = model(CPU)
+    medians = pd.Series(line.predict(SIZES) * [1, 0.9, 1.2, 1, 1, 1], index=SIZES)
+    assert greatest_miss(line, medians) == pytest.approx(0.2)
 
 
 def test_the_published_lines_cross_beside_the_published_crossover() -> None:
@@ -123,7 +143,13 @@ def test_the_published_lines_cross_beside_the_published_crossover() -> None:
     assert row["derived"] == pytest.approx(crossing(cpu, gpu), rel=1e-6)
     assert round(row["derived"], -2) == 163_600
     text = derived_sentences(table)
-    assert "the lines cross at 163,600 parameters (135,800 to 195,700 where" in text
+    misses = [worst_miss(line, load_published(PUBLISHED), device)
+              for line, device in ((cpu, "cpu"), (gpu, "gpu"))]  # fmt: skip
+    span = crossing_span(np.array(cpu), np.array(gpu), *misses)
+    assert (row["derived_low"], row["derived_high"]) == pytest.approx(span)
+    low, high = (f"{round(end, -2):,.0f}" for end in span)
+    assert f"the lines cross at 163,600 parameters ({low} to {high} where" in text
+    assert f"farthest from it: {misses[0]:.0%} on the CPU, {misses[1]:.0%} on the GPU)" in text
     assert "measured: 139,900 (single repeats, so no interval)." in text
     assert "The derived one is 1.17 times the measured one: a straight line is not exact." in text
     # Medians over lines at width 128, the last before the crossing.
@@ -134,8 +160,15 @@ def test_the_published_lines_cross_beside_the_published_crossover() -> None:
     apart = 1 - (cpu[0] + cpu[1] * estimate) / (gpu[0] + gpu[1] * estimate)
     assert f"at the measured crossover the CPU's line lies {apart:.0%} below the GPU's" in text
     shown = written(table, COLUMNS).iloc[0]
-    assert shown.tolist()[2:] == ["cold", "163,600 (135,800 to 195,700)", "139,900",
-                                  "single repeats, so no interval", "1.17"]  # fmt: skip
+    assert shown.tolist()[2:] == [
+        "cold", f"{1e6 * cpu[0]:,.0f} µs + {1e9 * cpu[1]:.1f} ns × parameters",
+        f"{1e6 * gpu[0]:,.0f} µs + {1e9 * gpu[1]:.2f} ns × parameters",
+        f"163,600 ({low} to {high})", "139,900", "single repeats, so no interval", "1.17",
+    ]  # fmt: skip
+    # A reader can work it out from the table.
+    (a, b), (c, d) = (re.findall(r"[\d.]+", cell.replace(",", "")) for cell in shown[3:5])
+    told = crossing((float(a), float(b)), (float(c), float(d)))
+    assert told == pytest.approx(163.6, rel=0.003)
 
 
 def test_a_time_moves_the_crossover_by_its_leverage() -> None:

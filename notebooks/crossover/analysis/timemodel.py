@@ -86,8 +86,9 @@ def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the medians of every curve, its steady times where there are any.
 
     One row for each machine, backend, protocol and device: ``timing``, the fields of `TimeModel`,
-    NaN where a curve has fewer than three timed sizes, and ``start_low`` and ``start_high``, the
-    least and the most seconds that a training of any size costs once (medians; NaN where unknown).
+    NaN where a curve has fewer than three timed sizes, ``start_low`` and ``start_high``, the least
+    and the most seconds that a training of any size costs once (medians; NaN where unknown), and
+    ``smallest_seconds``, the median of the smallest model's step.
     """
     rows = []
     for curve, group in groups(trials, CURVE):
@@ -95,7 +96,10 @@ def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
         starts = group.groupby("parameters")["start_seconds"].median()
         row = dict(zip(CURVE, curve, strict=True)) | {"timing": timing}
         row |= {"start_low": starts.min(), "start_high": starts.max()}
+        medians = step_medians(group, timing)
+        row["smallest_seconds"] = medians.iloc[0] if len(medians) else np.nan
         model = fit_curve(group, timing)
         rows.append(row | (vars(model) if model else {}))
-    names = [*CURVE, "timing", *TimeModel.__dataclass_fields__, "start_low", "start_high"]
+    fields = TimeModel.__dataclass_fields__
+    names = [*CURVE, "timing", *fields, "start_low", "start_high", "smallest_seconds"]
     return pd.DataFrame(rows, columns=names)

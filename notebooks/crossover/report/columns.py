@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,9 @@ class Column:
     """One column of a table.
 
     ``source`` names the frame's column (that of the title without it) or three, a value and its
-    limits, which are joined by ``to``; or it is a function of a row. Numbers are multiplied by
-    ``scale`` and read as ``form`` says. ``text`` columns are set to the left and wrapped.
+    limits, which are joined by ``to`` (*or more* where the upper one is infinite); or it is a
+    function of a row. Numbers are multiplied by ``scale`` and read as ``form`` says. ``text``
+    columns are set to the left and wrapped.
     """
 
     title: str
@@ -33,6 +35,9 @@ class Column:
             value, low, high = (row[name] for name in self.source)
             if pd.isna(value):
                 return MISSING
+            if high == inf:
+                least = f"{self._told(low)} or more"
+                return least if value == inf else f"{self._told(value)} ({least})"
             bounded = not pd.isna([low, high]).any()
             limits = f" ({self._told(low)}{self.to}{self._told(high)})" if bounded else ""
             return f"{self._told(value)}{limits}"

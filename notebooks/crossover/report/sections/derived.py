@@ -55,9 +55,9 @@ def _derived(row: Row) -> str:
     if not crosses(row["derived"]):
         return f"by the lines {_everywhere(row['derived'])}"
     return (
-        f"the lines cross at {rounded(row['derived'])} parameters ({_span(row)} where the CPU's "
-        f"may be off by {row['cpu_error']:.0%} and the GPU's by {row['gpu_error']:.0%}, as far as "
-        "they miss their medians)"
+        f"the lines cross at {rounded(row['derived'])} parameters ({_span(row)} where times "
+        f"may lie as far from a line as the median that is farthest from it: "
+        f"{row['cpu_miss']:.0%} on the CPU, {row['gpu_miss']:.0%} on the GPU)"
     )
 
 
@@ -119,11 +119,11 @@ def _misses(row: Row) -> str:
 
 
 def _inside(row: Row) -> str:
-    """Where the derived crossover lies by the measured one's limits, if it has any."""
+    """Where the derived crossover lies by the measured one's interval, if it has any."""
     if not text.finite(row["low"]):
         return ""
     inside = row["low"] <= row["derived"] <= row["high"]
-    return f", {'inside' if inside else 'outside'} its limits"
+    return f", {'inside' if inside else 'outside'} the measured one's interval"
 
 
 def _side(miss: float) -> str:
@@ -139,6 +139,18 @@ def _place(row: Row) -> str:
     if row["derived"] > row["largest"]:
         return f" That is above the largest size timed on both, {row['largest']:,.0f}."
     return " That is among the sizes timed on both."
+
+
+def _line(device: str) -> Column:
+    """A device's line, as its overhead and what each parameter adds."""
+    return Column(
+        f"{device.upper()}'s line",
+        lambda row: (
+            f"{row[f'{device}_overhead_us']:,.0f} µs + "
+            f"{text.three_digits(row[f'{device}_parameter_ns'])} ns × parameters"
+        ),
+        text=True,
+    )
 
 
 def _derived_cell(row: Row) -> str:
@@ -159,6 +171,8 @@ COLUMNS = [
     Column("comparison", _compared, text=True),
     PROTOCOL,
     Column("times", "timing"),
+    _line("cpu"),
+    _line("gpu"),
     Column("derived", _derived_cell),
     Column("measured", _estimate_cell),
     Column("its interval", _limits_cell, text=True),

@@ -44,7 +44,7 @@ COLUMNS = [
     *words("machine"), PROTOCOL, DEVICE, Column("times", "timing"),
     Column("overhead µs a step", OVERHEAD, ",.0f", 1e6),
     Column("GFLOP/s", ("flops_per_second", "flops_low", "flops_high"), ",.1f", 1e-9),
-    Column("relative error", "relative_error", ".0%"),
+    Column("typical error", "relative_error", ".0%"),
     Column("once a training s", _once),
 ]  # fmt: skip
 
@@ -54,17 +54,40 @@ def model_sentences(models: pd.DataFrame) -> str:
     lines = []
     for row in models.to_dict("records"):
         once = (
-            f" (tracing, compiling: its first epoch's excess), {_once(row)} s, is no part of it."
+            f"What a training costs once (its first epoch's excess, and what lies outside the "
+            f"epochs), {_once(row)} s, is no part of it."
             if text.finite(row["start_low"])
-            else " is part of these times."
+            else "What a training costs once is part of these times."
         )
         lines.append(
-            f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): a step costs "
-            f"{row['overhead_seconds'] * 1e6:,.0f} µs whatever the model's size, and the rest runs "
-            f"at {text.three_digits(row['flops_per_second'] / 1e9)} GFLOP/s; the model misses the "
-            f"measured medians by {row['relative_error']:.0%}. What a training costs once{once}"
+            f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): by the line "
+            f"{_overhead(row)}, and the rest runs at {_rate(row)}. A median typically lies "
+            f"{row['relative_error']:.0%} off its line{_bent(row)}. {once}"
         )
     return "\n".join(lines) or "- Too few sizes were measured for a time model."
+
+
+def _overhead(row: Row) -> str:
+    value, low, high = (f"{1e6 * row[name]:,.0f}" for name in OVERHEAD)
+    if row["overhead_low"] > 0:
+        return f"a step costs {value} µs ({low} to {high}) whatever the model's size"
+    return f"a step's overhead cannot be told from none (0 to {high} µs)"
+
+
+def _rate(row: Row) -> str:
+    if text.finite(row["flops_high"]):
+        return f"{text.three_digits(row['flops_per_second'] / 1e9)} GFLOP/s"
+    return f"{text.three_digits(row['flops_low'] / 1e9)} GFLOP/s or more"
+
+
+def _bent(row: Row) -> str:
+    """Where even the smallest model's step is below the overhead, so that the line is not exact."""
+    if not row["smallest_seconds"] < row["overhead_seconds"]:
+        return ""
+    return (
+        f"; that of the smallest model, {row['smallest_seconds'] * 1e6:,.0f} µs with all its "
+        "arithmetic, lies below the overhead, so that the line is not exact there"
+    )
 
 
 def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
@@ -83,7 +106,7 @@ def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
         line = TimeModel(**{field: model[field] for field in TimeModel.__dataclass_fields__})
         x = np.geomspace(sizes.min(), sizes.max(), 100)
         ax.plot(x, line.predict(x) * 1e6, color=look.colour, lw=1.2)
-        told.append(f"{name}: off by {model['relative_error']:.0%}")
+        told.append(f"{name}: typically off by {model['relative_error']:.0%}")
     axes.log_axis(ax)
     axes.parameter_axis(ax, trials["parameters"])
     ax.set_ylabel("microseconds a step")
@@ -95,8 +118,9 @@ def show_phases(results: Results) -> None:
     """Show this machine's median phases, where it has a trial."""
     if results.merged.records:
         phases = median_phases(results.merged.records)
-        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), ".3f")]
-        htmltable.show(phases, "Phases on this machine, seconds", columns)
+        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), ".3g")]
+        caption = "Phases on this machine, seconds (medians, so that they need not add up)"
+        htmltable.show(phases, caption, columns)
     else:
         text.show("No phases were measured here yet.")
 
@@ -114,9 +138,12 @@ def median_phases(records: Sequence[Record]) -> pd.DataFrame:
             "build": record.phases.build,
             "first epoch": record.phases.epochs[0],
             "later epoch": pd.Series(record.phases.epochs[1:], dtype=float).median(),
+            "outside epochs": record.phases.fit - sum(record.phases.epochs),
+            "once": record.start_seconds,
             "fit": record.phases.fit,
             "evaluate": record.phases.evaluate,
         }
         for record in records
     ]
-    return pd.DataFrame(rows).groupby(CELL).median().reset_index()
+    table = pd.DataFrame(rows).astype({"once": float})
+    return table.groupby(CELL).median().reset_index()
