@@ -1,15 +1,17 @@
 """Where a step's time goes, as the framework's own profiler sees it from inside."""
 
 from collections.abc import Sequence
+from math import nan
 
 import numpy as np
 import pandas as pd
 
 from crossover.analysis.path import train_seconds
 from crossover.records.ceilings import KINDS, Ceilings
+from crossover.records.changes import PUBLISHED, WHOLE_EPOCH
 from crossover.records.rounds import Rounds
 
-COLUMNS = ["device", "width", "path_us", "untraced_us", "profiled_us", *KINDS]
+COLUMNS = ["device", "width", "path_us", "path_saved_us", "untraced_us", "profiled_us", *KINDS]
 
 
 def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -> pd.DataFrame:
@@ -18,17 +20,15 @@ def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -
     One row for each device and width with a profile: ``untraced_us`` (microseconds of the same
     step without the profiler, just before), ``profiled_us`` and one column of microseconds for each
     of ``KINDS``, which add up to it; ``path_us`` is the published training step of the path, which
-    was trained at another time. What was not measured is NaN.
+    was trained at another time, and ``path_saved_us`` what a whole epoch an execution saves of
+    that. What was not measured is NaN.
     """
-    path = {
-        (one.device, one.width): 1e6 * float(np.median(train_seconds(one.path[0])))
-        for one in rounds
-    }
+    path = {(one.device, one.width): _of_path(one) for one in rounds}
     rows = [
         {
             "device": measured.device,
             "width": parts.width,
-            "path_us": path.get((measured.device, parts.width), float("nan")),
+            **path.get((measured.device, parts.width), {}),
             "untraced_us": (parts.profile.untraced_seconds or float("nan")) * 1e6,
             "profiled_us": parts.profile.step_seconds * 1e6,
             **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
@@ -39,3 +39,10 @@ def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -
         if parts.profile
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _of_path(rounds: Rounds) -> dict[str, float]:
+    """Microseconds of the published training step, and what the path's first change saves of it."""
+    steps = {one.name: 1e6 * float(np.median(train_seconds(one))) for one in rounds.path}
+    published = steps[PUBLISHED]
+    return {"path_us": published, "path_saved_us": published - steps.get(WHOLE_EPOCH, nan)}

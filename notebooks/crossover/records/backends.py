@@ -39,7 +39,8 @@ BACKENDS = {
         name="TensorFlow",
         package="tensorflow",
         steps_meaning="With several *steps an execution* TensorFlow runs them in one call of its "
-        "graph: what that saves is the dispatching of every step from Python.",
+        "graph. What that saves is all that a call costs: dispatching it from Python, Keras's "
+        "bookkeeping around it, and what the arithmetic loses by the pauses between calls.",
         unseen="the smallest operations",
         pins=False,
         ceilings_seconds={"cpu": (5.0, 2.0, 3.0), "gpu": (10.0, 22.0, 3.0)},
