@@ -6,17 +6,20 @@ import pytest
 from conftest import make_record
 from crossover.analysis.changes import NO_VALIDATION, batch_table, change_table
 from crossover.analysis.path import level, path_table
-from crossover.records.changes import ONE_PROGRAM
+from crossover.records.backends import BACKENDS
+from crossover.records.changes import ONE_PROGRAM, path_of
 from crossover.records.frame import to_frame
 from crossover.records.record import Conditions
 from crossover.report.figure import new_figure
 from crossover.report.sections.changes import batch_sentences, change_plot, change_sentences
 from crossover.report.sections.path import (
     PANELS,
+    STAGES,
     path_plot,
     path_sentences,
     rounds_caution,
     rounds_sentence,
+    stage_meanings,
     study_sentences,
 )
 from test_rounds import make_rounds, turns
@@ -114,17 +117,17 @@ def test_the_sentences_say_what_the_table_says():
         "- CPU, width 4: from 2,200 µs to 110 µs a step, 20.0 times as fast. Of the 2,090 µs "
         "saved: *an epoch an execution* 1,100 (53%), *one program an epoch* 990 (47%)."
     )
-    assert "in 3 rounds, in turns inside one process, on 100% of an epoch's images a turn" in (
-        rounds_sentence([make_rounds()])
-    )
+    whole = rounds_sentence([make_rounds()])
+    assert "in 3 rounds, after a first that is not counted, in turns inside one process" in whole
+    assert "on 100% of an epoch's images a turn" in whole
     part = rounds_sentence([make_rounds(), make_rounds(8, images=5_400)])
     assert "on 10% to 100% of an epoch's images a turn" in part
     assert change_sentences(change_table([make_rounds()])) == (
         "- CPU: at width 4 *an epoch an execution* buys most (2.00 times as fast)."
     )
     assert batch_sentences(batch_table([make_rounds()])) == (
-        "- CPU: at width 4 an epoch in batches of 2048 is 4.22 times as fast, and after 4 times "
-        "54,000 images 0.250 of the test images are right instead of 0.500."
+        "- CPU: at width 4 an epoch in batches of 2048 is 4.22 times as fast, and after 4 passes "
+        "over 54,000 images 0.250 of the test images are right instead of 0.500."
     )
 
 
@@ -137,6 +140,44 @@ def test_changes_that_help_now_and_then_are_not_praised():
     alone = alone[alone["change"] == "XLA"]
     assert "nothing helps in every round, nothing can be told of *XLA*" in change_sentences(alone)
     assert "slower by themselves are *no metrics*, nothing can be told of *XLA*" in text
+
+
+def test_changes_that_the_rounds_do_not_tell_apart_share_the_praise():
+    """XLA is as fast in one round and slower in two: it is not behind in every round."""
+    close = turns("XLA", seconds=[0.43, 0.84, 0.43], validation=[0.0422, 0.0844, 0.0422])
+    table = change_table([make_rounds(changes=[close])]).set_index("change")
+    assert table["behind"].to_dict() == {"an epoch an execution": False, "XLA": False,
+                                         NO_VALIDATION: True}  # fmt: skip
+    text = change_sentences(table.reset_index())
+    ratio = table.loc["XLA", "ratio"]
+    assert (
+        "*an epoch an execution* and *XLA* buy most, and cannot be told apart (their ratios are "
+        f"2.00 and {ratio:.2f})" in text
+    )
+
+
+def test_a_stage_whose_rounds_disagree_is_not_said_to_save():
+    mixed = turns("XLA", seconds=[0.5, 0.7, 0.3], validation=[0.04, 0.08, 0.04])
+    path = [turns("published"), turns("an epoch an execution"), mixed]
+    text = path_sentences(path_table([make_rounds(path=path)]))
+    assert text.endswith("Whether *XLA* saves anything cannot be told: the rounds disagree.")
+
+
+def test_only_the_stages_that_were_trained_are_explained():
+    text = stage_meanings(path_table([make_rounds()]))
+    assert [line.split("*")[1] for line in text.splitlines()] == ["an epoch an execution",
+                                                                  ONE_PROGRAM]  # fmt: skip
+    assert "halves of a batch" in text
+    assert "kernels" not in text
+    both = stage_meanings(path_table([make_rounds(), make_rounds(device="gpu")]))
+    assert "kernels" in both
+
+
+def test_every_stage_of_every_path_is_explained():
+    devices = ("cpu", "gpu")
+    stages = {stage for backend in BACKENDS for device in devices
+              for stage in path_of(backend, device)}  # fmt: skip
+    assert stages == set(STAGES)
 
 
 def test_the_waterfall_ends_where_tuned_begins():
@@ -165,7 +206,7 @@ def losing():
 def test_a_path_that_saves_nothing_has_no_shares():
     text = path_sentences(path_table([losing()]))
     assert text.startswith("- CPU, width 4: from 2,200 µs to 2,807 µs a step. Saved, a loss where")
-    assert text.endswith(": *data on the device* −607.")
+    assert ": *data on the device* −607. Whether *data on the device* saves anything cannot" in text
     _, axes = new_figure(**(PANELS | {"ncols": 1}))
     path_plot(axes, path_table([losing()]), "cpu")
     assert [label.get_text() for label in axes[0][0].get_yticklabels()][-1] == "the rest"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crossover.analysis.order import Floats
 from crossover.analysis.path import (
     enclosing,
     step_seconds_of,
@@ -18,7 +19,7 @@ from crossover.records.rounds import Rounds, Turns
 
 NO_VALIDATION = "no validation"
 RATIO = ["ratio", "low", "high"]
-CHANGE = ["device", "width", "change", "base_us", "step_us", *RATIO]
+CHANGE = ["device", "width", "change", "base_us", "step_us", *RATIO, "behind"]
 BATCH = ["device", "width", "batch_size", "epoch_seconds", *RATIO, "accuracy", "passes",
          "images", "own"]  # fmt: skip
 
@@ -30,7 +31,8 @@ def change_table(rounds: Sequence[Rounds]) -> pd.DataFrame:
     of the published protocol and of the changed one, evaluation included, as in
     `crossover.analysis.path.path_table`; ``ratio``, the one over the other (above 1 the change
     helps), with the least and the greatest such ratio within a round, ``low`` and ``high``. *No
-    validation* is the published training without what its evaluation takes.
+    validation* is the published training without what its evaluation takes. ``behind`` tells
+    whether the change of the greatest ratio is faster than this one in every round.
     """
     rows = [row for one in rounds for row in _changes(one)]
     table = pd.DataFrame(rows, columns=CHANGE)
@@ -54,11 +56,15 @@ def batch_table(rounds: Sequence[Rounds]) -> pd.DataFrame:
 
 def _changes(rounds: Rounds) -> Iterator[dict[str, Any]]:
     published = rounds.path[0]
+    without = published.model_copy(
+        update={"name": NO_VALIDATION, "validation": [0.0] * rounds.count}
+    )
     # The first stage of the path is a single change too.
-    for one in [*rounds.path[1:2], *rounds.changes]:
-        yield _row(rounds, one) | {"change": one.name}
-    without = published.model_copy(update={"validation": [0.0] * rounds.count})
-    yield _row(rounds, without) | {"change": NO_VALIDATION}
+    changed = [*rounds.path[1:2], *rounds.changes, without]
+    best = _step(min(changed, key=step_seconds_of))
+    for one in changed:
+        behind = bool((_step(one) > best).all())
+        yield _row(rounds, one) | {"change": one.name, "behind": behind}
 
 
 def _batches(rounds: Rounds) -> Iterator[dict[str, Any]]:
@@ -81,9 +87,7 @@ def _row(rounds: Rounds, changed: Turns) -> dict[str, Any]:
     """
     base, other = rounds.path[0], _by_published_steps(changed, rounds)
     ratio = step_seconds_of(base) / step_seconds_of(other)
-    within = (train_seconds(base) + validation_seconds(base)) / (
-        train_seconds(other) + validation_seconds(other)
-    )
+    within = _step(base) / _step(other)
     low, high = enclosing(within[:, np.newaxis], pd.Series([ratio]))
     return {
         "device": rounds.device,
@@ -92,6 +96,11 @@ def _row(rounds: Rounds, changed: Turns) -> dict[str, Any]:
         "step_us": 1e6 * step_seconds_of(other),
         **dict(zip(RATIO, (ratio, low[0], high[0]), strict=True)),
     }
+
+
+def _step(training: Turns) -> Floats:
+    """Seconds of a step in each round, its share of the evaluation included, shape (rounds,)."""
+    return train_seconds(training) + validation_seconds(training)
 
 
 def _by_published_steps(training: Turns, rounds: Rounds) -> Turns:

@@ -1,6 +1,7 @@
 """Words and numbers of the page: what was not measured, and strangers' texts that stay texts."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,12 @@ def finite(value: object) -> bool:
 def span(low: object, high: object) -> str:
     """The least and the greatest of some values: '3 to 5', or '3' where they are one."""
     return f"{low}" if low == high else f"{low} to {high}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a sentence lists them: *a*, *b* and *c*."""
+    *others, last = (f"*{name}*" for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def signed(value: float, plus: str = "") -> str:

@@ -21,16 +21,16 @@ PART_OF = {
     ONE_PROGRAM: "other",
 }
 HEIGHT, THIN = 0.62, 0.25
+BELOW = 0.41  # Where a whisker lies, between its bar and the next, clear of the numbers.
 # The axis reaches so far beyond the largest step, for the numbers' sake.
 REACH = 1.28
-# Whiskers end at a number, and do not run through it.
-PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
 def draw(axis: Axes, rows: pd.DataFrame) -> None:
     """Draw one width's rows of `crossover.analysis.path.path_table`.
 
-    Whiskers reach from the least to the greatest difference within a round; the axis cuts them off.
+    Whiskers, below their bars, reach from the least to the greatest difference within a round; a
+    point at an end says that the axis cuts it off there.
     """
     first, last, most = rows.iloc[0], rows.iloc[-1], rows["step_us"].max()
     for place, row in ((0, first), (len(rows), last)):
@@ -44,8 +44,7 @@ def draw(axis: Axes, rows: pd.DataFrame) -> None:
         height = HEIGHT if (trained - start) * (end - trained) >= 0 else THIN
         _bar(axis, place, (start, trained), looks.bar_look(PART_OF[stage["stage"]]))
         _bar(axis, place, (trained, end), looks.bar_look("validation"), height)
-        whisker = np.clip([start - stage["high"], start - stage["low"]], 0, REACH * most)
-        axis.hlines(place, *whisker, color=looks.INK, lw=1.2)
+        _whisker(axis, place + BELOW, (start - stage["high"], start - stage["low"]), REACH * most)
         _number(axis, place, max(start, end), text.signed(-stage["saved_us"], "+"))
         start = end
     axis.set_yticks(range(len(rows) + 1), [*rows["stage"], end_name(last)])
@@ -70,6 +69,13 @@ def _bar(
     axis.barh(place, ends[1] - ends[0], left=ends[0], height=height, **look)
 
 
+def _whisker(axis: Axes, place: float, ends: tuple[float, float], most: float) -> None:
+    shown = np.clip(ends, 0, most)
+    axis.hlines(place, *shown, color=looks.INK, lw=1.2)
+    for end, drawn, marker in zip(ends, shown, "<>", strict=True):
+        if end != drawn:
+            axis.plot(drawn, place, marker, color=looks.INK, ms=4, clip_on=False)
+
+
 def _number(axis: Axes, place: int, x: float, words: str) -> None:
-    axis.annotate(words, (x, place), (4, 0), textcoords="offset points", va="center", fontsize=8,
-                  bbox=PLAIN)  # fmt: skip
+    axis.annotate(words, (x, place), (4, 0), textcoords="offset points", va="center", fontsize=8)

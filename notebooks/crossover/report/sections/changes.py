@@ -85,7 +85,7 @@ def change_plot(ax: Axes, table: pd.DataFrame) -> str:
 
 
 def change_sentences(table: pd.DataFrame) -> str:
-    """Which single change helps most on each device at each width, and which make it slower."""
+    """Which single changes help most on each device at each width, and which make it slower."""
     lines = []
     for device, rows in groups(table, "device"):
         told = []
@@ -102,19 +102,24 @@ def change_sentences(table: pd.DataFrame) -> str:
 
 
 def _best(faster: pd.DataFrame) -> str:
-    """Which of the changes that help in every round helps most."""
+    """Which of the changes that help in every round help most, as far as that can be told."""
     if faster.empty:
         return "nothing helps in every round"
-    best = faster.sort_values("ratio").iloc[-1]
-    return f"*{best['change']}* buys most ({best['ratio']:.2f} times as fast)"
+    first = faster[~faster["behind"]].sort_values("ratio", ascending=False)
+    if first.empty:  # The greatest ratio is that of a change that does not help in every round.
+        first = faster.sort_values("ratio", ascending=False)
+    times = [f"{ratio:.2f}" for ratio in first["ratio"]]
+    if len(first) == 1:
+        return f"*{first['change'].iloc[0]}* buys most ({times[0]} times as fast)"
+    return (
+        f"{text.listed(first['change'])} buy most, and cannot be told apart (their ratios are "
+        f"{' and '.join([', '.join(times[:-1]), times[-1]])})"
+    )
 
 
 def _listed(words: str, names: "pd.Series[str]") -> str:
     """Words and the names after them; nothing where there are none."""
-    named = [f"*{name}*" for name in names]
-    if len(named) > 1:
-        named = [f"{', '.join(named[:-1])} and {named[-1]}"]
-    return f"{words} {named[0]}" if named else ""
+    return f"{words} {text.listed(names)}" if len(names) else ""
 
 
 def batch_sentences(table: pd.DataFrame) -> str:
@@ -126,7 +131,7 @@ def batch_sentences(table: pd.DataFrame) -> str:
             own, largest = part[part["own"]].iloc[0], part.iloc[-1]
             told.append(
                 f"at width {width} an epoch in batches of {largest['batch_size']} is "
-                f"{largest['ratio']:.2f} times as fast, and after {own['passes']} times "
+                f"{largest['ratio']:.2f} times as fast, and after {own['passes']} passes over "
                 f"{own['images']:,} images {largest['accuracy']:.3f} of the test images are right "
                 f"instead of {own['accuracy']:.3f}"
             )

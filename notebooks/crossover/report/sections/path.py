@@ -11,7 +11,7 @@ from crossover.analysis.path import level, path_table
 from crossover.analysis.stepmodel import step_seconds
 from crossover.problem import explained_widths, trained_images
 from crossover.records.backends import BACKENDS
-from crossover.records.changes import ONE_PROGRAM, PUBLISHED
+from crossover.records.changes import ONE_PROGRAM, OWN_LAYERS, PUBLISHED, WHOLE_EPOCH
 from crossover.records.frame import groups
 from crossover.records.rounds import Rounds
 from crossover.report import figure, htmltable, looks, text, waterfall
@@ -23,6 +23,22 @@ PANELS = {"figsize": (8.6, 3.4), "sharey": True, "squeeze": False}
 # How many times as fast the path's end must be for shares of what it saves.
 FASTER = 1.1
 SAVED = ("saved_us", "low", "high")
+# What each stage changes, in the order of the path.
+STAGES = {
+    WHOLE_EPOCH: "hands all steps of an epoch over at once",
+    "XLA": "a compiler, fuses the operations of a step into few",
+    "data on the device": "only row numbers go to the device in each step, no images",
+    OWN_LAYERS: "keep the weights in the order in which they multiply fast, and draw dropout's "
+    "random numbers from a hash, a formula that scrambles the bits of a counter",
+    "TF32": "the GPU multiplies numbers that are rounded to 10 bits behind the point",
+    ONE_PROGRAM: "leaves Keras's `fit` behind, with its input pipeline and its bookkeeping in each "
+    "step. With it go, not told apart: images as bytes, the loss computed from the *logits* (the "
+    "last layer's values before the softmax)",
+}
+ONE_PROGRAM_ON = {
+    "cpu": "on a CPU, halves of a batch side by side where that is faster",
+    "gpu": "on a GPU, few large *kernels* (the programs that it runs) for many small ones",
+}
 
 
 def _beyond_the_first(title: str, source: str | tuple[str, str, str]) -> Column:
@@ -47,6 +63,7 @@ def show(results: Results) -> None:
     if table.empty:
         text.show("The path is not trained yet: `make explain` trains it.")
         return
+    text.show(stage_meanings(table))
     text.show(BACKENDS[results.asked.backend].steps_meaning)
     text.show(rounds_caution(results.rounds))
     drawn = table[table["width"].isin(explained_widths(table["width"]))]
@@ -60,6 +77,17 @@ def show(results: Results) -> None:
         "A step on the path, microseconds; what is saved adds up to the first step less the last"
     )
     htmltable.show(table, caption, COLUMNS)
+
+
+def stage_meanings(table: pd.DataFrame) -> str:
+    """What each stage of these paths changes, as a Markdown list."""
+    ends = [told for device, told in ONE_PROGRAM_ON.items() if device in set(table["device"])]
+    lines = {
+        stage: "; ".join([meaning, *ends]) if stage == ONE_PROGRAM else meaning
+        for stage, meaning in STAGES.items()
+        if stage in set(table["stage"])
+    }
+    return "\n".join(f"- *{stage}*: {meaning}." for stage, meaning in lines.items())
 
 
 def rounds_caution(rounds: Sequence[Rounds]) -> str:
@@ -108,7 +136,7 @@ def path_sentences(table: pd.DataFrame) -> str:
             told += _parts(ranked, first - last)
         else:  # Shares of next to nothing, or of a loss, would mislead.
             told += f". Saved, a loss where it is below 0: {_parts(ranked)}"
-        lines.append(f"- {device.upper()}, width {width}: {told}.")
+        lines.append(f"- {device.upper()}, width {width}: {told}.{_unsure(ranked)}")
     return "\n".join(lines)
 
 
@@ -121,6 +149,15 @@ def _parts(ranked: pd.DataFrame, whole: float | None = None) -> str:
     return ", ".join(parts)
 
 
+def _unsure(ranked: pd.DataFrame) -> str:
+    """Of which stages the rounds do not agree whether they save anything."""
+    unsure = ranked[(ranked["low"] <= 0) & (ranked["high"] >= 0)]["stage"]
+    if unsure.empty:
+        return ""
+    save = "saves" if len(unsure) == 1 else "save"
+    return f" Whether {text.listed(unsure)} {save} anything cannot be told: the rounds disagree."
+
+
 def rounds_sentence(rounds: Sequence[Rounds]) -> str:
     """How the stages were trained: rounds, images, and how sure their differences are."""
     counts = [one.count for one in rounds]
@@ -128,12 +165,13 @@ def rounds_sentence(rounds: Sequence[Rounds]) -> str:
     images = [one.images for one in rounds]
     share = text.span(shares[images.index(min(images))], shares[images.index(max(images))])
     return (
-        f"Every stage trained in {text.span(min(counts), max(counts))} rounds, in turns inside one "
-        f"process, on {share} of an epoch's images a turn, which stands for its epoch; numbers are "
-        "medians. In brackets stand the least and the greatest difference within a round, between "
-        f"which the median of such differences lies at a level of {level(min(counts)):.1%}. The "
-        "test accuracy is that after the last round; all begin with one seed, but not all draw the "
-        "same random numbers from it."
+        f"Every stage trained in {text.span(min(counts), max(counts))} rounds, after a first that "
+        f"is not counted, in turns inside one process, on {share} of an epoch's images a turn, "
+        "which stands for its epoch. A step is the median over the rounds, and what is saved the "
+        "difference of two such medians. In brackets stand the least and the greatest difference "
+        "within a round, between which the median of such differences lies at a level of "
+        f"{level(min(counts)):.1%}. The test accuracy is that after the last round; all begin with "
+        "one seed, but not all draw the same random numbers from it."
     )
 
 
