@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,9 @@ from crossover.records.reference import write_reference
 from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import read_records, write_record
 from crossover.report.columns import written
-from crossover.report.sections import energy
+from crossover.report.sections import energy, tuned
 from crossover.report.sections.backends import columns_of, crossing_lines, measured, side_by_side
 from crossover.report.sections.method import problems_sentence
-from crossover.report.sections.tuned import tuning_gain
 from crossover.study.configuration import study_from
 
 
@@ -133,14 +133,24 @@ def test_only_a_gpu_of_the_same_backend_is_compared_with(tmp_path):
     assert merged.gpu_machine == merged.own
 
 
-def test_a_study_of_one_epoch_has_no_steady_gain(tmp_path):
+def test_a_study_of_one_epoch_tells_its_gain_by_cold_times(tmp_path, monkeypatch):
     """What `make quick` trains: both protocols, and no later epoch to compare."""
     for protocol in ("published", "tuned"):
         write_record(tmp_path, make_record(settings=protocol_settings(protocol, epochs=1)))
     merged = merge(tmp_path, own_settings("tensorflow", 1, 128, None), tmp_path / "none")
     cells = summary.summarise(merged.of(merged.own))
-    assert tuning_gain(cells).startswith("Both protocols were not measured")
-    assert "1 times as fast" in tuning_gain(cells, "cold")
+    results = SimpleNamespace(own_cells=cells, own_trials=merged.trials, figures=tmp_path,
+                              merged=merged)  # fmt: skip
+    told = []
+    monkeypatch.setattr(tuned.text, "show", told.append)
+    monkeypatch.setattr(tuned.figure, "show", lambda *args: told.append(args[-1]))
+    tuned.show(results)
+    assert told == [
+        "On the CPU, the tuned protocol is 1 times as fast at width 4 (cold times).",
+        "cold",
+    ]
+    alone = cells[cells["protocol"] == "tuned"]
+    assert tuned.tuning_gain(alone, "cold") == "No device was measured in both protocols."
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from crossover.report.results import Results
 def show(results: Results) -> None:
     """Show what the tuned protocol gains, and the curves of both."""
     own_cells = results.own_cells
-    text.show(tuning_gain(own_cells))
     timing = "steady" if own_cells["steady_seconds"].notna().any() else "cold"
+    text.show(tuning_gain(own_cells, timing))
     frames = results.own_trials, own_cells
     figure.show(results.figures, "tuned", seconds_plot, *frames, results.merged.own, timing)
 
 
-def tuning_gain(cells: pd.DataFrame, timing: str = "steady") -> str:
+def tuning_gain(cells: pd.DataFrame, timing: str) -> str:
     """How much faster one machine's tuned protocol is than the published one, on each device."""
     seconds = cells.pivot(
         index=["device", "width"], columns="protocol", values=f"{timing}_seconds"
@@ -25,13 +25,13 @@ def tuning_gain(cells: pd.DataFrame, timing: str = "steady") -> str:
     gains = (seconds["published"] / seconds["tuned"]).dropna().reset_index("width", name="times")
     sentences = []
     for device, rows in groups(gains, "device"):
-        small, large = rows.iloc[0], rows.iloc[-1]
+        first, *others = rows.iloc[[0, -1]].drop_duplicates("width").itertuples()
+        further = [f" and {row.times:.2g} times at width {row.width:.0f}" for row in others]
         sentences.append(
-            f"On the {device.upper()}, the tuned protocol is {small['times']:.2g} times as fast "
-            f"at width {small['width']:.0f} and {large['times']:.2g} times at width "
-            f"{large['width']:.0f} ({timing} times)."
+            f"On the {device.upper()}, the tuned protocol is {first.times:.2g} times as fast "
+            f"at width {first.width:.0f}{''.join(further)} ({timing} times)."
         )
-    return " ".join(sentences) or "Both protocols were not measured on one device."
+    return " ".join(sentences) or "No device was measured in both protocols."
 
 
 def seconds_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, own: str, timing: str) -> str:
