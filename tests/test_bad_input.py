@@ -236,7 +236,7 @@ RECORDS = {
     "learning rate 0": (changed(settings__learning_rate=0.0), "settings.learning_rate"),
     "an optimizer that is none": (changed(settings__optimizer="lion"), "settings.optimizer"),
     "a field too many": (changed(host="x"), "host"),
-    "a pickle": (b"\x80\x04\x95\x10\x00\x00\x00", "Invalid JSON"),
+    "a pickle": (b"\x80\x04\x95\x10\x00\x00\x00", "no JSON text, or only a part"),
     "nested too deeply": (b'{"settings":' * 10_000, "Invalid JSON"),
 }  # fmt: skip
 

@@ -449,10 +449,14 @@ def test_no_record_is_fatal_to_the_others(project):
     os.mkfifo(folder / "pipe.json")
     (folder / "zero.json").symlink_to("/dev/zero")
     (folder / "folder.json").mkdir()
+    for kind in ("ceilings", "rounds"):
+        (folder.parent / kind).mkdir()
+        (folder.parent / kind / f"torn-{kind}.json").write_text('{"backend": "tens')
     code, out, err = report(project, "partial", "EPOCHS=1")
     assert code == 0, out + err
     lines = [line for line in out.splitlines() if line.startswith(("Set aside", "Not read"))]
-    assert len(lines) == 6
+    assert len(lines) == 8
+    assert "Set aside: torn-rounds.json: it is no JSON text, or only a part of one" in out
     assert all(line.isprintable() for line in lines)
     assert "Not read: newer.json: made by a newer version of this project: update" in out
     assert (folder / "newer.json").exists()
@@ -462,6 +466,8 @@ def test_no_record_is_fatal_to_the_others(project):
     page = bs4.BeautifulSoup((project / "figures" / "report.html").read_text(), "html.parser")
     text = page.get_text()
     assert "rejected/torn.json: was no valid trial" in text
+    for kind in ("ceilings", "rounds"):
+        assert f"rejected/torn-{kind}.json: was no valid measurement" in text
     assert "newer.json: made by a newer version" in text
     assert "Unfinished study" in text
 

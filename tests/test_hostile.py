@@ -206,7 +206,7 @@ def test_unusable_references_are_named_and_not_fatal(contributed):
     for sentence in (
         "reference mixed: trials with different cpu_model",
         "twice.jsonl:2: the same trial stands there twice",
-        "garbage.jsonl:1: Invalid JSON",
+        "garbage.jsonl:1: it is no JSON text, or only a part of one",
         "deep.jsonl:1: Invalid JSON",
         "{wildcard}.jsonl: no file that 'make record' writes",
         "<b>$x$.jsonl: no file that 'make record' writes",

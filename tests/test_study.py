@@ -10,7 +10,7 @@ import yaml
 from conftest import make_record
 from crossover.errors import CrossoverError
 from crossover.paths import PROJECT
-from crossover.records.ceilings import adopt_limits, write_ceilings
+from crossover.records.ceilings import KINDS, StepProfile, adopt_limits, write_ceilings
 from crossover.records.rounds import write_rounds
 from crossover.records.settings import Settings, protocol_settings
 from crossover.study import last, run
@@ -305,10 +305,16 @@ def test_explain_is_about_the_study_that_was_reported(tmp_path, monkeypatch):
     assert (other.batch_size, other.threads) == (128, None)
 
 
-@pytest.mark.parametrize("word", ["REPEATS=5", "EPOCHS=3", "PROTOCOLS=tuned", "SHARDS=2"])
-def test_what_is_no_setting_of_explain_is_refused(word):
-    with pytest.raises(CrossoverError, match=f"{word.split('=')[0]} is no setting of 'make expl"):
-        configuration("explain", [word])
+@pytest.mark.parametrize(
+    ("verb", "word"),
+    [
+        *(("explain", word) for word in ("REPEATS=5", "EPOCHS=3", "PROTOCOLS=tuned", "SHARDS=2")),
+        *(("map", word) for word in ("EPOCHS=5", "PROTOCOLS=tuned", "BATCH_SIZE=64")),
+    ],
+)
+def test_what_would_change_nothing_that_is_shown_is_refused(verb, word):
+    with pytest.raises(CrossoverError, match=f"{word.split('=')[0]} is no setting of 'make {verb}"):
+        configuration(verb, [word])
 
 
 def test_the_map_trains_each_batch_size_on_both_devices():
@@ -358,7 +364,11 @@ def test_ceilings_take_what_they_took_or_what_such_devices_take(tmp_path):
     # Three widths; a GPU's are mostly compiling.
     assert 10 < seconds["cpu"] < 60 < seconds["gpu"] < 200
     found = make_ceilings(widths=(4,), backend="jax")
-    taken = found.widths[0].model_copy(update={"seconds": 100.0})
+    profile = StepProfile(steps=9, seconds=dict.fromkeys(KINDS, 1e-3))
+    taken = found.widths[0].model_copy(update={"seconds": 100.0, "profile": profile})
     write_ceilings(given.ceilings, found.model_copy(update={"widths": [taken]}))
     (cpu,) = (s for s in given.missing_ceilings().values() if s.device == "cpu")
-    assert ceilings_seconds(cpu, "cpu") == pytest.approx(200.0)
+    # Of widths 8 and 128 the latter is profiled too, as width 4 was; a profile is most of it.
+    assert 100 < ceilings_seconds(cpu, "cpu") < 150
+    only = cpu.model_copy(update={"widths": [128]})
+    assert ceilings_seconds(only, "cpu") == pytest.approx(100.0)

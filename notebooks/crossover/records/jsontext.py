@@ -15,6 +15,7 @@ from crossover.files import regular_size
 from crossover.words import printable
 
 MAX_RECORD_BYTES = 2_000_000  # A trial of 10,000 epochs takes 1.2 MB.
+NO_JSON = "it is no JSON text, or only a part of one"
 NEWER = "made by a newer version of this project: update the project to read it"
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -49,12 +50,13 @@ def parse_model(kind: type[Model], text: bytes) -> Model | str:
     """A model, or in a few words why the text is none."""
     text = text.removeprefix(codecs.BOM_UTF8)
     try:
-        # What else may be wrong with the text is left to its schema.
-        with suppress(json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        with suppress(RecursionError):  # Left to the schema, as what else may be wrong.
             json.loads(text, object_pairs_hook=_each_once, parse_int=str)
         return kind.model_validate_json(text)
     except _TwiceError as error:
         return str(error)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return NO_JSON
     except ValidationError as error:
         errors = error.errors(include_url=False)
     version = next((e["input"] for e in errors if e["loc"] == ("schema_version",)), None)

@@ -101,8 +101,8 @@ def set_aside(folder: Path, problems: Iterable[Problem]) -> None:
             ) from None
 
 
-def set_aside_before(folder: Path) -> list[Problem]:
-    """The files that earlier runs set aside."""
+def set_aside_before(folder: Path, what: str = "trial") -> list[Problem]:
+    """The files that earlier runs set aside, and ``what`` they should have been."""
     rejected = folder / "rejected"
     names = sorted(path.name for path in rejected.iterdir()) if rejected.is_dir() else []
-    return [Problem(f"rejected/{name}", "was no valid trial") for name in names]
+    return [Problem(f"rejected/{name}", f"was no valid {what}") for name in names]

@@ -18,6 +18,7 @@ from crossover.records.ceilings import Ceilings, read_ceilings
 from crossover.records.jsontext import Problem
 from crossover.records.parameters import SummaryParameters
 from crossover.records.rounds import Rounds, read_rounds
+from crossover.records.storage import set_aside_before
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -75,6 +76,11 @@ def read_results(asked: SummaryParameters) -> Results:
     rounds, no_rounds = read_rounds(Path(asked.rounds))
     own_ceilings, others_ceilings = merged.own_of(_as_asked(ceilings, asked), "ceilings")
     own_rounds, others_rounds = merged.own_of(_as_asked(rounds, asked), "rounds")
+    aside = [
+        problem
+        for folder in (asked.ceilings, asked.rounds)
+        for problem in set_aside_before(Path(folder), "measurement")
+    ]
     return Results(
         asked=asked,
         merged=merged,
@@ -85,7 +91,7 @@ def read_results(asked: SummaryParameters) -> Results:
         models=fit_all(merged.trials),
         ceilings=own_ceilings,
         rounds=own_rounds,
-        problems=[*no_ceilings, *no_rounds, *others_ceilings, *others_rounds],
+        problems=[*no_ceilings, *no_rounds, *others_ceilings, *others_rounds, *aside],
     )
 
 

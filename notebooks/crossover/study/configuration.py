@@ -24,8 +24,17 @@ CONFIG = PROJECT / "workflow" / "config.yaml"
 NUMBERS = ("REPEATS", "EPOCHS", "BATCH_SIZE", "THREADS", "SEED", "SHARDS")
 SETTINGS = ("WIDTHS", "DEVICES", "PROTOCOLS", "BACKEND", *NUMBERS)
 PLACES = ("PROFILE", "PARTITIONS", "NOTEBOOKS")
-# What is no setting of trainings in turns.
-TRIALS_ONLY = ("REPEATS", "EPOCHS", "PROTOCOLS", "SHARDS")
+# What is no setting of some verbs, and why.
+USELESS = {
+    "explain": (
+        ("REPEATS", "EPOCHS", "PROTOCOLS", "SHARDS"),
+        f"trains {ROUNDS} rounds of an epoch at most",
+    ),
+    "map": (
+        ("EPOCHS", "PROTOCOLS", "BATCH_SIZE"),
+        f"trains {batch_map.MAP_EPOCHS} epochs of the published protocol at batch sizes of its own",
+    ),
+}
 # What a verb sees to of a study.
 WANTED = {
     "report": ["trials", "ceilings"],
@@ -61,11 +70,9 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     if verb == "quick":
         config |= {"figures": "figures/quick", "tables": "data/runs/quick", "quick": True}
     given = assigned(words, [*SETTINGS, *PLACES])
-    if verb == "explain" and (useless := [name for name in TRIALS_ONLY if name in given]):
-        raise CrossoverError(
-            f"{useless[0]} is no setting of 'make explain', which trains {ROUNDS} rounds of "
-            "an epoch at most: leave it out."
-        )
+    names, why = USELESS.get(verb, ((), ""))
+    for name in (name for name in names if name in given):
+        raise CrossoverError(f"{name} is no setting of 'make {verb}', which {why}: leave it out.")
     if verb == "partial" and "PROFILE" in given:
         config["partitions"] = ""  # The last study's are those of its own profile.
     config |= {name.lower(): value for name, value in given.items() if name in PLACES}

@@ -16,7 +16,7 @@ from crossover.hardware.machine import describe_machine, installed_versions
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import PROJECT
 from crossover.records.ceilings import adopt_limits, read_ceilings
-from crossover.records.jsontext import NEWER
+from crossover.records.jsontext import NEWER, Problem
 from crossover.records.record import Measured, Record
 from crossover.records.rounds import read_rounds
 from crossover.records.storage import read_records, set_aside
@@ -129,7 +129,7 @@ def _plan(folder: Path, studies: list[Study], config: dict[str, Any]) -> list[Jo
 
 def _plan_one(study: Study, config: dict[str, Any]) -> list[Job]:
     """Print what one study lacks and return its jobs; read its records once."""
-    records = _sound_records(study.trials)
+    records = _sound_records(study)
     study.check_seed(records)
     own = study.own(records)
     jobs = lacking(study, own, config["wanted"])
@@ -145,14 +145,24 @@ def _plan_one(study: Study, config: dict[str, Any]) -> list[Job]:
     return jobs
 
 
-def _sound_records(trials: Path) -> list[Record]:
-    """The records of a folder that can be written; files that are none are named, set aside."""
-    check_folder(trials)
-    loaded = read_records(trials)
-    for problem in loaded.problems:
-        print(f"{'Not read' if problem.reason == NEWER else 'Set aside'}: {problem}")
-    set_aside(trials, [problem for problem in loaded.problems if problem.reason != NEWER])
+def _sound_records(study: Study) -> list[Record]:
+    """The trials in a folder that can be written; files that are no records are set aside.
+
+    Those of ceilings and of trainings in turns are, too, so that they are measured anew.
+    """
+    check_folder(study.trials)
+    loaded = read_records(study.trials)
+    _set_aside(study.trials, loaded.problems)
+    for folder, read in ((study.ceilings, read_ceilings), (study.rounds, read_rounds)):
+        _set_aside(folder, read(folder)[1])
     return loaded.records
+
+
+def _set_aside(folder: Path, problems: Sequence[Problem]) -> None:
+    """Name the files that are no records, and set aside those that no newer version wrote."""
+    for problem in problems:
+        print(f"{'Not read' if problem.reason == NEWER else 'Set aside'}: {problem}")
+    set_aside(folder, [problem for problem in problems if problem.reason != NEWER])
 
 
 def _look_here(study: Study, records: list[Record], jobs: Sequence[Job]) -> list[str]:

@@ -74,11 +74,13 @@ class Estimate:
 def ceilings_seconds(sweep: SweepParameters, device: Device) -> float:
     """Seconds of measuring the ceilings that a sweep names, from what was measured of them."""
     common, width, profile = BACKENDS[sweep.backend].ceilings_seconds[device]
+    own = width * len(sweep.widths) + profile * len(explained_widths(sweep.widths))
     measured = own_ceilings(sweep, device)
-    taken = [one.seconds for one in measured.widths if one.seconds] if measured else []
-    if taken:
-        return statistics.fmean(taken) * len(sweep.widths)
-    return common + width * len(sweep.widths) + profile * len(explained_widths(sweep.widths))
+    timed = [one for one in measured.widths if one.seconds] if measured else []
+    if not timed:
+        return common + own
+    usual = sum(width + profile * bool(one.profile) for one in timed)
+    return own * sum(one.seconds or 0 for one in timed) / usual
 
 
 def rounds_seconds(sweep: SweepParameters, device: Device) -> tuple[float, bool]:
