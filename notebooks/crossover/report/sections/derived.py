@@ -6,7 +6,7 @@ import pandas as pd
 from crossover.analysis.crossing import rounded
 from crossover.analysis.derived import crosses, derived_crossovers
 from crossover.report import htmltable, text
-from crossover.report.columns import PROTOCOL, Column, Row
+from crossover.report.columns import Column, Row
 from crossover.report.results import Results
 
 MEANING = (
@@ -169,8 +169,7 @@ def _limits_cell(row: Row) -> str:
 
 COLUMNS = [
     Column("comparison", _compared, text=True),
-    PROTOCOL,
-    Column("times", "timing"),
+    Column("times", lambda row: f"{row['protocol']}, {row['timing']}", text=True),
     _line("cpu"),
     _line("gpu"),
     Column("derived", _derived_cell),

@@ -57,14 +57,17 @@ def cpu_guess(models: pd.DataFrame) -> str:
     fitted = models.query("device == 'cpu' and protocol == 'published'")
     if fitted.empty:
         return ""
-    nothing = "- **CPU:** it trains from the memory that a batch lies in: there is no copy to test."
+    nothing = (
+        "- **CPU:** it trains from the memory that a batch lies in, and what its profile calls "
+        "copying stays there: there is no copy to test."
+    )
     model = fitted.iloc[0]
     if not model["overhead_low"] > 0:
         return f"{nothing} Its times do not tell its overhead from none."
     low, high = (f"{model[f'overhead_{end}'] * 1e6:,.0f}" for end in ("low", "high"))
     return (
-        f"{nothing} Yet its published step has {_us(model['overhead_seconds'])} of overhead ({low} "
-        f"to {high}, {model['timing']} times): overhead needs no copy to a device."
+        f"{nothing} Yet its published step has {_us(model['overhead_seconds'])} of overhead by its "
+        f"line ({low} to {high}, {model['timing']} times): overhead needs no copy to a device."
     )
 
 

@@ -118,7 +118,7 @@ def show_phases(results: Results) -> None:
     """Show this machine's median phases, where it has a trial."""
     if results.merged.records:
         phases = median_phases(results.merged.records)
-        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), ".3g")]
+        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), ".3f")]
         caption = "Phases on this machine, seconds (medians, so that they need not add up)"
         htmltable.show(phases, caption, columns)
     else:

@@ -25,15 +25,15 @@ FASTER = 1.1
 SAVED = ("saved_us", "low", "high")
 # What each stage changes, in the order of the path.
 STAGES = {
-    WHOLE_EPOCH: "hands all steps of an epoch over at once",
-    "XLA": "a compiler, fuses the operations of a step into few",
+    WHOLE_EPOCH: "all steps of an epoch are handed over at once",
+    "XLA": "a compiler fuses the operations of a step into few",
     "data on the device": "only row numbers go to the device in each step, no images",
-    OWN_LAYERS: "keep the weights in the order in which they multiply fast, and draw dropout's "
-    "random numbers from a hash, a formula that scrambles the bits of a counter",
+    OWN_LAYERS: "weights lie in the order in which they multiply fast, and dropout's random "
+    "numbers come from a hash, a formula that scrambles the bits of a counter",
     "TF32": "the GPU multiplies numbers that are rounded to 10 bits behind the point",
-    ONE_PROGRAM: "leaves Keras's `fit` behind, with its input pipeline and its bookkeeping in each "
-    "step. With it go, not told apart: images as bytes, the loss computed from the *logits* (the "
-    "last layer's values before the softmax)",
+    ONE_PROGRAM: "Keras's `fit` is left behind, with its input pipeline and its bookkeeping in "
+    "each step. With it go, not told apart: images as bytes; the loss computed from the *logits* "
+    "(the last layer's values before the softmax)",
 }
 ONE_PROGRAM_ON = {
     "cpu": "on a CPU, halves of a batch side by side where that is faster",

@@ -134,8 +134,8 @@ def path_sentence(profile: pd.DataFrame) -> str:
     told = (
         f"The published training step of the path took "
         f"{text.span(f'{longer.min():.2f}', f'{longer.max():.2f}')} times as long as this one "
-        "without the profiler. Both were timed at different times, on other images; and an epoch's "
-        "beginning and end are a part of the path's step, which makes it longer, and not of this."
+        "without the profiler. They were timed at different times, on different images; and an "
+        "epoch's beginning and end are part of the path's step, which makes it longer."
     )
     return " ".join(filter(None, [told, _beside_the_path(profile)]))
 
@@ -151,8 +151,8 @@ def _beside_the_path(profile: pd.DataFrame) -> str:
     if not told:
         return ""
     return (
-        "As shares, which a slower machine leaves alone, what is not arithmetic here stands beside "
-        f"what *{WHOLE_EPOCH}* saves of the path's training step: {', '.join(told)}. What is "
+        "As shares of their steps, what is not arithmetic here stands beside what "
+        f"*{WHOLE_EPOCH}* saves of the path's training step: {', '.join(told)}. What is "
         "apart is noise, or arithmetic that runs faster without pauses between steps: that is not "
         "told apart."
     )
