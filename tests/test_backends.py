@@ -90,6 +90,8 @@ def test_one_backend_alone_is_said_to_be(tmp_path):
     merged = merge(tmp_path, own_settings("torch", 10, 128, None), tmp_path / "none")
     assert "Only PyTorch was measured" in measured(merged)
     assert "make report BACKEND=tensorflow" in measured(merged)
+    nothing = merge(tmp_path / "nothing", own_settings("torch", 10, 128, None), tmp_path / "none")
+    assert measured(nothing) == "No backend has a trial on this machine yet."
 
 
 def test_trials_of_an_earlier_program_of_a_protocol_share_no_curve(tmp_path):

@@ -185,7 +185,7 @@ def test_a_signal_ends_the_whole_study_in_one_sentence(number, project):
     door.send_signal(number)
     out, err = door.communicate(timeout=60)
     assert door.returncode == 128 + number
-    assert err == ("crossover: stopped; finished trials are kept: the same command goes on.\n")
+    assert err == ("crossover: stopped; what is finished is kept: the same command goes on.\n")
     assert "Traceback" not in out
     assert marked(project) == []
 
@@ -456,7 +456,7 @@ def test_no_record_is_fatal_to_the_others(project):
     assert code == 0, out + err
     lines = [line for line in out.splitlines() if line.startswith(("Set aside", "Not read"))]
     assert len(lines) == 8
-    assert "Set aside: torn-rounds.json: it is no JSON text, or only a part of one" in out
+    assert "Set aside into rounds/rejected: torn-rounds.json: it is no JSON text, or only" in out
     assert all(line.isprintable() for line in lines)
     assert "Not read: newer.json: made by a newer version of this project: update" in out
     assert (folder / "newer.json").exists()

@@ -10,6 +10,7 @@ from crossover.records.backends import BACKENDS
 from crossover.records.changes import ONE_PROGRAM, path_of
 from crossover.records.frame import to_frame
 from crossover.records.record import Conditions
+from crossover.records.settings import protocol_settings
 from crossover.report.figure import new_figure
 from crossover.report.sections.changes import batch_sentences, change_plot, change_sentences
 from crossover.report.sections.path import (
@@ -123,11 +124,12 @@ def test_the_sentences_say_what_the_table_says():
     part = rounds_sentence([make_rounds(), make_rounds(8, images=5_400)])
     assert "on 10% to 100% of an epoch's images a turn" in part
     assert change_sentences(change_table([make_rounds()])) == (
-        "- CPU: at width 4 *an epoch an execution* buys most (2.00 times as fast)."
+        "- CPU, width 4: *an epoch an execution* (2.00 times as fast) buys most. Less, but in "
+        "every round: *XLA*."
     )
     assert batch_sentences(batch_table([make_rounds()])) == (
         "- CPU: at width 4 an epoch in batches of 2048 is 4.22 times as fast, and after 4 passes "
-        "over 54,000 images 0.250 of the test images are right instead of 0.500."
+        "over 54,000 images 0.2500 of the test images are right instead of 0.5000."
     )
 
 
@@ -138,8 +140,10 @@ def test_changes_that_help_now_and_then_are_not_praised():
     text = change_sentences(change_table([make_rounds(changes=[mixed, slower])]))
     alone = change_table([make_rounds(path=[turns("published")], changes=[mixed])])
     alone = alone[alone["change"] == "XLA"]
-    assert "nothing helps in every round, nothing can be told of *XLA*" in change_sentences(alone)
-    assert "slower by themselves are *no metrics*, nothing can be told of *XLA*" in text
+    assert "Nothing helps in every round. Whether *XLA* helps cannot be told." in (
+        change_sentences(alone)
+    )
+    assert "Slower in every round: *no metrics*. Whether *XLA* helps cannot be told." in text
 
 
 def test_changes_that_the_rounds_do_not_tell_apart_share_the_praise():
@@ -150,17 +154,25 @@ def test_changes_that_the_rounds_do_not_tell_apart_share_the_praise():
                                          NO_VALIDATION: True}  # fmt: skip
     text = change_sentences(table.reset_index())
     ratio = table.loc["XLA", "ratio"]
-    assert (
-        "*an epoch an execution* and *XLA* buy most, and cannot be told apart (their ratios are "
-        f"2.00 and {ratio:.2f})" in text
+    assert text == (
+        "- CPU, width 4: *an epoch an execution* (2.00 times as fast) or "
+        f"*XLA* ({ratio:.2f} times as fast) buys most: the rounds do not tell which."
     )
+
+
+def test_a_rival_that_helps_now_and_then_is_a_rival():
+    """XLA is twice as fast in one round and slower in another: which buys most is not known."""
+    mixed = turns("XLA", seconds=[0.3, 2.0, 0.45], validation=[0.03, 0.2, 0.045])
+    text = change_sentences(change_table([make_rounds(changes=[mixed])]))
+    assert "*an epoch an execution* (2.00 times as fast) or *XLA* (" in text
+    assert text.endswith("the rounds do not tell which. Whether *XLA* helps cannot be told.")
 
 
 def test_a_stage_whose_rounds_disagree_is_not_said_to_save():
     mixed = turns("XLA", seconds=[0.5, 0.7, 0.3], validation=[0.04, 0.08, 0.04])
     path = [turns("published"), turns("an epoch an execution"), mixed]
     text = path_sentences(path_table([make_rounds(path=path)]))
-    assert text.endswith("Whether *XLA* saves anything cannot be told: the rounds disagree.")
+    assert text.endswith("Whether *XLA* saves anything cannot be told: its limits hold 0.")
 
 
 def test_only_the_stages_that_were_trained_are_explained():
@@ -183,7 +195,7 @@ def test_every_stage_of_every_path_is_explained():
 def test_the_waterfall_ends_where_tuned_begins():
     _, axes = new_figure(**(PANELS | {"ncols": 1}))
     alt = path_plot(axes, path_table([make_rounds()]), "cpu")
-    assert "width 4: 2,200 to 110 µs, most by an epoch an execution, 1,100 µs" in alt
+    assert "width 4: 2,200 to 110 µs; saved: an epoch an execution 1,100, one program an ep" in alt
     spans = {}
     for bar in axes[0][0].patches:
         spans.setdefault(round(bar.get_y() + bar.get_height() / 2), []).extend(
@@ -240,10 +252,20 @@ def test_the_paths_ends_stand_beside_the_studys_own_steps():
     trials = to_frame([make_record(fit=22.0)], "here")
     text = study_sentences(path_table([make_rounds()]), trials)
     assert text == (
-        "Beside the study, which was trained at another time: its published step took 0.46 times "
-        "the study's own."
+        "Beside the study, which was trained at another time: the path's published step took 0.46 "
+        "times the study's."
     )
     assert study_sentences(path_table([make_rounds()]), trials[:0]) == ""
+
+
+def test_both_whole_ways_stand_side_by_side():
+    """2,200 to 110 µs on the path; 22 s to 4.4 s in the study."""
+    records = [make_record(fit=22.0), make_record(fit=4.4, settings=protocol_settings("tuned"))]
+    text = study_sentences(path_table([make_rounds()]), to_frame(records, "here"))
+    assert text.endswith(
+        "From end to end it gets so many times as fast: 20.0 on the CPU at width 4 (5.0 in the "
+        "study)."
+    )
 
 
 def test_what_disturbed_the_turns_is_told():
@@ -259,7 +281,7 @@ def test_the_dots_of_both_devices_share_one_axis():
     both = change_table([make_rounds(), make_rounds(device="gpu"), make_rounds(128)])
     _, axis = new_figure(figsize=(8, 6))
     alt = change_plot(axis, both)
-    assert "Most: an epoch an execution on the CPU at width 4, 2.00 times." in alt
+    assert "an epoch an execution, CPU, width 4: 2.00; an epoch an execution, GPU, width 4: " in alt
     labels = [label.get_text() for label in axis.get_yticklabels()]
     places = ("CPU, width 4", "GPU, width 4", "CPU, width 128")
     assert labels[:3] == [f"an epoch an execution, {place}" for place in places]

@@ -17,13 +17,13 @@ from crossover.report.looks import BLUE, PARTS, VERMILION, bar_look
 from crossover.report.sections.profile import (
     nothing_profiled,
     overlap_sentences,
-    path_sentence,
+    path_sentences,
     profile_plot,
     profile_sentences,
     slowdown,
 )
 from test_ceilings import make_ceilings
-from test_rounds import make_rounds
+from test_rounds import make_rounds, turns
 
 mpl.use("agg")
 
@@ -53,7 +53,9 @@ def test_the_profile_stands_beside_the_same_step_without_the_profiler():
     assert text.count("at width") == 1
     _, axis = new_figure()
     alt = profile_plot(axis, table, "jax")
-    assert "CPU, width 4 (4,000 µs): most in starting operations, 50%" in alt
+    assert (
+        "CPU, width 4 (4,000 µs): 25% matrix products, 50% starting operations, 25% Python" in alt
+    )
 
 
 def test_without_a_profile_the_way_to_one_is_told():
@@ -67,11 +69,23 @@ def test_the_paths_training_step_stands_beside_it():
     ceilings = [profiled(make_ceilings(widths=(4, 8)), 4, 8, untraced=3.2e-3)]
     table = profile_table(ceilings, [make_rounds()])
     assert table["path_us"].tolist() == pytest.approx([2000, float("nan")], nan_ok=True)
-    text = path_sentence(table)
+    text = path_sentences(table)
     assert "took 0.62 times as long as this one" in text
-    # Three quarters are not arithmetic; 1,000 of the path's 2,000 µs go with the first change.
-    assert "training step: 75% at width 4 (there 50%). What is apart is noise" in text
-    assert path_sentence(profile_table(ceilings)) == ""
+    # 1,000 of the path's 2,000 µs go with the first change; in the slow round twice as much.
+    assert (
+        "- CPU, width 4: it saves 1,000 µs (1,000 to 2,000) of a training step of 2,000 µs; here "
+        "3,000 of 4,000 µs are not arithmetic."
+    ) in text
+    assert "only the path's holds an epoch's beginning and end." in text
+    assert path_sentences(profile_table(ceilings)) == ""
+
+
+def test_a_change_that_the_rounds_do_not_decide_is_not_held_against_the_profile():
+    """An epoch an execution is slower in one round: only the times of both steps are told."""
+    mixed = turns("an epoch an execution", seconds=[0.9, 0.8, 0.4])
+    rounds = make_rounds(path=[turns("published"), mixed])
+    text = path_sentences(profile_table([profiled(make_ceilings(), 4, untraced=3e-3)], [rounds]))
+    assert text.endswith("an epoch's beginning and end.")
 
 
 def test_a_record_without_the_untraced_step_says_missing():
@@ -86,10 +100,8 @@ def test_a_record_without_the_untraced_step_says_missing():
     [
         ([103.0, 109.0], "1.03 to 1.09 times as long as without"),
         ([103.2, 102.8], "1.03 times as long as without"),
-        ([97.0, 91.0], "0.91 to 0.97 times as long as without, so that what it costs is lost in "
-         "the noise"),
-        ([97.0, 109.0], "0.97 to 1.09 times as long as without, so that what it costs is lost in "
-         "the noise"),
+        ([97.0, 91.0], "0.91 to 0.97 times as long as without: what is below 1 is noise"),
+        ([97.0, 109.0], "0.97 to 1.09 times as long as without: what is below 1 is noise"),
         ([np.nan, 109.0], "1.09 times as long as without"),
     ],
 )  # fmt: skip

@@ -272,7 +272,7 @@ def test_a_copy_that_is_little_does_not_slow_the_gpu(tmp_path, with_gpu, capsys)
 
 def test_a_machine_without_a_gpu_has_no_copy_to_test(tmp_path, capsys):
     (_, rows) = shown_claims(results_of(tmp_path, make_record()), capsys).values()
-    told = "No published training on a GPU was timed: there is no copy to test."
+    told = "No GPU was timed here in the protocol 'published': there is no copy to test."
     assert rows[2][2:] == ["cannot be tested", told]
 
 

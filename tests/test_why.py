@@ -59,15 +59,15 @@ def test_the_guess_is_answered_with_numbers(three_sizes):
         "Keras's `fit` copies it, at 40,141 MB/s where a large block reaches 1,000 (from pinned "
         "memory, which a card reads by itself: not measured, for TensorFlow has no call for it). "
         "That is 0.2% of a published step at width 4 (4,739 µs, the steady median, validation "
-        "included) and 0.2% of a step's overhead (4,739 µs, steady times). Copying does not "
-        "explain it."
+        "included) and 0.2% of a step's overhead (4,739 µs, steady times). Copying is the "
+        "smaller part of that overhead."
     )
     slow = make_ceilings("gpu", batch_copy=[1e-5, 4e-3, 1.0], pinned_copy=[7e-6, 1e-5, 8e-6])
     text = gpu_guess(copying_of("here", models, [make_ceilings(), slow]), step)
     assert "takes 4,000 µs from" in text
     assert "by itself: 8 µs)." in text
     assert text.endswith(f"{4000 / STEP:.1%} of a step's overhead (4,739 µs, steady times). "
-                         "Copying explains most of it.")  # fmt: skip
+                         "Copying is most of that overhead.")  # fmt: skip
 
 
 def test_two_sizes_tell_a_share_of_the_step_but_no_verdict(three_sizes):
@@ -81,7 +81,10 @@ def test_two_sizes_tell_a_share_of_the_step_but_no_verdict(three_sizes):
 def test_a_gpu_that_was_not_timed_or_measured_is_told_of(three_sizes):
     cpu = three_sizes[three_sizes["device"] == "cpu"]
     text = gpu_guess(copying_of("here", own_models(cpu), []), smallest_step(cpu, "gpu"))
-    assert text == "- **GPU:** No published training on a GPU was timed: there is no copy to test."
+    assert (
+        text
+        == "- **GPU:** No GPU was timed here in the protocol 'published': there is no copy to test."
+    )
     copying = copying_of("here", own_models(three_sizes), [make_ceilings("cpu")])
     text = gpu_guess(copying, smallest_step(three_sizes, "gpu"))
     assert text == "- **GPU:** The copy to this GPU was not measured: run make report."
@@ -95,7 +98,15 @@ def test_a_cpu_has_overhead_without_a_copy(three_sizes):
     )
     assert text.endswith("steady times): overhead needs no copy to a device.")
     few = cpu_guess(own_models(three_sizes[three_sizes["width"] < 16]))
-    assert few.endswith("there is no copy to test. Its times do not tell its overhead from none.")
+    assert few.endswith(
+        "there is no copy to test. A step's overhead takes times of 3 widths to tell."
+    )
+    cold = own_models(three_sizes).assign(timing="cold")
+    assert cpu_guess(cold).endswith("do not tell a step's overhead by itself.")
+    none = own_models(three_sizes).assign(overhead_low=0.0)
+    assert cpu_guess(none).endswith("Its times do not tell its overhead from none.")
+    gpu = copying_of("here", none, [make_ceilings("gpu")])
+    assert (gpu.explains, gpu.reason) == (None, "Its times do not tell its overhead from none.")
     assert cpu_guess(own_models(three_sizes[three_sizes["device"] == "gpu"])) == ""
 
 
@@ -107,8 +118,9 @@ def test_the_published_guess_would_mean_a_slow_copy():
     assert "moves up to 8,000 MB/s: at that rate the batch takes 50 µs, 0.7% of the" in text
     # Half of the overhead: 2 · 53 of 8,000 MB/s.
     less = 8e9 * (overhead / 2) / 401_408
-    assert text.endswith(f"is not the cause, unless it reached less than about 1/{less:.0f} of the "
-                         "link's rate.")  # fmt: skip
+    rate = 2 * 401_408 / overhead / 1e6
+    assert text.endswith(f"is less than half of it, unless it ran at less than 1/{less:.0f} of the "
+                         f"link's rate, {rate:,.0f} MB/s.")  # fmt: skip
 
 
 def test_the_guess_is_shown_of_the_published_gpu_and_of_what_is_here(tmp_path, monkeypatch):

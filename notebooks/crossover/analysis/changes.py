@@ -32,7 +32,7 @@ def change_table(rounds: Sequence[Rounds]) -> pd.DataFrame:
     `crossover.analysis.path.path_table`; ``ratio``, the one over the other (above 1 the change
     helps), with the least and the greatest such ratio within a round, ``low`` and ``high``. *No
     validation* is the published training without what its evaluation takes. ``behind`` tells
-    whether the change of the greatest ratio is faster than this one in every round.
+    whether another change, that of the greatest ratio, is faster in every round.
     """
     rows = [row for one in rounds for row in _changes(one)]
     table = pd.DataFrame(rows, columns=CHANGE)
@@ -60,10 +60,10 @@ def _changes(rounds: Rounds) -> Iterator[dict[str, Any]]:
         update={"name": NO_VALIDATION, "validation": [0.0] * rounds.count}
     )
     # The first stage of the path is a single change too.
-    changed = [*rounds.path[1:2], *rounds.changes, without]
-    best = _step(min(changed, key=step_seconds_of))
-    for one in changed:
-        behind = bool((_step(one) > best).all())
+    changed = [*rounds.path[1:2], *rounds.changes]
+    best = _step(min(changed or [without], key=step_seconds_of))
+    for one in [*changed, without]:
+        behind = one is without or bool((_step(one) > best).all())
         yield _row(rounds, one) | {"change": one.name, "behind": behind}
 
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from math import isnan, nan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -29,10 +29,12 @@ def copying_of(machine: str, models: pd.DataFrame, ceilings: Sequence[Ceilings])
     the published machine, whose copies nobody measured, it is what the link to the card allows.
     """
     wanted = "machine == @machine and device == 'gpu' and protocol == 'published'"
-    overheads = models.query(wanted)["overhead_seconds"]
-    if overheads.empty:
-        return Copying(reason="No published training on a GPU was timed: there is no copy to test.")
-    overhead = float(overheads.iloc[0])
+    fitted = models.query(wanted)
+    if fitted.empty:
+        return Copying(
+            reason="No GPU was timed here in the protocol 'published': there is no copy to test."
+        )
+    overhead = float(fitted["overhead_seconds"].iloc[0])
     if machine == published.MACHINE:
         seconds = Copying.batch / published.LINK_BYTES_PER_SECOND
         return Copying(seconds, overhead, inferred=True)
@@ -40,14 +42,21 @@ def copying_of(machine: str, models: pd.DataFrame, ceilings: Sequence[Ceilings])
     if card is None:
         return Copying(reason="The copy to this GPU was not measured: run make report.")
     pinned = statistics.median(card.pinned_copy) if card.pinned_copy else nan
-    unknown = "Its times do not tell its overhead from none."
-    if isnan(overhead):
-        unknown = f"A step's overhead takes times of {FEWEST_SIZES} widths to tell."
+    unknown = unknown_overhead(fitted.iloc[0])
+    if unknown:
+        overhead = nan
     copied = statistics.median(card.batch_copy)
     facts = BACKENDS[card.backend]
     unpinned = "" if facts.pins else f", for {facts.name} has no call for it"
     rate = card.copy_bytes_per_second
     return Copying(copied, overhead, pinned, unpinned, rate, batch=card.batch_bytes, reason=unknown)
+
+
+def unknown_overhead(model: "pd.Series[Any]") -> str:
+    """Why a row of `fit_all` does not tell a step's overhead; empty where it does."""
+    if isnan(model["overhead_seconds"]):
+        return f"A step's overhead takes times of {FEWEST_SIZES} widths to tell."
+    return "" if model["overhead_low"] > 0 else "Its times do not tell its overhead from none."
 
 
 def smallest_step(trials: pd.DataFrame, device: str) -> SmallestStep | None:

@@ -9,7 +9,6 @@ from crossover.analysis.order import Floats
 from crossover.analysis.stepmodel import step_medians, timing_of
 from crossover.analysis.timemodel import TimeModel, fit_curve
 
-Span = tuple[float, float]
 COMPARISON = ["cpu_machine", "gpu_machine", "backend", "protocol"]
 MEASURED = ["status", "estimate", "low", "high", "spread", "reason", "bracket_low",
             "bracket_high", "interpolation"]  # fmt: skip
@@ -39,25 +38,19 @@ def crosses(parameters: float) -> bool:
     return 0 < parameters < np.inf
 
 
-def crossing_span(cpu: Floats, gpu: Floats, cpu_miss: float, gpu_miss: float) -> Span:
-    """The least and the greatest `gpu_faster_from` of lines that miss by such shares at most.
+def crossing_span(cpu: TimeModel, gpu: TimeModel) -> tuple[float, float]:
+    """The least and the greatest `gpu_faster_from` of lines that miss by their greatest miss.
 
     It falls as the CPU's line rises and as the GPU's sinks, so that two corners bound it.
     """
     low, high = (
         gpu_faster_from(
-            cpu * max(1 + sign * cpu_miss, 0),
-            gpu * max(1 - sign * gpu_miss, 0),
+            cpu.line * max(1 + sign * cpu.greatest_miss, 0),
+            gpu.line * max(1 - sign * gpu.greatest_miss, 0),
         )
         for sign in (1, -1)
     )
     return low, high
-
-
-def greatest_miss(model: TimeModel, medians: "pd.Series[float]") -> float:
-    """How far the median that lies farthest from a line is away, as a share of the line there."""
-    sizes = medians.index.to_numpy()
-    return float((medians / model.predict(sizes) - 1).abs().max())
 
 
 def derived_crossovers(trials: pd.DataFrame, crossings: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +62,7 @@ def derived_crossovers(trials: pd.DataFrame, crossings: pd.DataFrame) -> pd.Data
     whose cold ones are fitted here), ``{cpu,gpu}_overhead_us`` and ``{cpu,gpu}_parameter_ns`` (the
     lines: microseconds of a step, and nanoseconds for each parameter), ``derived``,
     ``derived_low`` and ``derived_high`` (parameters, see `gpu_faster_from` and `crossing_span`),
-    ``{cpu,gpu}_miss`` (see `greatest_miss`), what was measured of that timing, ``smallest`` and
+    ``{cpu,gpu}_miss`` (the greatest misses), what was measured of that timing, ``smallest`` and
     ``largest`` (parameters timed on both), and where the medians cross: ``factor`` (derived over
     measured), ``{cpu,gpu}_{before,after}`` (how far the medians on either side lie above their
     line, as a share of it), ``apart`` (how far the CPU's line lies above the GPU's at the measured
@@ -85,8 +78,8 @@ def derived_crossovers(trials: pd.DataFrame, crossings: pd.DataFrame) -> pd.Data
         if measured["timing"] == timing and models[0] and models[1]:
             other = [device for device, own in timings.items() if own != timing]
             row = {name: measured[name] for name in [*COMPARISON, "timing", *MEASURED]}
+            row |= {"refitted": "".join(other)} | _derive(models[0], models[1])
             medians = _medians(cpu, timing), _medians(gpu, timing)
-            row |= {"refitted": "".join(other)} | _derive(models[0], models[1], *medians)
             rows.append(row | _compare(row, models[0], models[1], *medians))
     return pd.DataFrame(rows, columns=[*COMPARISON, "timing", *MEASURED, *DERIVED])
 
@@ -106,18 +99,13 @@ def _medians(curve: pd.DataFrame, timing: str) -> "pd.Series[float]":
     return step_medians(curve, timing).droplevel("batch_size")
 
 
-def _derive(
-    cpu: TimeModel,
-    gpu: TimeModel,
-    cpu_medians: "pd.Series[float]",
-    gpu_medians: "pd.Series[float]",
-) -> dict[str, float]:
+def _derive(cpu: TimeModel, gpu: TimeModel) -> dict[str, float]:
     """What follows from the lines alone."""
-    row = {"cpu_miss": greatest_miss(cpu, cpu_medians), "gpu_miss": greatest_miss(gpu, gpu_medians)}
+    row = {"cpu_miss": cpu.greatest_miss, "gpu_miss": gpu.greatest_miss}
     for device, model in (("cpu", cpu), ("gpu", gpu)):
         overhead, parameter = model.line
         row |= {f"{device}_overhead_us": 1e6 * overhead, f"{device}_parameter_ns": 1e9 * parameter}
-    low, high = crossing_span(cpu.line, gpu.line, row["cpu_miss"], row["gpu_miss"])
+    low, high = crossing_span(cpu, gpu)
     derived = gpu_faster_from(cpu.line, gpu.line)
     row |= {"derived": derived, "derived_low": low, "derived_high": high}
     if crosses(derived):

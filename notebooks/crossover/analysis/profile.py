@@ -1,17 +1,17 @@
 """Where a step's time goes, as the framework's own profiler sees it from inside."""
 
 from collections.abc import Sequence
-from math import nan
 
 import numpy as np
 import pandas as pd
 
-from crossover.analysis.path import train_seconds
+from crossover.analysis.path import enclosing, train_seconds
 from crossover.records.ceilings import KINDS, Ceilings
 from crossover.records.changes import PUBLISHED, WHOLE_EPOCH
 from crossover.records.rounds import Rounds
 
-COLUMNS = ["device", "width", "path_us", "path_saved_us", "untraced_us", "profiled_us", *KINDS]
+SAVED = ["path_saved_us", "path_saved_low", "path_saved_high"]
+COLUMNS = ["device", "width", "path_us", *SAVED, "untraced_us", "profiled_us", *KINDS]
 
 
 def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -
     step without the profiler, just before), ``profiled_us`` and one column of microseconds for each
     of ``KINDS``, which add up to it; ``path_us`` is the published training step of the path, which
     was trained at another time, and ``path_saved_us`` what a whole epoch an execution saves of
-    that. What was not measured is NaN.
+    that, with the least and the greatest difference within a round. What was not measured is NaN.
     """
     path = {(one.device, one.width): _of_path(one) for one in rounds}
     rows = [
@@ -43,6 +43,12 @@ def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -
 
 def _of_path(rounds: Rounds) -> dict[str, float]:
     """Microseconds of the published training step, and what the path's first change saves of it."""
-    steps = {one.name: 1e6 * float(np.median(train_seconds(one))) for one in rounds.path}
+    steps = {one.name: 1e6 * train_seconds(one) for one in rounds.path}
     published = steps[PUBLISHED]
-    return {"path_us": published, "path_saved_us": published - steps.get(WHOLE_EPOCH, nan)}
+    told = {"path_us": float(np.median(published))}
+    if WHOLE_EPOCH not in steps:
+        return told
+    within = published - steps[WHOLE_EPOCH]
+    saved = told["path_us"] - float(np.median(steps[WHOLE_EPOCH]))
+    (low,), (high,) = enclosing(within[:, np.newaxis], pd.Series([saved]))
+    return told | dict(zip(SAVED, (saved, low, high), strict=True))

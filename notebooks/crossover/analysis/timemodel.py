@@ -25,8 +25,9 @@ class TimeModel:
     """Seconds per step = overhead + 6 · parameters · batch / rate.
 
     ``overhead_seconds`` and ``flops_per_second`` (infinite if the times do not grow) come with the
-    limits that Student's t gives the fit, as if a straight line were exact; ``relative_error`` is
-    the residuals' standard deviation as a share of the time.
+    limits that Student's t gives the fit, as if a straight line were exact. ``typical_miss`` and
+    ``greatest_miss`` are the median and the greatest distance of the fitted times from the line, as
+    shares of it, ``missed_at`` the parameters of the greatest.
     """
 
     batch_size: int
@@ -36,7 +37,9 @@ class TimeModel:
     flops_per_second: float
     flops_low: float
     flops_high: float
-    relative_error: float
+    typical_miss: float
+    greatest_miss: float
+    missed_at: int
 
     @property
     def line(self) -> Floats:
@@ -72,8 +75,20 @@ def fit_time_model(medians: "pd.Series[float]") -> TimeModel:
     overhead, work = (np.clip(limits, 0, None) / model.scales).T
     with np.errstate(divide="ignore"):
         rate, rate_high, rate_low = 1 / work
-    numbers = (*overhead, rate, rate_low, rate_high, error)
-    return TimeModel(int(batch_sizes[0]), *map(float, numbers))
+    misses = np.abs(medians.to_numpy() / model.parts(sizes, batch_sizes).sum(axis=-1) - 1)
+    worst = int(misses.argmax())
+    return TimeModel(
+        batch_size=int(batch_sizes[0]),
+        overhead_seconds=float(overhead[0]),
+        overhead_low=float(overhead[1]),
+        overhead_high=float(overhead[2]),
+        flops_per_second=float(rate),
+        flops_low=float(rate_low),
+        flops_high=float(rate_high),
+        typical_miss=float(np.median(misses)),
+        greatest_miss=float(misses[worst]),
+        missed_at=int(sizes[worst]),
+    )
 
 
 def fit_curve(trials: pd.DataFrame, timing: str) -> TimeModel | None:

@@ -40,7 +40,7 @@ BACKENDS = {
         package="tensorflow",
         steps_meaning="With several *steps an execution* TensorFlow runs them in one call of its "
         "graph. What that saves is all that a call costs: dispatching it from Python, Keras's "
-        "bookkeeping around it, and what the arithmetic loses by the pauses between calls.",
+        "bookkeeping around it, and what the arithmetic may lose by pauses between calls.",
         unseen="the smallest operations",
         pins=False,
         ceilings_seconds={"cpu": (5.0, 2.0, 3.0), "gpu": (10.0, 22.0, 3.0)},

@@ -43,10 +43,10 @@ def span(low: object, high: object) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], last_word: str = "and") -> str:
     """Names as a sentence lists them: *a*, *b* and *c*."""
     *others, last = (f"*{name}*" for name in names)
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"{', '.join(others)} {last_word} {last}" if others else last
 
 
 def signed(value: float, plus: str = "") -> str:

@@ -50,7 +50,7 @@ def run(verb: str, words: list[str]) -> int:
         raise CrossoverError(sentence, BUSY) from None
     except Stopped as stopped:
         end_study(str(PROJECT))
-        sentence = "stopped; finished trials are kept: the same command goes on."
+        sentence = "stopped; what is finished is kept: the same command goes on."
         raise CrossoverError(sentence, 128 + stopped.number) from None
 
 
@@ -161,7 +161,8 @@ def _sound_records(study: Study) -> list[Record]:
 def _set_aside(folder: Path, problems: Sequence[Problem]) -> None:
     """Name the files that are no records, and set aside those that no newer version wrote."""
     for problem in problems:
-        print(f"{'Not read' if problem.reason == NEWER else 'Set aside'}: {problem}")
+        done = "Not read" if problem.reason == NEWER else f"Set aside into {folder.name}/rejected"
+        print(f"{done}: {problem}")
     set_aside(folder, [problem for problem in problems if problem.reason != NEWER])
 
 

@@ -55,8 +55,10 @@ def measured(merged: Merged) -> str:
     here = [NAMES[backend] for backend in merged.backends]
     lacking = [backend for backend in NAMES if backend not in merged.backends]
     more = f" `make report BACKEND={lacking[0]}` adds {NAMES[lacking[0]]}." if lacking else ""
-    if len(here) < 2:
-        return f"Only {here[0] if here else 'no backend'} was measured on this machine.{more}"
+    if not here:
+        return "No backend has a trial on this machine yet."
+    if len(here) == 1:
+        return f"Only {here[0]} was measured on this machine.{more}"
     return (
         f"The same trainings with {', '.join(here[:-1])} and {here[-1]}, each on its own: their "
         f"times are never mixed, and each has its own crossover.{more}"

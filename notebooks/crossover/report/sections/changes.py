@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
-from crossover.analysis.changes import batch_table, change_table
+from crossover.analysis.changes import NO_VALIDATION, batch_table, change_table
 from crossover.records.frame import groups
 from crossover.report import axes, figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, WIDTH, Column, words
@@ -56,12 +56,14 @@ def change_plot(ax: Axes, table: pd.DataFrame) -> str:
     """Draw rows of `change_table` as dots on one logarithmic axis, their numbers beside them."""
     widths, place = sorted(table["width"].unique()), 0
     ticks: dict[int, str] = {}
+    drawn: dict[int, float] = {}
     for change, rows in table.groupby("change", sort=False):
         for row in rows.sort_values(["width", "device"]).to_dict("records"):
             look = looks.LOOKS[row["device"], "published"]
             ax.hlines(place, row["low"], row["high"], color=look.colour, lw=2, alpha=0.45)
             marker = MARKERS[widths.index(row["width"]) % len(MARKERS)]
             ax.plot(row["ratio"], place, marker, color=look.colour, ms=5.5)
+            drawn[place] = row["ratio"]
             ticks[place] = f"{change}, {row['device'].upper()}, width {row['width']}"
             numbers = f"{row['base_us']:,.0f} → {row['step_us']:,.0f} µs   {row['ratio']:.2f}×"
             ax.annotate(numbers, (1.01, place), xycoords=("axes fraction", "data"), va="center",
@@ -76,50 +78,38 @@ def change_plot(ax: Axes, table: pd.DataFrame) -> str:
     axes.plain_numbers(ax.xaxis)
     ax.set_xlabel("times as fast as the published protocol")
     ax.grid(axis="y", visible=False)
-    best = table.iloc[int(table["ratio"].to_numpy().argmax())]
-    return (
-        "How many times as fast a step is with one change of the published protocol. Most: "
-        f"{best['change']} on the {best['device'].upper()} at width {best['width']}, "
-        f"{best['ratio']:.2f} times."
-    )
+    told = "; ".join(f"{ticks[at]}: {ratio:.2f}" for at, ratio in drawn.items())
+    return f"How many times as fast a step is with one change of the published protocol. {told}."
 
 
 def change_sentences(table: pd.DataFrame) -> str:
-    """Which single changes help most on each device at each width, and which make it slower."""
+    """Which changes help most on each device at each width, which help at all, and which do not."""
     lines = []
-    for device, rows in groups(table, "device"):
-        told = []
-        for width, part in groups(rows, "width"):
-            slower = part[part["high"] < 1]["change"]
-            unsure = part[(part["low"] <= 1) & (part["high"] >= 1)]["change"]
-            told.append(
-                f"at width {width} {_best(part[part['low'] > 1])}"
-                f"{_listed(', slower by themselves are', slower)}"
-                f"{_listed(', nothing can be told of', unsure)}"
-            )
-        lines.append(f"- {device.upper()}: {'; '.join(told)}.")
+    for (device, width), rows in groups(table, ["device", "width"]):
+        part = rows[rows["change"] != NO_VALIDATION].sort_values("ratio", ascending=False)
+        first = part[~part["behind"]]
+        helps, slower = part["low"] > 1, part["high"] < 1
+        told = [
+            _most(first) if helps.any() else "Nothing helps in every round",
+            _listed("Less, but in every round: {}", part[helps & part["behind"]]),
+            _listed("Slower in every round: {}", part[slower]),
+            _listed("Whether {} helps cannot be told", part[~helps & ~slower]),
+        ]
+        lines.append(f"- {device.upper()}, width {width}: {'. '.join(filter(None, told))}.")
     return "\n".join(lines)
 
 
-def _best(faster: pd.DataFrame) -> str:
-    """Which of the changes that help in every round help most, as far as that can be told."""
-    if faster.empty:
-        return "nothing helps in every round"
-    first = faster[~faster["behind"]].sort_values("ratio", ascending=False)
-    if first.empty:  # The greatest ratio is that of a change that does not help in every round.
-        first = faster.sort_values("ratio", ascending=False)
-    times = [f"{ratio:.2f}" for ratio in first["ratio"]]
-    if len(first) == 1:
-        return f"*{first['change'].iloc[0]}* buys most ({times[0]} times as fast)"
-    return (
-        f"{text.listed(first['change'])} buy most, and cannot be told apart (their ratios are "
-        f"{' and '.join([', '.join(times[:-1]), times[-1]])})"
-    )
+def _most(first: pd.DataFrame) -> str:
+    """The change that helps most, or those that the rounds do not tell apart from it."""
+    times = [f"*{row['change']}* ({row['ratio']:.2f} times as fast)" for _, row in first.iterrows()]
+    if len(times) == 1:
+        return f"{times[0]} buys most"
+    return f"{', '.join(times[:-1])} or {times[-1]} buys most: the rounds do not tell which"
 
 
-def _listed(words: str, names: "pd.Series[str]") -> str:
-    """Words and the names after them; nothing where there are none."""
-    return f"{words} {text.listed(names)}" if len(names) else ""
+def _listed(words: str, rows: pd.DataFrame) -> str:
+    """Words with the names of some changes; nothing where there are none."""
+    return words.format(text.listed(rows["change"], "or")) if len(rows) else ""
 
 
 def batch_sentences(table: pd.DataFrame) -> str:
@@ -128,12 +118,12 @@ def batch_sentences(table: pd.DataFrame) -> str:
     for device, rows in groups(table, "device"):
         told = []
         for width, part in groups(rows, "width"):
-            own, largest = part[part["own"]].iloc[0], part.iloc[-1]
+            own, largest = part[part["own"]].iloc[0], part[~part["own"]].iloc[-1]
             told.append(
                 f"at width {width} an epoch in batches of {largest['batch_size']} is "
                 f"{largest['ratio']:.2f} times as fast, and after {own['passes']} passes over "
-                f"{own['images']:,} images {largest['accuracy']:.3f} of the test images are right "
-                f"instead of {own['accuracy']:.3f}"
+                f"{own['images']:,} images {largest['accuracy']:.4f} of the test images are right "
+                f"instead of {own['accuracy']:.4f}"
             )
         lines.append(f"- {device.upper()}: {'; '.join(told)}.")
     return "\n".join(lines)

@@ -75,7 +75,7 @@ def _span(row: Row) -> str:
 def _size(parameters: float) -> str:
     """From how many parameters on the GPU is faster, where the lines may not cross at all."""
     if np.isnan(parameters):
-        return text.MISSING
+        return "small models only"
     if not crosses(parameters):
         return "any size" if parameters == 0 else "no size"
     return rounded(parameters)
@@ -103,7 +103,7 @@ def _difference(row: Row) -> str:
         return f"{told}: no more than straight lines between sizes may misplace that (±{most})."
     apart = f"{abs(row['apart']):.0%} {'above' if row['apart'] > 0 else 'below'} the GPU's"
     return (
-        f"{told}: a straight line is not exact.{_misses(row)} So at the measured crossover the "
+        f"{told}{_cause(row)}.{_misses(row)} So at the measured crossover the "
         f"CPU's line lies {apart}, and where the lines cross, 1% of either time moves the derived "
         f"one by {row['leverage']:.2g}%."
     )
@@ -126,7 +126,18 @@ def _inside(row: Row) -> str:
     return f", {'inside' if inside else 'outside'} the measured one's interval"
 
 
+def _cause(row: Row) -> str:
+    """Whether a difference is more than noise, as far as the measured one's interval tells."""
+    if not text.finite(row["low"]):
+        return "; whether noise or a line that is not exact sets them apart is not known"
+    if row["low"] <= row["derived"] <= row["high"]:
+        return ": noise alone may set them apart"
+    return ": a straight line is not exact"
+
+
 def _side(miss: float) -> str:
+    if abs(miss) < 0.005:
+        return "on"
     return f"{abs(miss):.0%} {'above' if miss > 0 else 'below'}"
 
 

@@ -5,13 +5,15 @@ from math import isnan
 
 import pandas as pd
 
-from crossover.analysis.copying import SmallestStep, copying_of, smallest_step
+from crossover.analysis.copying import SmallestStep, copying_of, smallest_step, unknown_overhead
 from crossover.records import published
 from crossover.records.ceilings import Ceilings
-from crossover.records.published import Copying
+from crossover.records.published import MOST, Copying
 from crossover.report import text
 from crossover.report.disturbances import cautions
 from crossover.report.results import Results
+
+ONCE = "which hold a share of what a training costs once"
 
 
 def show(results: Results) -> None:
@@ -45,7 +47,7 @@ def gpu_guess(copying: Copying, step: SmallestStep | None) -> str:
     )
     if copying.explains is None:
         return f"{took}. {copying.reason}"
-    verdict = "explains most of it" if copying.explains else "does not explain it"
+    verdict = f"is {'most' if copying.explains else 'the smaller part'} of that overhead"
     return (
         f"{took} and {copying.share:.1%} of a step's overhead ({_us(copying.overhead_seconds)}, "
         f"{step.timing} times). Copying {verdict}."
@@ -62,8 +64,10 @@ def cpu_guess(models: pd.DataFrame) -> str:
         "copying stays there: there is no copy to test."
     )
     model = fitted.iloc[0]
-    if not model["overhead_low"] > 0:
-        return f"{nothing} Its times do not tell its overhead from none."
+    if unknown := unknown_overhead(model):
+        return f"{nothing} {unknown}"
+    if model["timing"] == "cold":
+        return f"{nothing} Its cold times, {ONCE}, do not tell a step's overhead by itself."
     low, high = (f"{model[f'overhead_{end}'] * 1e6:,.0f}" for end in ("low", "high"))
     return (
         f"{nothing} Yet its published step has {_us(model['overhead_seconds'])} of overhead by its "
@@ -76,14 +80,14 @@ def published_guess(copying: Copying) -> str:
     batch, overhead = copying.batch, copying.overhead_seconds
     link = f"{published.LINK_BYTES_PER_SECOND / 1e6:,.0f} MB/s"
     verdict = (
-        "is the cause even at the link's full rate"
+        "is most of it even at the link's full rate"
         if copying.explains
-        else "is not the cause, unless it reached less than about "
-        f"1/{copying.slowdown:.0f} of the link's rate"
+        else f"is less than half of it, unless it ran at less than 1/{copying.slowdown:.0f} of the "
+        f"link's rate, {batch / overhead / MOST / 1e6:,.0f} MB/s"
     )
     return (
-        f"- **Published GPU:** its step has {_us(overhead)} of overhead (cold times, which hold a "
-        f"share of what a training costs once). Were that the copy of one batch of {batch:,} "
+        f"- **Published GPU:** its step has {_us(overhead)} of overhead (cold times, {ONCE}). "
+        f"Were that the copy of one batch of {batch:,} "
         f"bytes, it would have run at {batch / overhead / 1e6:,.0f} MB/s. {published.LINK}, what a "
         f"Core i5 750 offers a graphics card, moves up to {link}: at that rate the batch takes "
         f"{_us(copying.seconds)}, {copying.share:.1%} of the overhead. Copying {verdict}."

@@ -17,8 +17,11 @@ from crossover.report.results import Results
 CELL = ["protocol", "device", "width"]
 MEANING = (
     "A step, one update of the model from one batch, costs its *overhead* whatever the model's "
-    "size; the rest is *work*, 6 additions and multiplications for each parameter and image. Their "
-    "rate is given in FLOP/s, floating-point operations a second; a GFLOP/s is a thousand million."
+    "size; the rest is *work*, counted as 6 additions and multiplications for each parameter and "
+    "image (Kaplan et al. 2020), which is somewhat more than the matrix products that the roofline "
+    "below counts. Their rate is given in FLOP/s, floating-point operations a second; a GFLOP/s is "
+    "a thousand million. In brackets stand 95 % limits by Student's t distribution, as if a "
+    "straight line were exact."
 )
 
 
@@ -29,14 +32,20 @@ def show(results: Results) -> None:
     text.show(f"{MEANING}\n\n{model_sentences(own)}")
     if len(own):
         figure.show(results.figures, "model", model_plot, results.merged.trials, own)
-    caption = "Time model of each curve; in brackets Student's t limits, as if a line were exact"
-    htmltable.show(fitted, caption, COLUMNS)
+    htmltable.show(fitted, "Time model of each curve", COLUMNS)
 
 
 def _once(row: Row) -> str:
     """The seconds that a training costs once, over the sizes."""
     low, high = row["start_low"], row["start_high"]
-    return f"{low:.2g} to {high:.2g}" if text.finite(low) else text.MISSING
+    if not text.finite(low):
+        return text.MISSING
+    return text.span(f"{max(low, 0):.1f}", f"{high:.1f}")
+
+
+def _missed(row: Row) -> str:
+    """How far the medians lie off the line: typically, and at most."""
+    return f"{row['typical_miss']:.0%}, at most {row['greatest_miss']:.0%}"
 
 
 OVERHEAD = ("overhead_seconds", "overhead_low", "overhead_high")
@@ -44,7 +53,7 @@ COLUMNS = [
     *words("machine"), PROTOCOL, DEVICE, Column("times", "timing"),
     Column("overhead µs a step", OVERHEAD, ",.0f", 1e6),
     Column("GFLOP/s", ("flops_per_second", "flops_low", "flops_high"), ",.1f", 1e-9),
-    Column("typical error", "relative_error", ".0%"),
+    Column("off the line", _missed),
     Column("once a training s", _once),
 ]  # fmt: skip
 
@@ -62,7 +71,8 @@ def model_sentences(models: pd.DataFrame) -> str:
         lines.append(
             f"- {row['device'].upper()}, {row['protocol']} ({row['timing']} times): by the line "
             f"{_overhead(row)}, and the rest runs at {_rate(row)}. A median typically lies "
-            f"{row['relative_error']:.0%} off its line{_bent(row)}. {once}"
+            f"{row['typical_miss']:.0%} off the line, at most {row['greatest_miss']:.0%} (at "
+            f"{row['missed_at']:,.0f} parameters){_bent(row)}. {once}"
         )
     return "\n".join(lines) or "- Too few sizes were measured for a time model."
 
@@ -81,12 +91,12 @@ def _rate(row: Row) -> str:
 
 
 def _bent(row: Row) -> str:
-    """Where even the smallest model's step is below the overhead, so that the line is not exact."""
-    if not row["smallest_seconds"] < row["overhead_seconds"]:
+    """Where even the smallest model's step is below the overhead's limits: no line is exact."""
+    if not row["smallest_seconds"] < row["overhead_low"]:
         return ""
     return (
         f"; that of the smallest model, {row['smallest_seconds'] * 1e6:,.0f} µs with all its "
-        "arithmetic, lies below the overhead, so that the line is not exact there"
+        "arithmetic, lies below the overhead's limits, so that the line is not exact there"
     )
 
 
@@ -106,7 +116,7 @@ def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
         line = TimeModel(**{field: model[field] for field in TimeModel.__dataclass_fields__})
         x = np.geomspace(sizes.min(), sizes.max(), 100)
         ax.plot(x, line.predict(x) * 1e6, color=look.colour, lw=1.2)
-        told.append(f"{name}: typically off by {model['relative_error']:.0%}")
+        told.append(f"{name}: typically off by {model['typical_miss']:.0%}")
     axes.log_axis(ax)
     axes.parameter_axis(ax, trials["parameters"])
     ax.set_ylabel("microseconds a step")

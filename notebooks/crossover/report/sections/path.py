@@ -108,10 +108,9 @@ def path_plot(axes: npt.NDArray[Any], table: pd.DataFrame, device: str) -> str:
         waterfall.draw(axis, rows)
         axis.set_title(f"width {width}")
         first, last = rows.iloc[0], rows.iloc[-1]
-        most = rows.iloc[1:].sort_values("saved_us").iloc[-1]
         told.append(
-            f"width {width}: {first['step_us']:,.0f} to {last['step_us']:,.0f} µs, most by "
-            f"{most['stage']}, {most['saved_us']:,.0f} µs"
+            f"width {width}: {first['step_us']:,.0f} to {last['step_us']:,.0f} µs; saved: "
+            f"{_parts(rows.iloc[1:]).replace('*', '')}"
         )
     axes[0][0].invert_yaxis()
     whole = axes[0][0].figure
@@ -150,12 +149,14 @@ def _parts(ranked: pd.DataFrame, whole: float | None = None) -> str:
 
 
 def _unsure(ranked: pd.DataFrame) -> str:
-    """Of which stages the rounds do not agree whether they save anything."""
+    """Of which stages it cannot be told whether they save anything."""
     unsure = ranked[(ranked["low"] <= 0) & (ranked["high"] >= 0)]["stage"]
     if unsure.empty:
         return ""
-    save = "saves" if len(unsure) == 1 else "save"
-    return f" Whether {text.listed(unsure)} {save} anything cannot be told: the rounds disagree."
+    save, limits = (
+        ("saves", "its limits hold") if len(unsure) == 1 else ("save", "their limits hold")
+    )
+    return f" Whether {text.listed(unsure)} {save} anything cannot be told: {limits} 0."
 
 
 def rounds_sentence(rounds: Sequence[Rounds]) -> str:
@@ -167,26 +168,40 @@ def rounds_sentence(rounds: Sequence[Rounds]) -> str:
     return (
         f"Every stage trained in {text.span(min(counts), max(counts))} rounds, after a first that "
         f"is not counted, in turns inside one process, on {share} of an epoch's images a turn, "
-        "which stands for its epoch. A step is the median over the rounds, and what is saved the "
-        "difference of two such medians. In brackets stand the least and the greatest difference "
-        "within a round, between which the median of such differences lies at a level of "
-        f"{level(min(counts)):.1%}. The test accuracy is that after the last round; all begin with "
-        "one seed, but not all draw the same random numbers from it."
+        "which stands for its epoch: where it is a part of one, *an epoch an execution* is a turn "
+        "an execution, and an epoch's beginning and end weigh more. A step is the median over the "
+        "rounds of its training, and that of its validation, added; what is saved is the "
+        "difference of two steps. In brackets stand the least and the greatest difference within a "
+        "round, between which the median of such differences lies at a level of "
+        f"{level(min(counts)):.1%}, if rounds are independent. The test accuracy is that after the "
+        "last round, of one training; all begin with one seed, but not all draw the same random "
+        "numbers from it."
     )
 
 
 def study_sentences(table: pd.DataFrame, trials: pd.DataFrame) -> str:
-    """How both ends of the path compare with the study's own steady steps, as Markdown."""
+    """How the path compares with the study's own steady steps, as Markdown."""
     steps = step_seconds(trials).groupby([trials["protocol"], trials["device"], trials["width"]])
     own = 1e6 * steps.median()
-    ends = {"published": PUBLISHED, "tuned": ONE_PROGRAM}
-    told = []
-    for protocol, stage in ends.items():
-        rows = table[table["stage"] == stage]
-        keys = [(protocol, row.device, row.width) for row in rows.itertuples()]
-        ratios = pd.Series(rows["step_us"].to_numpy() / own.reindex(keys).to_numpy()).dropna()
-        if len(ratios):
+    ends, told = {}, []
+    for protocol, stage in (("published", PUBLISHED), ("tuned", ONE_PROGRAM)):
+        rows = table[table["stage"] == stage].set_index(["device", "width"])["step_us"]
+        both = pd.DataFrame({"path": rows, "study": own.get(protocol)}).dropna()
+        if len(both):
+            ends[protocol] = both
+            ratios = both["path"] / both["study"]
             span = text.span(f"{ratios.min():.2f}", f"{ratios.max():.2f}")
-            told.append(f"its {protocol} step took {span} times the study's own")
-    together = ", ".join(told)
-    return f"Beside the study, which was trained at another time: {together}." if told else ""
+            told.append(f"the path's {protocol} step took {span} times the study's")
+    if not told:
+        return ""
+    whole = _whole_way(ends["published"] / ends["tuned"]) if len(ends) > 1 else ""
+    return f"Beside the study, which was trained at another time: {', '.join(told)}.{whole}"
+
+
+def _whole_way(times: pd.DataFrame) -> str:
+    """How many times as fast the path's end is, and the study's."""
+    told = [
+        f"{path:.1f} on the {device.upper()} at width {width} ({study:.1f} in the study)"
+        for device, width, path, study in times.dropna().reset_index().itertuples(index=False)
+    ]
+    return f" From end to end it gets so many times as fast: {', '.join(told)}." if told else ""

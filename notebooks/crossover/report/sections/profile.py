@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from crossover.analysis.profile import profile_table
+from crossover.analysis.profile import SAVED, profile_table
 from crossover.problem import explained_widths
 from crossover.records.backends import BACKENDS
 from crossover.records.ceilings import KINDS, Kind
@@ -29,7 +29,7 @@ def show(results: Results) -> None:
     if len(told):
         figure.show(results.figures, "profile", profile_plot, told, backend)
         text.show(overlap_sentences(told, backend))
-        text.show(path_sentence(told))
+        text.show(path_sentences(told))
         columns = [
             DEVICE, WIDTH, Column("on the path", "path_us", ",.0f"),
             Column("step without the profiler", "untraced_us", ",.0f"),
@@ -63,8 +63,10 @@ def profile_plot(ax: Axes, table: pd.DataFrame, backend: Backend) -> str:
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.grid(axis="y", visible=False)
     ax.figure.legend(loc="outside upper center", ncols=3, fontsize=9)
-    largest = zip(labels, shares.idxmax(axis=1), shares.max(axis=1), strict=True)
-    told = "; ".join(f"{label}: most in {kind}, {share:.0%}" for label, kind, share in largest)
+    told = "; ".join(
+        f"{label}: " + ", ".join(f"{share:.0%} {kind}" for kind, share in row.items())
+        for label, (_, row) in zip(labels, shares.iterrows(), strict=True)
+    )
     return f"What the profiler saw in a published step, as shares of its time. {told}."
 
 
@@ -91,13 +93,13 @@ def slowdown(profile: pd.DataFrame) -> str:
     if times.empty:
         return "how long the step takes without the profiler was not measured"
     told = text.span(f"{times.min():.2f}", f"{times.max():.2f}")
-    noise = ", so that what it costs is lost in the noise" if times.min() < 1 else ""
+    noise = ": what is below 1 is noise" if times.min() < 1 else ""
     return f"under the profiler a step takes {told} times as long as without{noise}"
 
 
 def _shares(row: "pd.Series[Any]") -> str:
     share = row[list(KINDS)].astype(float) / row["profiled_us"]
-    arithmetic = _arithmetic(row)
+    arithmetic = _arithmetic(row) / row["profiled_us"]
     copying = share["copying to the device"] + share["copying from the device"]
     rest = share["starting operations"] + share["Python"]
     return (
@@ -109,8 +111,8 @@ def _shares(row: "pd.Series[Any]") -> str:
 
 
 def _arithmetic(row: "pd.Series[Any]") -> float:
-    """The share of arithmetic in a step under the profiler."""
-    return float((row["matrix products"] + row["other arithmetic"]) / row["profiled_us"])
+    """Microseconds of arithmetic in a step under the profiler."""
+    return float(row["matrix products"] + row["other arithmetic"])
 
 
 def overlap_sentences(profile: pd.DataFrame, backend: Backend) -> str:
@@ -126,36 +128,44 @@ def overlap_sentences(profile: pd.DataFrame, backend: Backend) -> str:
     )
 
 
-def path_sentence(profile: pd.DataFrame) -> str:
-    """How the step here compares with that of the path; empty where there is none."""
+def path_sentences(profile: pd.DataFrame) -> str:
+    """How the step here compares with that of the path, as Markdown; empty where there is none."""
     longer = (profile["path_us"] / profile["untraced_us"]).dropna()
     if longer.empty:
         return ""
+    times = text.span(f"{longer.min():.2f}", f"{longer.max():.2f}")
     told = (
-        f"The published training step of the path took "
-        f"{text.span(f'{longer.min():.2f}', f'{longer.max():.2f}')} times as long as this one "
-        "without the profiler. They were timed at different times, on different images; and an "
-        "epoch's beginning and end are part of the path's step, which makes it longer."
+        f"The published training step of the path took {times} times as long as this one without "
+        "the profiler. They were timed at different times, on different images, and only the "
+        "path's holds an epoch's beginning and end."
     )
-    return " ".join(filter(None, [told, _beside_the_path(profile)]))
+    return "\n\n".join(filter(None, [told, _beside_the_path(profile)]))
 
 
 def _beside_the_path(profile: pd.DataFrame) -> str:
     """What the path's first stage saves beside what the profiler sees that is not arithmetic."""
-    rows = profile[profile["path_saved_us"].notna()]
-    told = [
-        f"{1 - _arithmetic(row):.0%} at width {row['width']} (there "
-        f"{row['path_saved_us'] / row['path_us']:.0%})"
-        for _, row in rows.iterrows()
+    decided = profile[(profile["path_saved_low"] > 0) | (profile["path_saved_high"] < 0)]
+    lines = [
+        f"- {row['device'].upper()}, width {row['width']}: it saves {_saved(row)} of a training "
+        f"step of {row['path_us']:,.0f} µs; here {row['profiled_us'] - _arithmetic(row):,.0f} of "
+        f"{row['profiled_us']:,.0f} µs are not arithmetic."
+        for _, row in decided.iterrows()
     ]
-    if not told:
+    if not lines:
         return ""
+    listed = "\n".join(lines)
     return (
-        "As shares of their steps, what is not arithmetic here stands beside what "
-        f"*{WHOLE_EPOCH}* saves of the path's training step: {', '.join(told)}. What is "
-        "apart is noise, or arithmetic that runs faster without pauses between steps: that is not "
-        "told apart."
+        f"What *{WHOLE_EPOCH}* saves on the path stands beside what is not arithmetic here, where "
+        f"the rounds agree that it saves or costs:\n\n{listed}\n\nBoth need not be alike: one "
+        "call an epoch keeps what waits, copies and starts inside the graph, and may run the "
+        "arithmetic faster, without pauses between steps; and the machine may be slower at one "
+        "time than at another. That is not told apart."
     )
+
+
+def _saved(row: "pd.Series[Any]") -> str:
+    saved, low, high = (text.signed(row[name]) for name in SAVED)
+    return f"{saved} µs ({low} to {high})"
 
 
 def _seen(profile: pd.DataFrame) -> list[Kind]:

@@ -25,11 +25,14 @@ def tuning_gain(cells: pd.DataFrame, timing: str) -> str:
     gains = (seconds["published"] / seconds["tuned"]).dropna().reset_index("width", name="times")
     sentences = []
     for device, rows in groups(gains, "device"):
-        first, *others = rows.iloc[[0, -1]].drop_duplicates("width").itertuples()
-        further = [f" and {row.times:.2g} times at width {row.width:.0f}" for row in others]
+        ends = rows.iloc[[0, -1]].drop_duplicates("width")
+        times = map(text.three_digits, ends["times"])
+        told = [
+            f"{factor} times as fast at width {width}"
+            for factor, width in zip(times, ends["width"], strict=True)
+        ]
         sentences.append(
-            f"On the {device.upper()}, the tuned protocol is {first.times:.2g} times as fast "
-            f"at width {first.width:.0f}{''.join(further)} ({timing} times)."
+            f"On the {device.upper()}, the tuned protocol is {' and '.join(told)} ({timing} times)."
         )
     return " ".join(sentences) or "No device was measured in both protocols."
 
