@@ -144,6 +144,8 @@ def test_changes_that_help_now_and_then_are_not_praised():
         change_sentences(alone)
     )
     assert "Slower in every round: *no metrics*. Whether *XLA* helps cannot be told." in text
+    both = change_sentences(change_table([make_rounds(changes=[turns("XLA"), slower, slower])]))
+    assert both.endswith("Slower in every round: *no metrics* and *no metrics*.")
 
 
 def test_changes_that_the_rounds_do_not_tell_apart_share_the_praise():

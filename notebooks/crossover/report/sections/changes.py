@@ -91,9 +91,9 @@ def change_sentences(table: pd.DataFrame) -> str:
         helps, slower = part["low"] > 1, part["high"] < 1
         told = [
             _most(first) if helps.any() else "Nothing helps in every round",
-            _listed("Less, but in every round: {}", part[helps & part["behind"]]),
-            _listed("Slower in every round: {}", part[slower]),
-            _listed("Whether {} helps cannot be told", part[~helps & ~slower]),
+            _listed("Less, but in every round: {}", part[helps & part["behind"]], "and"),
+            _listed("Slower in every round: {}", part[slower], "and"),
+            _listed("Whether {} helps cannot be told", part[~helps & ~slower], "or"),
         ]
         lines.append(f"- {device.upper()}, width {width}: {'. '.join(filter(None, told))}.")
     return "\n".join(lines)
@@ -107,9 +107,9 @@ def _most(first: pd.DataFrame) -> str:
     return f"{', '.join(times[:-1])} or {times[-1]} buys most: the rounds do not tell which"
 
 
-def _listed(words: str, rows: pd.DataFrame) -> str:
+def _listed(words: str, rows: pd.DataFrame, last_word: str) -> str:
     """Words with the names of some changes; nothing where there are none."""
-    return words.format(text.listed(rows["change"], "or")) if len(rows) else ""
+    return words.format(text.listed(rows["change"], last_word)) if len(rows) else ""
 
 
 def batch_sentences(table: pd.DataFrame) -> str:
