@@ -10,8 +10,8 @@ from crossover.problem import steps_per_epoch
 from crossover.records.rounds import Rounds, Turns
 
 COLUMNS = [
-    "device", "width", "stage", "step_us", "train_us", "validation_us", "saved_us",
-    "saved_train_us", "low", "high", "accuracy",
+    "device", "width", "stage", "step_us", "train_us", "validation_us", "saved_us", "low", "high",
+    "saved_train_us", "train_low", "train_high", "accuracy",
 ]  # fmt: skip
 
 
@@ -23,8 +23,8 @@ def path_table(rounds: Sequence[Rounds]) -> pd.DataFrame:
     share of the evaluation, ``step_us`` is both, and ``saved_us`` what that is less than the stage
     before, of it ``saved_train_us`` in the training itself: so the parts add up to the first step
     less the last. All stages trained in the same rounds, which a slow machine slows alike. ``low``
-    and ``high`` are the least and the greatest difference within a round. ``accuracy`` is a share
-    of the test images.
+    and ``high`` are the least and the greatest difference within a round, ``train_low`` and
+    ``train_high`` those in the training itself. ``accuracy`` is a share of the test images.
     """
     tables = [_one_path(one) for one in rounds if len(one.path) > 1]
     if not tables:
@@ -47,8 +47,12 @@ def _one_path(rounds: Rounds) -> pd.DataFrame:
     )
     table["step_us"] = table["train_us"] + table["validation_us"]
     table["saved_us"], table["saved_train_us"] = -table["step_us"].diff(), -table["train_us"].diff()
-    within = -np.diff(trained + validated, axis=0, prepend=np.nan)
-    table["low"], table["high"] = enclosing(within.T, table["saved_us"])
+    for low, high, times, saved in (
+        ("low", "high", trained + validated, "saved_us"),
+        ("train_low", "train_high", trained, "saved_train_us"),
+    ):
+        within = -np.diff(times, axis=0, prepend=np.nan)
+        table[low], table[high] = enclosing(within.T, table[saved])
     return table[COLUMNS]
 
 

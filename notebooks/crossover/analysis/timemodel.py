@@ -27,7 +27,8 @@ class TimeModel:
     ``overhead_seconds`` and ``flops_per_second`` (infinite if the times do not grow) come with the
     limits that Student's t gives the fit, as if a straight line were exact. ``typical_miss`` and
     ``greatest_miss`` are the median and the greatest distance of the fitted times from the line, as
-    shares of it, ``missed_at`` the parameters of the greatest.
+    shares of it, ``missed_at`` the parameters of the greatest; ``smallest_seconds`` is the time of
+    the smallest model's step.
     """
 
     batch_size: int
@@ -40,6 +41,7 @@ class TimeModel:
     typical_miss: float
     greatest_miss: float
     missed_at: int
+    smallest_seconds: float
 
     @property
     def line(self) -> Floats:
@@ -88,6 +90,7 @@ def fit_time_model(medians: "pd.Series[float]") -> TimeModel:
         typical_miss=float(np.median(misses)),
         greatest_miss=float(misses[worst]),
         missed_at=int(sizes[worst]),
+        smallest_seconds=float(medians.iloc[int(sizes.argmin())]),
     )
 
 
@@ -101,9 +104,8 @@ def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the medians of every curve, its steady times where there are any.
 
     One row for each machine, backend, protocol and device: ``timing``, the fields of `TimeModel`,
-    NaN where a curve has fewer than three timed sizes, ``start_low`` and ``start_high``, the least
-    and the most seconds that a training of any size costs once (medians; NaN where unknown), and
-    ``smallest_seconds``, the median of the smallest model's step.
+    NaN where a curve has fewer than three timed sizes, and ``start_low`` and ``start_high``, the
+    least and the most seconds that a training of any size costs once (medians; NaN where unknown).
     """
     rows = []
     for curve, group in groups(trials, CURVE):
@@ -111,10 +113,7 @@ def fit_all(trials: pd.DataFrame) -> pd.DataFrame:
         starts = group.groupby("parameters")["start_seconds"].median()
         row = dict(zip(CURVE, curve, strict=True)) | {"timing": timing}
         row |= {"start_low": starts.min(), "start_high": starts.max()}
-        medians = step_medians(group, timing)
-        row["smallest_seconds"] = medians.iloc[0] if len(medians) else np.nan
         model = fit_curve(group, timing)
         rows.append(row | (vars(model) if model else {}))
-    fields = TimeModel.__dataclass_fields__
-    names = [*CURVE, "timing", *fields, "start_low", "start_high", "smallest_seconds"]
+    names = [*CURVE, "timing", *TimeModel.__dataclass_fields__, "start_low", "start_high"]
     return pd.DataFrame(rows, columns=names)

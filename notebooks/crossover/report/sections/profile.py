@@ -144,7 +144,7 @@ def path_sentences(profile: pd.DataFrame) -> str:
 
 def _beside_the_path(profile: pd.DataFrame) -> str:
     """What the path's first stage saves beside what the profiler sees that is not arithmetic."""
-    decided = profile[(profile["path_saved_low"] > 0) | (profile["path_saved_high"] < 0)]
+    decided = profile[(profile["train_low"] > 0) | (profile["train_high"] < 0)]
     lines = [
         f"- {row['device'].upper()}, width {row['width']}: it saves {_saved(row)} of a training "
         f"step of {row['path_us']:,.0f} µs; here {row['profiled_us'] - _arithmetic(row):,.0f} of "
