@@ -124,7 +124,7 @@ lock:  ## resolve the locks anew (needs uv)
 	  --no-emit-index-url --no-header --quiet --output-file requirements/$$lock.txt || exit 1; done
 
 clean:  ## remove this machine's reports and executed notebooks; trials stay
-	@rm -rf figures/*.* figures/quick data/summary.csv data/crossover.csv data/runs/*/notebooks data/runs/*/logs
+	@rm -rf figures/*.* figures/quick data/summary.csv data/crossover.csv data/chart.csv data/runs/*/notebooks data/runs/*/logs
 	@echo "Removed this machine's reports and executed notebooks; the trials in data/runs stay."
 
 clean-env:  ## remove the environment (of BACKEND)

@@ -42,7 +42,7 @@ EXACT = (GPU_OVERHEAD - CPU_OVERHEAD) / (CPU_EACH - GPU_EACH)
 RATIO = np.log(CPU_MEDIANS / GPU_MEDIANS)
 STRAIGHT = float(np.exp(np.interp(0, RATIO, np.log(SIZES))))
 AT_128, AT_256 = 5, 6
-SMOOTH = "2 %, smooth curves"
+SMOOTH = "2%, smooth curves"
 # What the interval is not made for, and how far it is off there.
 SLOWER, DRIFT = "4 of 10 trainings twice as slow, one by one", "sweeps that drift"
 
@@ -56,14 +56,14 @@ def lognormal(spread: float | Floats) -> Noise:
 
 
 def contaminated(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-    """2 %, and a tenth of the trainings take 1.5 to 4 times as long."""
+    """2%, and a tenth of the trainings take 1.5 to 4 times as long."""
     slow = np.where(rng.random((2, n, COUNT)) < 0.1, np.log(rng.uniform(1.5, 4, (2, n, COUNT))), 0)
     cpu, gpu = slow + rng.normal(0, 0.02, slow.shape)
     return cpu, gpu
 
 
 def two_speeds(*widths: int) -> Noise:
-    """2 %, and half of the CPU's trainings of these widths take twice as long as the others."""
+    """2%, and half of the CPU's trainings of these widths take twice as long as the others."""
 
     def noise(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
         cpu, gpu = lognormal(0.02)(rng, n)
@@ -74,7 +74,7 @@ def two_speeds(*widths: int) -> Noise:
 
 
 def one_by_one(share: float) -> Noise:
-    """2 %, and this share of the CPU's trainings, each by itself, take twice as long."""
+    """2%, and this share of the CPU's trainings, each by itself, take twice as long."""
     # The median is this quantile of the fast ones.
     shift = 0.02 * stats.norm.ppf(0.5 / (1 - share))
 
@@ -86,7 +86,7 @@ def one_by_one(share: float) -> Noise:
 
 
 def drifting(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-    """2 %, and the CPU's sweeps drift by 10 %, each like the one before: autocorrelation 0.7."""
+    """2%, and the CPU's sweeps drift by 10%, each like the one before: autocorrelation 0.7."""
     cpu, gpu = lognormal(0.02)(rng, n)
     drift = rng.normal(0, 0.1, n)
     for at in range(1, n):
@@ -95,7 +95,7 @@ def drifting(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
 
 
 def slow_processes(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-    """2 %, and in three of ten of the CPU's sweeps widths 128 and 256 take twice as long."""
+    """2%, and in three of ten of the CPU's sweeps widths 128 and 256 take twice as long."""
     cpu, gpu = lognormal(0.02)(rng, n)
     slow = rng.random(n) < 0.3
     # The median over sweeps is this share's quantile of the fast ones.
@@ -105,20 +105,20 @@ def slow_processes(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
 
 
 def slow_sweeps(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-    """2 %, and each sweep has a factor of its own, spread by 10 %."""
+    """2%, and each sweep has a factor of its own, spread by 10%."""
     cpu, gpu = lognormal(0.02)(rng, n)
     return cpu + rng.normal(0, 0.1, (n, 1)), gpu + rng.normal(0, 0.1, (n, 1))
 
 
 def slow_repeats(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-    """2 %, and both sweeps of a repeat have one factor, spread by 10 %."""
+    """2%, and both sweeps of a repeat have one factor, spread by 10%."""
     cpu, gpu = lognormal(0.02)(rng, n)
     factor = rng.normal(0, 0.1, (n, 1))
     return cpu + factor, gpu + factor
 
 
 def slow_phases(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-    """10 %, and each training of a sweep is like the one before: autocorrelation 0.8."""
+    """10%, and each training of a sweep is like the one before: autocorrelation 0.8."""
     noise = rng.normal(0, 0.1, (2, n, COUNT))
     for at in range(1, COUNT):
         noise[..., at] = 0.8 * noise[..., at - 1] + 0.6 * noise[..., at]
@@ -133,10 +133,10 @@ _share = np.interp(np.log(STRAIGHT), np.log(SIZES[[AT_128, AT_256]]), [0, 1])
 WEIGHT = float(np.hypot(1 - _share, _share))
 
 NOISES: dict[str, Noise] = {
-    "2 %": lognormal(0.02),
-    "10 %": lognormal(0.10),
-    "25 %": lognormal(0.25),
-    "growing 2 to 30 %": lognormal(np.geomspace(0.02, 0.30, COUNT)),
+    "2%": lognormal(0.02),
+    "10%": lognormal(0.10),
+    "25%": lognormal(0.25),
+    "growing 2 to 30%": lognormal(np.geomspace(0.02, 0.30, COUNT)),
     "a tenth 1.5 to 4 times slower": contaminated,
     "half twice as slow, width 128": two_speeds(AT_128),
     "half twice as slow, widths 128 and 256": two_speeds(AT_128, AT_256),
@@ -151,7 +151,7 @@ NOISES: dict[str, Noise] = {
 }
 
 
-ALWAYS = ("2 %", "10 %", "growing 2 to 30 %", "a factor a sweep")
+ALWAYS = ("2%", "10%", "growing 2 to 30%", "a factor a sweep")
 
 
 def timed(medians: Floats, noise: Floats) -> pd.DataFrame:
@@ -203,7 +203,7 @@ def cell(name: str, repeats: int, paired: bool, studies: int = STUDIES) -> dict[
 
 
 def false_status(name: str, repeats: int, studies: int = STUDIES) -> dict[str, object]:
-    """Statuses where the GPU is always faster, by 3 % at the smallest size and more at others."""
+    """Statuses where the GPU is always faster, by 3% at the smallest size and more at others."""
     rng = np.random.default_rng([list(NOISES).index(name), repeats, 7])
     gpu_medians = CPU_MEDIANS / np.geomspace(1.03, 6, COUNT)
     statuses = []
@@ -233,7 +233,7 @@ def main() -> None:
         f"\ntrue crossover, straight between widths {STRAIGHT:,.0f}; of the smooth curves "
         f"{EXACT:,.0f} (straight lines: {STRAIGHT / EXACT - 1:+.1%})"
     )
-    print("\nThe GPU is always faster, by 3 % at the smallest size:")
+    print("\nThe GPU is always faster, by 3% at the smallest size:")
     print(statuses.to_string(index=False))
     print(f"\n{studies} studies a row, {time.perf_counter() - start:.0f} s")
     if studies == STUDIES:

@@ -314,4 +314,4 @@ def test_without_a_map_the_section_says_how_to_train_it(tmp_path, monkeypatch):
     texts = []
     monkeypatch.setattr(text, "display", lambda markdown: texts.append(markdown.data))
     section.show(results_of(tmp_path, studied(4), mapped(4, 128)))
-    assert texts == ["The batch sizes are not trained yet: `make map` trains them."]
+    assert texts == ["The map of batch sizes: `make map` trains it."]

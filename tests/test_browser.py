@@ -1,6 +1,7 @@
 """The report in a real browser with no network."""
 
 import math
+from itertools import product
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,10 +10,12 @@ from playwright.sync_api import sync_playwright
 from conftest import papermill, write_crossing_study
 from crossover.analysis.interpolate import choose, measured_curves, predict
 from crossover.analysis.summary import summarise
+from crossover.analysis.verdict import UNKNOWN, Prediction, Rule, verdict
 from crossover.records.frame import to_frame
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records
 from crossover.report.render import render
+from crossover.report.text import verdict_sentence
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -94,9 +97,9 @@ def test_the_answer_and_its_picture_are_above_the_fold(browser, report):
 
 def test_code_unfolds_by_keyboard(browser, report):
     page = opened(browser, report)
-    source = page.locator("main details .source").first
+    source = page.locator("section.code > details .source").first
     assert not source.is_visible()
-    page.locator("main summary").first.focus()
+    page.locator("section.code > details > summary").first.focus()
     page.keyboard.press("Enter")
     assert source.is_visible()
 
@@ -105,9 +108,9 @@ def test_the_contents_follow_the_reader(browser, report):
     page = opened(browser, report)
     current = page.locator(".wide a[aria-current]")
     assert current.inner_text() == "The answer"
-    page.locator(".wide a", has_text="Accuracy").click()
+    page.locator(".wide a", has_text="Evidence").click()
     page.wait_for_function(
-        "document.querySelector('.wide a[aria-current]').textContent === 'Accuracy'"
+        "document.querySelector('.wide a[aria-current]').textContent === 'Evidence'"
     )
     assert current.count() == 1
     assert current.bounding_box()["y"] > 0
@@ -115,7 +118,7 @@ def test_the_contents_follow_the_reader(browser, report):
 
 def test_a_phone_unfolds_the_contents(browser, report):
     page = opened(browser, report, width=390)
-    link = page.locator(".small a", has_text="Accuracy")
+    link = page.locator(".small a", has_text="Evidence")
     assert not link.is_visible()
     page.locator(".small summary").click()
     assert link.is_visible()
@@ -175,6 +178,97 @@ def test_the_verdict_names_the_faster_device_or_a_tie(browser, report):
     assert "CPU" in verdict.inner_text()
 
 
+TIMES = [(3.0, None), (3.0, 0.01), (3.0, 0.5), (3.01, None), (3.01, 0.01), (40.0, 0.2), (4e4, 0.1)]
+RULES = [
+    None,
+    Rule("crossed", 300_000, 240_000, 580_000),
+    Rule("crossed", 300_000, math.nan, math.nan),
+    Rule("gpu always faster", math.nan, math.nan, math.nan),
+    Rule("cpu always faster", math.nan, math.nan, math.nan),
+    Rule("unresolved", math.nan, 3_200, 20_000),
+]
+
+
+def predictions():
+    """Times with and without limits, sure and not, measured and extrapolated, and none."""
+    yield UNKNOWN
+    for (seconds, spread), source in product(TIMES, ("interpolated", "extrapolated")):
+        limits = (None, None) if spread is None else (seconds / (1 + spread), seconds + spread)
+        for sure in (True, False) if spread else (False,):
+            yield Prediction(seconds, *limits, source, sure=sure)
+
+
+def test_the_forms_verdict_is_pythons(browser, report):
+    cases = [
+        (cpu, gpu, rule, size)
+        for cpu, gpu in product(predictions(), repeat=2)
+        for rule in RULES
+        for size in ((100,) if rule is None else (3_230, 240_000, 300_001, 600_000))
+    ]
+    assert len(cases) > 10_000
+    plain = [
+        [
+            cpu._asdict(), gpu._asdict(), size,
+            rule and {k: None if v != v else v for k, v in vars(rule).items()},
+        ]
+        for cpu, gpu, rule, size in cases
+    ]  # fmt: skip
+    told = opened(browser, report).evaluate(
+        "cases => cases.map(([cpu, gpu, size, rule]) => sentence(verdict(cpu, gpu, rule, size)))",
+        plain,
+    )
+    assert told == [verdict_sentence(verdict(*case)) for case in cases]
+
+
+def test_the_size_is_chosen_on_the_chart_itself(browser, report):
+    page = opened(browser, report)
+    line = page.locator(".mark.line").bounding_box()
+    plot = page.locator(".plot").bounding_box()
+    shown = float(page.input_value("[name=parameters]"))
+    middle = plot["y"] + plot["height"] / 2
+    page.mouse.click(line["x"] + line["width"] / 2, middle)
+    assert math.isclose(float(page.input_value("[name=parameters]")), shown, rel_tol=0.02)
+    page.mouse.move(line["x"], middle)
+    page.mouse.down()
+    page.mouse.move(line["x"] - 200, middle)
+    page.mouse.up()
+    assert float(page.input_value("[name=parameters]")) < shown / 3
+    moved = page.locator(".mark.line").bounding_box()
+    assert math.isclose(moved["x"], line["x"] - 200, abs_tol=2)
+    assert page.locator(".verdict").inner_text().startswith("● The CPU is")
+
+
+def test_the_size_is_chosen_by_keyboard_and_told_to_a_screen_reader(browser, report):
+    page = opened(browser, report)
+    slider = page.locator("[name=slider]")
+    before = float(page.input_value("[name=parameters]"))
+    slider.focus()
+    page.keyboard.press("End")
+    assert float(page.input_value("[name=parameters]")) > before
+    text = slider.get_attribute("aria-valuetext")
+    assert text.endswith(f"parameters: {page.locator('.verdict').inner_text()}")
+
+
+def test_another_protocol_brings_its_own_chart(browser, report):
+    page = opened(browser, report)
+    picture = page.locator(".plot img")
+    first = picture.get_attribute("alt")
+    page.select_option("[name=protocol]", "tuned")
+    page.select_option("[name=timing]", "steady")
+    assert picture.get_attribute("alt") != first
+    assert picture.get_attribute("alt") == page.locator(
+        "figure[data-chart*='\"tuned\"'][data-chart*='\"steady\"'] img"
+    ).get_attribute("alt")
+
+
+def test_a_link_opens_what_it_leads_to(browser, report):
+    page = opened(browser, report)
+    table = page.locator(".fold:has(#Spread-and-flags) table").first
+    assert not table.is_visible()
+    page.evaluate("location.hash = '#Spread-and-flags'")
+    table.wait_for(state="visible")
+
+
 def test_a_machine_without_such_times_is_called_missing(browser, report):
     page = opened(browser, report)
     page.select_option("[name=gpu]", "Core i5 750 / GTX 660 (2018)")
@@ -194,15 +288,21 @@ def test_a_strangers_name_stays_text_in_the_form(browser, report):
 def test_without_a_script_the_page_is_complete(browser, report):
     page = opened(browser, report, script=False)
     assert not page.locator(".model form").is_visible()
-    assert page.locator(".model + .html table").is_visible()
+    assert "parameters take the CPU" in page.locator("blockquote").first.inner_text()
+    assert page.locator("figure[data-chart] img").first.is_visible()
+    assert page.locator(".model .html table").is_visible()
+    assert page.locator(".csv a").get_attribute("href").startswith("data:text/csv;")
     assert page.locator(".wide a").count() > 5
 
 
 def test_print_flows_on_pages_without_the_sides(browser, report):
     page = opened(browser, report, width=680)
     page.emulate_media(media="print")
-    for name in (".wide", ".small", ".model form", "main details"):
+    for name in (".wide", ".small", "[name=slider]", "section.code > details"):
         assert not page.locator(name).first.is_visible(), name
+    # What is folded on a screen stands on paper, and the chart with the size that was chosen.
+    for name in (".plot img", ".verdict", ".fold .data"):
+        assert page.locator(name).first.is_visible(), name
     # A4 less its margins is 182 mm, 688 pixels, wide: nothing may be cut off.
     assert page.evaluate("document.documentElement.scrollWidth") <= 688
     cut = page.eval_on_selector_all(

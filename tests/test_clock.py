@@ -11,7 +11,7 @@ from test_goes_on import ONE, page, trials
 
 def outputs(project):
     """What a report leaves behind, by name."""
-    names = ("report.html", "summary.csv", "crossover.csv")
+    names = ("report.html", "summary.csv", "crossover.csv", "chart.csv")
     paths = [path for name in names for path in project.glob(f"**/{name}")]
     return {path.name: path.read_bytes() for path in paths}
 

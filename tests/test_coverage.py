@@ -59,8 +59,8 @@ def test_a_gpu_that_is_always_faster_is_not_called_crossed():
 def test_the_statuses_are_those_of_the_table():
     table = pd.read_csv(STATUSES)
     assert list(dict.fromkeys(table["noise"])) == list(coverage.ALWAYS)
-    row = table[(table["noise"] == "10 %") & (table["repeats"] == 1)].iloc[0]
-    found = coverage.false_status("10 %", 1, studies=200)
+    row = table[(table["noise"] == "10%") & (table["repeats"] == 1)].iloc[0]
+    found = coverage.false_status("10%", 1, studies=200)
     assert found["crossed"] == pytest.approx(row["crossed"], abs=0.12)
     assert table[table["repeats"] >= 5]["crossed"].max() <= 0.02
 
@@ -68,11 +68,11 @@ def test_the_statuses_are_those_of_the_table():
 def test_the_report_cites_the_table():
     text = coverage_sentence()
     low, high = 100 * KEPT["coverage"].min(), 100 * KEPT["coverage"].max()
-    assert f"held the truth in {low:.1f} to {high:.1f} % of studies" in text
+    assert f"held the truth in {low:.1f} to {high:.1f}% of studies" in text
     assert "5, 6, 10 repeats" in text
     for name in (coverage.SLOWER, coverage.DRIFT):
         rows = TABLE[TABLE["noise"] == name]["coverage"]
-        assert f"({100 * rows.min():.1f} to {100 * rows.max():.1f} %)" in text
+        assert f"({100 * rows.min():.1f} to {100 * rows.max():.1f}%)" in text
     assert {SMOOTH, *BEYOND} == {coverage.SMOOTH, coverage.SLOWER, coverage.DRIFT}
     statuses = pd.read_csv(STATUSES).groupby("repeats")["crossed"].max()
     assert f"{statuses[1]:.0%} of simulated studies of a single repeat" in status_sentence()
@@ -81,4 +81,4 @@ def test_the_report_cites_the_table():
 def test_the_readme_gives_the_table_s_numbers():
     low, high = 100 * KEPT["coverage"].min(), 100 * KEPT["coverage"].max()
     readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
-    assert f"it covers the truth in {low:.1f} to {high:.1f} % of studies" in readme
+    assert f"it covers the truth in {low:.1f} to {high:.1f}% of studies" in readme

@@ -160,10 +160,10 @@ def test_the_published_lines_cross_beside_the_published_crossover() -> None:
               for line, device in ((cpu, "cpu"), (gpu, "gpu"))]  # fmt: skip
     span = crossing_span(model(cpu, misses[0]), model(gpu, misses[1]))
     assert (row["derived_low"], row["derived_high"]) == pytest.approx(span)
-    low, high = (f"{round(end, -2):,.0f}" for end in span)
-    assert f"the lines cross at 163,600 parameters ({low} to {high} where" in text
+    low, high = f"{span[0] // 1e4 * 1e4:,.0f}", f"{-(-span[1] // 1e4) * 1e4:,.0f}"
+    assert f"the lines cross at 160,000 parameters ({low} to {high} where" in text
     assert f"farthest from it: {misses[0]:.0%} on the CPU, {misses[1]:.0%} on the GPU)" in text
-    assert "measured: 139,900 (single repeats, so no interval)." in text
+    assert "measured: 140,000 (single repeats, so no interval)." in text
     assert (
         "The derived one is 1.17 times the measured one; whether noise or a line that is not "
         in text
@@ -179,7 +179,7 @@ def test_the_published_lines_cross_beside_the_published_crossover() -> None:
     assert shown.tolist()[1:] == [
         "published, cold", f"{1e6 * cpu[0]:,.0f} µs + {1e9 * cpu[1]:.1f} ns × parameters",
         f"{1e6 * gpu[0]:,.0f} µs + {1e9 * gpu[1]:.2f} ns × parameters",
-        f"163,600 ({low} to {high})", "139,900", "single repeats, so no interval", "1.17",
+        f"160,000 ({low} to {high})", "140,000", "single repeats, so no interval", "1.17",
     ]  # fmt: skip
     # A reader can work it out from the table.
     (a, b), (c, d) = (re.findall(r"[\d.]+", cell.replace(",", "")) for cell in shown[2:4])

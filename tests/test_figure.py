@@ -1,5 +1,6 @@
 """What figures share: labels that do not overlap, plain numbers, text that stays text."""
 
+import re
 from itertools import pairwise
 
 import matplotlib
@@ -94,3 +95,35 @@ def test_the_phones_drawing_keeps_its_title_above_the_note(tmp_path):
     assert "\n" in title.get_text()
     assert title.get_window_extent().x1 <= figure.bbox.x1
     assert Text.get_window_extent(note).y1 <= title.get_window_extent().y0
+
+
+def test_a_views_place_is_that_of_the_drawn_picture(tmp_path, monkeypatch):
+    """A red dot at 100 parameters and 10 seconds lies where the metadata say, wide and narrow."""
+    shown = []
+    monkeypatch.setattr(figures, "display", lambda data, metadata, raw: shown.append(metadata))
+
+    def draw(ax):
+        parameter_axis(ax, [10, 100, 1_000])
+        ax.set_yscale("log")
+        ax.set_ylim(1, 1_000)
+        ax.set_ylabel("seconds")
+        ax.set_title("A title that takes some room", pad=36)
+        ax.plot([100], [10], "s", c="#ff0000", ms=8, mew=0)
+        return "alt"
+
+    figures.show(tmp_path, "f", draw, view={"protocol": "published", "timing": "cold"})
+    about = shown[0]["image/svg+xml"]
+    chart = about["chart"]
+    assert (chart["protocol"], chart["timing"]) == ("published", "cold")
+    pictures = {"wide": (tmp_path / "f.svg").read_text(), "narrow": about["narrow"]}
+    for name, picture in pictures.items():
+        width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture).groups())
+        dot = re.search(r'x="([\d.]+)" y="([\d.]+)" style="fill: #ff0000', picture)
+        left, bottom, right, top = chart[name]["box"]
+        low, high, floor, ceiling = chart[name]["limits"]
+        assert (floor, ceiling) == (0, 3)
+        across = left + (2 - low) / (high - low) * (right - left)
+        up = bottom + (1 - floor) / (ceiling - floor) * (top - bottom)
+        assert float(dot[1]) / width == pytest.approx(across, abs=1e-3)
+        assert 1 - float(dot[2]) / height == pytest.approx(up, abs=1e-3)
+    assert chart["narrow"]["box"] != chart["wide"]["box"]

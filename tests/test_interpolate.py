@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crossover.analysis.compared import form_data
 from crossover.analysis.comparison import crossovers
-from crossover.analysis.interpolate import MIME, choose, form_data, measured_curves, predict
+from crossover.analysis.interpolate import choose, measured_curves, predict
 from crossover.analysis.summary import summarise
+from crossover.analysis.verdict import UNKNOWN
 from crossover.paths import PUBLISHED
 from crossover.records import published
 
@@ -49,7 +51,7 @@ def test_beyond_the_measured_sizes_stands_the_time_model(parameters):
 def test_two_sizes_give_no_time_model():
     trials = law_trials(float)
     found = predict(curve_of(trials[trials["width"] < 100_000]), 1_000_000)
-    assert found == (None, None, None, "unknown")
+    assert found == UNKNOWN
 
 
 def test_limits_are_those_of_the_repeats():
@@ -69,11 +71,15 @@ def test_devices_change_places_at_the_published_crossover():
 def test_the_form_holds_what_json_can():
     trials = published.load_published(PUBLISHED)
     curves = measured_curves(trials, summarise(trials))
-    data = form_data(curves, published.MACHINE, published.MACHINE)[MIME]
+    data = form_data(curves, crossovers(trials), published.MACHINE, published.MACHINE)
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert {curve["timing"] for curve in data["curves"]} == {"cold"}
+    (rule,) = data["rules"]
+    assert rule["estimate"] == pytest.approx(139_900, rel=0.001)
+    assert (rule["status"], rule["low"], rule["high"]) == ("crossed", None, None)
     np.testing.assert_allclose(data["curves"][0]["seconds"][0], 12.0523)
 
 
 def test_without_a_gpu_there_is_no_form():
-    assert form_data([curve_of(law_trials(float))], "desk", "desk") == {}
+    trials = law_trials(float)
+    assert form_data([curve_of(trials)], crossovers(trials), "desk", "desk") == {}

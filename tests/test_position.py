@@ -28,7 +28,7 @@ def sweeps(repeats, slowing, noise=0.0, seed=0, widths=WIDTHS):
 def test_an_exact_slowing_comes_back(slowing):
     (row,) = position_effects(sweeps(5, slowing)).itertuples()
     assert (row.effect, row.low, row.high) == pytest.approx([slowing] * 3, abs=1e-9)
-    assert row.interval == "93.8 % interval"
+    assert row.interval == "93.8% interval"
 
 
 def test_the_interval_holds_the_truth():
@@ -48,4 +48,4 @@ def test_few_or_torn_repeats_tell_nothing():
 
 def test_the_effect_is_told_with_its_interval():
     text = position_sentence(position_effects(sweeps(5, 0.25)))
-    assert "tuned CPU +25.0 % (93.8 % interval +25.0 % to +25.0 %)" in text
+    assert "tuned CPU +25.0% (93.8% interval +25.0% to +25.0%)" in text

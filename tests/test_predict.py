@@ -97,7 +97,7 @@ def test_a_batch_size_with_many_widths_is_predicted_from_its_own():
 
 
 def test_a_rate_that_grows_with_size_is_followed():
-    """Small products run at a tenth of the rate of large ones; a straight line misses by 20 %."""
+    """Small products run at a tenth of the rate of large ones; a straight line misses by 20%."""
     work = np.array([6 * 128 * parameter_count(width) for width in WIDTHS], dtype=float)
     step = 1e-3 + work / (1e11 * work**0.5 / (work**0.5 + 3e4))
     trials = made_trials(1, 0, 1e11).assign(steady_seconds=step * 4220)
@@ -123,7 +123,7 @@ def left_out(trials):
 
 
 def test_intervals_hold_nine_of_ten_times_that_were_left_out_on_the_references():
-    """A width at a time, of every reference and the published table; what is called 95 %."""
+    """A width at a time, of every reference and the published table; what is called 95%."""
     held = []
     for path in reference_paths():
         merged = merge(path, own_settings("tensorflow", 10, 128, None))
@@ -139,7 +139,7 @@ def test_intervals_hold_nine_of_ten_times_that_were_left_out_on_the_references()
 
 
 def test_intervals_cover_new_trainings():
-    """Of 400 noisy studies, about 95 % of a new training's times lie in the interval."""
+    """Of 400 noisy studies, about 95% of a new training's times lie in the interval."""
     inside = 0
     for seed in range(400):
         trials = made_trials(1e-3, 0, 1e11, noise=0.1, seed=seed)
@@ -154,12 +154,13 @@ def test_intervals_cover_new_trainings():
 def test_the_faster_device_is_named_only_beyond_doubt():
     cpu = fit_predictor(made_trials(1e-4, 0, 1e11, noise=0.05), "steady")
     gpu = fit_predictor(made_trials(1e-3, 0, 1e13, noise=0.05, seed=1), "steady")
-    assert prediction(cpu, gpu, 4_000, 128)["verdict"] == "CPU"
-    assert prediction(cpu, gpu, 3_000_000, 128)["verdict"] == "GPU"
-    assert prediction(cpu, cpu, 30_000, 128)["verdict"] == "too close to call"
-    assert prediction(cpu, None, 30_000, 128)["verdict"] == "one device"
+    assert prediction(cpu, gpu, 4_000, 128)["verdict"].winner == "CPU"
+    assert prediction(cpu, gpu, 3_000_000, 128)["verdict"].winner == "GPU"
+    assert prediction(cpu, cpu, 30_000, 128)["verdict"].winner == "either"
+    assert prediction(cpu, None, 30_000, 128)["verdict"].winner == "unknown"
     table = prediction_table(cpu, gpu, [4_000, 3_000_000])
-    assert table["verdict"].tolist() == ["CPU", "GPU"]
+    assert [told.winner for told in table["verdict"]] == ["CPU", "GPU"]
+    assert prediction_table(cpu, gpu, [4_000], apart=128).empty
 
 
 def test_two_sizes_are_too_few():
@@ -172,10 +173,14 @@ def test_the_answer_names_devices_seconds_and_verdict(tmp_path):
             write_record(tmp_path, make_record(width=width, device=device, fit=fit))
     merged = merge(tmp_path, own_settings("tensorflow", 10, 128, None), tmp_path)
     lines = answer(merged, 5_000, 128)
-    assert lines[0] == "published protocol, an epoch of 54,000 images:"
-    assert any(line.startswith("  CPU of Test CPU (2 cores): ") for line in lines)
-    assert "  faster: CPU" in lines
+    assert lines[0] == "published protocol, a training of 10 epochs, cold:"
+    assert lines[1].startswith("  CPU: Test CPU (2 cores): 10.")
+    assert lines[3].startswith("  ● The CPU is about 2.")
     assert "extrapolation" in answer(merged, 10**8, 128)[-1]
+    other = answer(merged, 5_000, 512)
+    assert other[0] == "published protocol, an epoch of 54,000 images:"
+    assert other[3].startswith("  ● The CPU is ")
+    assert "extrapolation" in other[-1]
 
 
 @pytest.mark.parametrize(
@@ -202,8 +207,9 @@ def few_widths(folder, widths, fit):
 def test_too_few_widths_are_named(tmp_path, monkeypatch, capsys):
     few_widths(tmp_path / "main" / "trials", (4, 64), lambda width: 10.0 + width)
     monkeypatch.setattr(ask, "RUNS", tmp_path)
-    assert main(["predict", "PARAMETERS=5000"]) == 0  # The published GPU has nine.
-    assert "  CPU: only 2 widths recorded, and a prediction needs three" in capsys.readouterr().out
+    assert main(["predict", "PARAMETERS=500000"]) == 0  # The published GPU has nine.
+    few = "  CPU: Test CPU (2 cores): only 2 widths recorded, and a prediction needs three"
+    assert few in capsys.readouterr().out
     (tmp_path / "main" / "settings.json").write_text('{"study": {"epochs": 3}}')
     for path in (tmp_path / "main" / "trials").iterdir():
         path.unlink()
@@ -228,6 +234,6 @@ def test_why_there_is_nothing_to_predict_from_is_told(tmp_path, monkeypatch, cap
 def test_an_interval_that_tells_nothing_is_not_given_in_seconds(tmp_path):
     # Three sizes leave one degree of freedom, and these do not lie on any line of time.
     study = few_widths(tmp_path, (4, 64, 256), {4: 10.0, 64: 30.0, 256: 25.0}.get)
-    lines = answer(study, 50_000, 128)
-    (own,) = [line for line in lines if line.startswith("  CPU of Test CPU")]
+    own = answer(study, 10_000_000, 128)[1]
+    assert own.startswith("  CPU: Test CPU (2 cores): ")
     assert own.endswith(" s, give or take more than tenfold: train more widths")

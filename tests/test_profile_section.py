@@ -61,7 +61,9 @@ def test_the_profile_stands_beside_the_same_step_without_the_profiler():
 def test_without_a_profile_the_way_to_one_is_told():
     assert profile_sentences(profile_table([make_ceilings()])) == ""
     assert "make report" in nothing_profiled("jax")
-    assert nothing_profiled("torch") == "The steps of PyTorch are not profiled."
+    assert nothing_profiled("torch") == (
+        "The profiler's split of a step: PyTorch's are not profiled."
+    )
 
 
 def test_the_paths_training_step_stands_beside_it():

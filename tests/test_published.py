@@ -48,7 +48,7 @@ def test_published_claims_hold_on_the_published_table() -> None:
     table = claims(load_published(PUBLISHED))
     assert list(table["holds"]) == [True, True, None, True]
     assert "6 of 6" in table["evidence"][0]
-    assert "139,900" in table["evidence"][0]
+    assert "140,000" in table["evidence"][0]
     assert "5.83" in table["evidence"][1]
 
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from crossover.analysis.interpolate import MIME
+from crossover.analysis.compared import MIME
 from crossover.report.render import RenderError, _refuse_requests, render
 from crossover.report.text import literal
 
@@ -100,7 +100,7 @@ def test_the_page_forbids_every_request_and_every_other_script(tmp_path):
 
 
 def test_the_forms_data_cannot_end_its_element(tmp_path):
-    data = {"curves": [{"machine": "</script><img src=x>"}], "start": {}}
+    data = {"curves": [{"machine": "</script><img src=x>"}], "start": {}, "csv": "a,b"}
     shown = {"text/html": "<table></table>", MIME: data}
     cell = new_code_cell("x", outputs=[new_output("display_data", shown)])
     page = page_of(tmp_path, cell)

@@ -56,7 +56,7 @@ def drawn(ax, marker):
 def test_every_repeat_and_every_median_is_drawn(trials):
     shown = published_protocol(trials)
     _, ax = new_figure()
-    crossover_plot(ax, shown, summarise(shown), crossovers(shown).iloc[0])
+    crossover_plot(ax, shown, summarise(shown), "cold", crossovers(shown).iloc[0].to_dict())
     assert drawn(ax, ".") == len(shown) == 5 * 2 * len(CROSSING_WIDTHS)
     assert drawn(ax, "o") == drawn(ax, "s") == len(CROSSING_WIDTHS)
 
@@ -72,14 +72,15 @@ def test_a_noisy_cell_is_hollow(trials):
 
 def test_the_crossover_is_marked_with_its_interval(trials):
     shown = published_protocol(trials)
-    crossing = crossovers(shown).iloc[0]
+    crossing = crossovers(shown).iloc[0].to_dict()
     _, ax = new_figure()
-    alt = crossover_plot(ax, shown, summarise(shown), crossing)
+    alt = crossover_plot(ax, shown, summarise(shown), "cold", crossing)
     (rule,) = [line for line in ax.lines if line.get_linestyle() == "--"]
     assert rule.get_xdata()[0] == crossing["estimate"]
-    (note,) = [text.get_text() for text in ax.texts if "crossover at" in text.get_text()]
-    low, high = (f"{float(f'{crossing[end]:.4g}'):,.0f}" for end in ("low", "high"))
-    assert f"(93.8 % interval {low} to {high})" in note
+    (note,) = [text.get_text() for text in ax.texts if "parameters\n" in text.get_text()]
+    assert ax.get_title(loc="left") == "The GPU is faster from about 230,000 parameters on"
+    low, high = "230,000", "240,000"  # 230,763 to 231,657, rounded outwards.
+    assert f"(93.8% interval {low} to {high})" in note
     assert alt.startswith(crossing["sentence"])
     largest = parameter_count(512)
     assert f"CPU: 5.13 s at 3,230 parameters, {crossing_seconds('cpu', largest):.3g} s" in alt
@@ -117,12 +118,13 @@ def code_cells():
 def test_a_cell_of_the_notebook_is_a_call_of_a_section():
     """No logic stands in a cell, where no test reaches it; only the tables are written there."""
     cells = code_cells()
-    first = [cell.id for cell in cells].index("answer")
+    first = [cell.id for cell in cells].index("byline")
     shown = [line for cell in cells[first:] for line in cell.source.splitlines()]
     calls = [re.fullmatch(r"(\w+)\.(show\w*)\(results\)", line) for line in shown]
     assert [line for line, call in zip(shown, calls, strict=True) if not call] == [
         'write_csv(results.cells, results.tables / "summary.csv")',
         'write_csv(results.crossings, results.tables / "crossover.csv")',
+        'write_csv(curve_numbers(results.curves), results.tables / "chart.csv")',
     ]
 
 
@@ -288,6 +290,6 @@ def test_the_readme_names_the_section_of_each_cell():
     sources = {cell.id: cell.source for cell in code_cells()}
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| .+? \| `([\w-]+)` \| `(\w+)`[^|]* \| .* \|$", text, re.MULTILINE)
-    assert len(rows) == 17
+    assert len(rows) == 19
     for cell, section in rows:
         assert sources[cell].startswith(f"{section}.show"), cell

@@ -65,8 +65,8 @@ def test_medians_are_those_of_plain_pandas_in_any_row_order() -> None:
 
 
 @pytest.mark.parametrize(("count", "kind"), [(1, "single"), (2, "range"), (4, "range"),
-                                             (5, "93.8 % interval"),
-                                             (9, "96.1 % interval")])  # fmt: skip
+                                             (5, "93.8% interval"),
+                                             (9, "96.1% interval")])  # fmt: skip
 def test_interval_follows_the_number_of_repeats(count: int, kind: str) -> None:
     colds = [10.0 + n for n in range(count)]
     row = summarise(frame("cpu", colds)).iloc[0]
@@ -93,7 +93,7 @@ def test_intervals_agree_with_scipy(count: int) -> None:
 def test_five_repeats_have_the_level_that_they_have() -> None:
     # Both tails: all five on one side of the median, 2 / 32.
     assert median_ranks(5) == (1, 0.9375)
-    assert kind_name(5) == "93.8 % interval"
+    assert kind_name(5) == "93.8% interval"
 
 
 def test_missing_times_stay_missing() -> None:
@@ -103,11 +103,11 @@ def test_missing_times_stay_missing() -> None:
     assert row["cold_seconds"] == 1.5
 
 
-@pytest.mark.parametrize(("other", "reason"), [({"steal_fraction": 0.03}, "steal 3.0 %"),
-                                               ({"foreign_fraction": 0.2}, "foreign load 20.0 %"),
+@pytest.mark.parametrize(("other", "reason"), [({"steal_fraction": 0.03}, "steal 3.0%"),
+                                               ({"foreign_fraction": 0.2}, "foreign load 20.0%"),
                                                ({"throttled": True}, "throttled"),
                                                ({"cpu_throttled_fraction": 0.89},
-                                                "held back by the CPU quota 89.0 %"),
+                                                "held back by the CPU quota 89.0%"),
                                                ({"clocks_held_down": "on battery"},
                                                 "on battery")])  # fmt: skip
 def test_noise_names_its_reason(other: dict[str, object], reason: str) -> None:
@@ -118,8 +118,8 @@ def test_noise_names_its_reason(other: dict[str, object], reason: str) -> None:
 
 
 def test_spread_over_ten_percent_is_noisy() -> None:
-    # Quartiles 10 and 12 around 11: 18.2 %.
-    assert "cold spread 18.2 %" in summarise(frame("cpu", [9.0, 10, 11, 12, 13]))["noise"].iloc[0]
+    # Quartiles 10 and 12 around 11: 18.2%.
+    assert "cold spread 18.2%" in summarise(frame("cpu", [9.0, 10, 11, 12, 13]))["noise"].iloc[0]
 
 
 def test_outliers_are_counted_and_kept() -> None:

@@ -19,14 +19,26 @@ function followReading() {
   mark();
 }
 
-/** Interpolate two values linearly in logarithms; null where one is unknown. */
+/** Open the folded parts that hold what an address or a link points to, and all of them to print. */
+function unfold() {
+  const open = (hash) => {
+    let part = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
+    for (; part; part = part.parentElement?.closest("details")) part.closest("details.fold")?.setAttribute("open", "");
+  };
+  addEventListener("hashchange", () => open(location.hash));
+  addEventListener("beforeprint", () =>
+    document.querySelectorAll("details.fold").forEach((part) => { part.open = true; }));
+  open(location.hash);
+}
+
+/** Interpolate two values linearly in logarithms, or the one; null where one is unknown. */
 function between(share, pair) {
   if (pair.includes(null)) return null;
   const [low, high] = pair.map(Math.log);
-  return Math.exp(low + share * (high - low));
+  return Math.exp(pair.length === 1 ? low : low + share * (high - low));
 }
 
-/** Seconds beyond the measured sizes with their 95 % prediction interval. */
+/** Seconds beyond the measured sizes with their 95% prediction interval. */
 function extrapolate(model, parameters) {
   const terms = [1, parameters, Math.sqrt(parameters)].map((term, i) => term * model.seconds[i]);
   const seconds = terms.reduce((sum, term) => sum + term, 0);
@@ -36,19 +48,65 @@ function extrapolate(model, parameters) {
   return { seconds, low: seconds / factor, high: seconds * factor };
 }
 
+/** Whether each of some medians has an interval: the twin of interpolate._sure. */
+function sure(kinds) {
+  return kinds.every((kind) => kind.endsWith("interval"));
+}
+
 /** Seconds of a training with their limits and source: the twin of interpolate.predict. */
 function predict(curve, parameters) {
+  const unknown = { seconds: null, low: null, high: null, source: "unknown", sure: false };
+  if (!curve) return unknown;
   const sizes = curve.parameters;
   if (parameters < sizes[0] || parameters > sizes.at(-1)) {
-    if (!curve.model) return { seconds: null, low: null, high: null, source: "unknown" };
-    return { ...extrapolate(curve.model, parameters), source: "extrapolated" };
+    if (!curve.model) return unknown;
+    return { ...extrapolate(curve.model, parameters), source: "extrapolated", sure: sure(curve.interval) };
   }
-  const right = Math.max(1, sizes.findIndex((size) => size >= parameters));
-  const share = Math.log(parameters / sizes[right - 1]) / Math.log(sizes[right] / sizes[right - 1]);
-  const at = (name) => between(share, curve[name].slice(right - 1, right + 1));
-  const kinds = curve.interval.slice(right - 1, right + 1);
+  const right = sizes.findIndex((size) => size >= parameters);
+  const left = sizes[right] === parameters ? right : right - 1;
+  const share = Math.log(parameters / sizes[left]) / Math.log(sizes[right] / sizes[left]);
+  const near = (name) => curve[name].slice(left, right + 1);
+  const at = (name) => between(share, near(name));
+  const kinds = near("interval");
   const kind = [...new Set(kinds)].map((name) => `${name}s`).join(" and ");
-  return { seconds: at("seconds"), low: at("low"), high: at("high"), source: "interpolated", kind };
+  const limits = { low: at("low"), high: at("high") };
+  return { seconds: at("seconds"), ...limits, source: "interpolated", kind, sure: sure(kinds) };
+}
+
+/** Who wins by a crossover's rule at a size: the twin of verdict.Rule.winner. */
+function ruled(rule, parameters, ratio) {
+  if (rule.low !== null && rule.low <= parameters && parameters <= rule.high) return "either";
+  const told = ratio > 1 ? "GPU" : "CPU";
+  const always = { "gpu always faster": "GPU", "cpu always faster": "CPU" };
+  const expected = rule.status === "crossed"
+    ? (parameters < (rule.low ?? rule.estimate) ? "CPU" : "GPU")
+    : always[rule.status] ?? told;
+  return told === expected ? told : "either";
+}
+
+/** Who is faster, by which factor, and whether that is sure: the twin of verdict.verdict. */
+function verdict(cpu, gpu, rule, parameters) {
+  if (cpu.seconds === null || gpu.seconds === null) return { winner: "unknown" };
+  const ratio = cpu.seconds / gpu.seconds;
+  const factor = Math.max(ratio, 1 / ratio);
+  const ends = ({ seconds, low, high }) => [low ?? seconds, high ?? seconds];
+  const [ofCpu, ofGpu] = [ends(cpu), ends(gpu)];
+  let winner = ratio > 1 ? "GPU" : "CPU";
+  if (rule && cpu.source === "interpolated" && gpu.source === "interpolated") {
+    winner = ruled(rule, parameters, ratio);
+  } else if (ofCpu[0] <= ofGpu[1] && ofGpu[0] <= ofCpu[1]) winner = "either";
+  return { winner: factor < 1.005 ? "either" : winner, factor, about: !(cpu.sure && gpu.sure) };
+}
+
+/** A verdict in a sentence: the twin of text.verdict_sentence. */
+function sentence({ winner, factor, about }) {
+  const near = about ? "about " : "";
+  if (winner === "unknown") return "No verdict: a time is missing.";
+  if (winner === "either") {
+    return factor < 1.005 ? `Both are ${near}equally fast.` : "Too close to call: either may be faster.";
+  }
+  const times = factor >= 99.95 ? Math.round(factor).toLocaleString("en") : factor.toPrecision(3);
+  return `${winner === "GPU" ? "■" : "●"} The ${winner} is ${near}${times} times as fast.`;
 }
 
 /** Seconds with three digits, such as 0.0123, 4.50 or 1,230. */
@@ -64,23 +122,10 @@ function basis(curve, predicted) {
   const limits = `${secondsText(predicted.low ?? 0)} to ${secondsText(predicted.high ?? 0)} s`;
   if (predicted.source === "extrapolated") {
     return `Outside the measured ${sizes} parameters: extrapolated, ` +
-      `95 % prediction interval ${limits}.`;
+      `95% prediction interval ${limits}.`;
   }
   return "Interpolated between measured medians" +
     (predicted.low === null ? "; single trainings, so no interval." : `; their ${predicted.kind}, likewise, ${limits}.`);
-}
-
-/** Who wins, in words; a tie where the intervals overlap. */
-function verdict(cpu, gpu) {
-  if (cpu.seconds === null || gpu.seconds === null) return "No verdict: a time is missing.";
-  const ratio = cpu.seconds / gpu.seconds;
-  const bounded = cpu.low !== null && gpu.low !== null;
-  if (bounded && cpu.low <= gpu.high && gpu.low <= cpu.high) {
-    return "Too close to call: the intervals overlap.";
-  }
-  return ratio > 1
-    ? `■ The GPU is ${ratio.toFixed(2)} times as fast.`
-    : `● The CPU is ${(1 / ratio).toFixed(2)} times as fast.`;
 }
 
 /** Fill a select with texts; text stays text. */
@@ -90,9 +135,66 @@ function fill(select, texts, chosen) {
   }
 }
 
-/** Bring the model part to life: its choices, its slider, its two times and the verdict. */
+/** The chart in the form: the picture of a protocol and timing, and the size marked on it. */
+class Chart {
+  constructor(plot, slider, first) {
+    this.charts = [...document.querySelectorAll("figure[data-chart]")]
+      .map((figure) => ({ ...JSON.parse(figure.dataset.chart), picture: figure.querySelector("picture").cloneNode(true) }));
+    [this.plot, this.slider, this.phone] = [plot, slider, matchMedia("(max-width: 600px)")];
+    this.marks = ["line", "cpu", "gpu"].map((name) => {
+      const mark = document.createElement("span");
+      mark.className = `mark ${name}`;
+      return mark;
+    });
+    document.querySelector("figure[data-chart]")?.remove();
+    this.choose(first);
+  }
+
+  /** Show the picture of a protocol and timing; the one before stays where there is none. */
+  choose({ protocol, timing }) {
+    this.chart = this.charts.find((one) => one.protocol === protocol && one.timing === timing) ?? this.chart;
+    this.plot.replaceChildren(...(this.chart ? [this.chart.picture, ...this.marks] : []));
+  }
+
+  /** Where the axes lie in the picture that is seen, and their limits in logarithms. */
+  get place() {
+    return this.chart[this.phone.matches ? "narrow" : "wide"];
+  }
+
+  /** The size under a place across the page. */
+  sizeAt(across) {
+    const { box: [left, , right], limits: [low, high] } = this.place;
+    const frame = this.plot.getBoundingClientRect();
+    const share = ((across - frame.left) / frame.width - left) / (right - left);
+    return 10 ** (low + Math.min(1, Math.max(0, share)) * (high - low));
+  }
+
+  /** Mark a size and both times; what lies outside the picture is not marked. */
+  mark(parameters, seconds) {
+    if (!this.chart) return;
+    const { box: [left, bottom, right, top], limits: [low, high, floor, ceiling] } = this.place;
+    const share = (Math.log10(parameters) - low) / (high - low);
+    const across = left + share * (right - left);
+    const inside = share >= 0 && share <= 1;
+    const put = (mark, up) => {
+      mark.hidden = !inside || !(up >= 0 && up <= 1);
+      mark.style.left = `${100 * across}%`;
+      mark.style.top = `${100 * (1 - (bottom + up * (top - bottom)))}%`;
+    };
+    const [line, ...dots] = this.marks;
+    put(line, 1);
+    line.style.height = `${100 * (top - bottom)}%`;
+    dots.forEach((dot, at) => put(dot, (Math.log10(seconds[at] ?? NaN) - floor) / (ceiling - floor)));
+    this.slider.style.marginLeft = `${100 * left}%`;
+    this.slider.style.width = `${100 * (right - left)}%`;
+    [this.slider.min, this.slider.max] = [low, high];
+    this.slider.value = Math.log10(parameters);
+  }
+}
+
+/** Bring the form to life: its choices, the size on the chart, both times and the verdict. */
 function startModel(part) {
-  const { curves, start } = JSON.parse(part.querySelector("script").textContent);
+  const { curves, rules, start } = JSON.parse(part.querySelector("script").textContent);
   const field = (name) => part.querySelector(`[name="${name}"]`);
   const row = (device) => part.querySelector(`[data-device="${device}"]`);
   for (const device of ["cpu", "gpu"]) {
@@ -101,12 +203,15 @@ function startModel(part) {
   }
   fill(field("protocol"), curves.map((curve) => curve.protocol), start.protocol);
   fill(field("timing"), curves.map((curve) => curve.timing), start.timing);
+  const chart = new Chart(part.querySelector(".plot"), field("slider"), start);
 
+  const chosen = () => Object.fromEntries(
+    ["cpu", "gpu", "protocol", "timing"].map((name) => [name, field(name).value]));
   const show = (device, parameters) => {
-    const [protocol, timing] = [field("protocol").value, field("timing").value];
-    const curve = curves.find((c) => c.machine === field(device).value && c.device === device &&
+    const { protocol, timing, ...machines } = chosen();
+    const curve = curves.find((c) => c.machine === machines[device] && c.device === device &&
       c.protocol === protocol && c.timing === timing);
-    const predicted = curve ? predict(curve, parameters) : { seconds: null, low: null };
+    const predicted = predict(curve, parameters);
     row(device).dataset.seconds = predicted.seconds ?? "";
     row(device).querySelector(".time").textContent =
       predicted.seconds === null ? "missing" : `${secondsText(predicted.seconds)} s`;
@@ -118,30 +223,33 @@ function startModel(part) {
   const update = () => {
     const parameters = Number(field("parameters").value);
     if (!(parameters >= 1)) return;
+    const names = chosen();
     const [cpu, gpu] = ["cpu", "gpu"].map((device) => show(device, parameters));
-    const longest = Math.max(cpu.seconds ?? 0, gpu.seconds ?? 0);
-    for (const [device, predicted] of [["cpu", cpu], ["gpu", gpu]]) {
-      row(device).querySelector(".bar").style.width =
-        predicted.seconds === null ? "0" : `${(100 * predicted.seconds) / longest}%`;
-    }
-    part.querySelector(".verdict").textContent = verdict(cpu, gpu);
+    const rule = rules.find((one) => Object.keys(names).every((name) => one[name] === names[name]));
+    const told = sentence(verdict(cpu, gpu, rule, parameters));
+    part.querySelector(".verdict").textContent = told;
+    chart.mark(parameters, [cpu.seconds, gpu.seconds]);
+    field("slider").setAttribute("aria-valuetext", `${parameters.toLocaleString("en")} parameters: ${told}`);
   };
-  field("slider").addEventListener("input", () => {
-    field("parameters").value = Number((10 ** field("slider").value).toPrecision(3));
+  const ask = (parameters) => {
+    field("parameters").value = Number(parameters.toPrecision(3));
     update();
-  });
-  field("parameters").addEventListener("input", () => {
-    field("slider").value = Math.log10(field("parameters").value || 1);
-    update();
-  });
+  };
+  field("slider").addEventListener("input", () => ask(10 ** field("slider").value));
+  field("parameters").addEventListener("input", update);
   for (const name of ["cpu", "gpu", "protocol", "timing"]) {
-    field(name).addEventListener("change", update);
+    field(name).addEventListener("change", () => { chart.choose(chosen()); update(); });
   }
+  for (const name of ["pointerdown", "pointermove"]) {
+    chart.plot.addEventListener(name, (event) => { if (event.buttons & 1) ask(chart.sizeAt(event.clientX)); });
+  }
+  chart.phone.addEventListener("change", update);
   field("parameters").value = start.parameters;
-  field("slider").value = Math.log10(start.parameters);
   part.querySelector("form").hidden = false;
+  part.querySelector("details").open = false;
   update();
 }
 
 followReading();
+unfold();
 document.querySelectorAll(".model").forEach(startModel);

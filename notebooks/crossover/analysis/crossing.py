@@ -1,5 +1,7 @@
 """The crossover: from how many parameters on the GPU is faster, and how sure that is."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,7 +75,7 @@ class Crossover:
         """The limits with their name; that alone where nothing crosses, or there are none."""
         if self.interval_kind == "none" or np.isnan([self.low, self.high]).all():
             return self.kind()
-        return f"{self.kind()} {rounded(self.low)} to {rounded(self.high)}"
+        return f"{self.kind()} {limits_text(self.low, self.high)}"
 
     def once(self) -> str:
         """Whose repeats the limits are of, where the other device was timed once."""
@@ -83,7 +85,7 @@ class Crossover:
         """How far straight lines between widths may put the estimate off."""
         if self.interpolation > MOST_OFF:
             return "the widths are too far apart to tell where between them"
-        return f"straight lines ±{100 * self.interpolation:.2g} %"
+        return f"straight lines ±{100 * self.interpolation:.2g}%"
 
 
 def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
@@ -206,8 +208,9 @@ def _reason(
         return f"the devices change places {len(turns) - 1} times"
     if list(turns) == [1, -1]:
         return "the GPU wins for small models and the CPU for large ones"
-    low = f"{rounded(limits[0])} parameters" + (" or fewer" if winners[0] == 0 else "")
-    high = rounded(limits[1]) + (" or more" if winners[-1] == 0 else "")
+    least, most = outwards(*limits)
+    low = f"{least:,.0f} parameters" + (" or fewer" if winners[0] == 0 else "")
+    high = f"{most:,.0f}" + (" or more" if winners[-1] == 0 else "")
     faster = " and ".join(
         f"the {names[int(winner)]} is faster {'below' if at == 0 else 'above'}"
         for at, winner in ((0, winners[0]), (-1, winners[-1]))
@@ -218,5 +221,27 @@ def _reason(
 
 
 def rounded(parameters: float) -> str:
-    """Write a number of parameters with four significant digits."""
-    return f"{float(f'{parameters:.4g}'):,.0f}"
+    """Write a number of parameters with two significant digits: no crossover is known better."""
+    return f"{float(f'{parameters:.2g}'):,.0f}"
+
+
+def outwards(low: float, high: float) -> tuple[float, float]:
+    """The limits of a crossover rounded to two significant digits, away from each other.
+
+    So a winner that a rounded limit tells of is one by the whole limits too. NaN stays NaN.
+    """
+    return _two_digits(low, math.floor), _two_digits(high, math.ceil)
+
+
+def _two_digits(value: float, towards: Callable[[float], int]) -> float:
+    if math.isnan(value):
+        return value
+    unit = 10 ** (len(f"{value:.0f}") - 2)
+    # What is two digits already stays so, though a power or a root made it.
+    return float(unit * towards(round(value / unit, 6)))
+
+
+def limits_text(low: float, high: float) -> str:
+    """The limits of a crossover in words: 240,000 to 580,000."""
+    least, most = outwards(low, high)
+    return f"{least:,.0f} to {most:,.0f}"

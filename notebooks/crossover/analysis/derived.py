@@ -66,7 +66,7 @@ def derived_crossovers(trials: pd.DataFrame, crossings: pd.DataFrame) -> pd.Data
     ``largest`` (parameters timed on both), and where the medians cross: ``factor`` (derived over
     measured), ``{cpu,gpu}_{before,after}`` (how far the medians on either side lie above their
     line, as a share of it), ``apart`` (how far the CPU's line lies above the GPU's at the measured
-    crossover) and ``leverage`` (the per cent by which 1 % of a time moves the derived one). NaN
+    crossover) and ``leverage`` (the per cent by which 1% of a time moves the derived one). NaN
     where there is no such number.
     """
     rows = []

@@ -1,7 +1,7 @@
 """A model's training time, read off the measured curves: what the report's form computes."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,26 +9,14 @@ import pandas as pd
 
 from crossover.analysis.predict import fit_predictor, prediction_interval
 from crossover.analysis.summary import CURVE
+from crossover.analysis.verdict import UNKNOWN, Prediction
 from crossover.records.frame import groups
 
-MIME = "application/vnd.crossover.curves+json"
-FEWEST_SIZES = 2
-START_PARAMETERS = 100_000
 Curve = dict[str, Any]
-Source = Literal["interpolated", "extrapolated", "unknown"]
-
-
-class Prediction(NamedTuple):
-    """Seconds with their limits, each None where unknown, and where they come from."""
-
-    seconds: float | None
-    low: float | None
-    high: float | None
-    source: Source
 
 
 def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
-    """The measured curves of at least two sizes, as plain data that JSON can hold.
+    """The measured curves, as plain data that JSON can hold.
 
     ``trials`` are of the machines wanted, ``summary`` of these at least. One curve for each
     machine, protocol, device and timing: the names, ``parameters`` (ascending), and of the same
@@ -40,9 +28,8 @@ def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
     for timing in ("cold", "steady"):
         timed = measured.dropna(subset=[f"{timing}_seconds"]).sort_values("parameters")
         for names, cells in groups(timed, CURVE):
-            if len(cells) >= FEWEST_SIZES:
-                same = trials[(trials[CURVE] == list(names)).all(axis=1)]
-                curves.append(_curve(cells, timing, same))
+            same = trials[(trials[CURVE] == list(names)).all(axis=1)]
+            curves.append(_curve(cells, timing, same))
     return curves
 
 
@@ -64,7 +51,7 @@ def _training_model(trials: pd.DataFrame, timing: str) -> dict[str, Any] | None:
     """A whole training's seconds by its parameters, for plain arithmetic.
 
     ``seconds`` are those for each of 1, parameters and the parameters' root; ``inverse``, shape (3,
-    3), says how much less sure each share of them is, and ``reach`` is half a 95 % prediction
+    3), says how much less sure each share of them is, and ``reach`` is half a 95% prediction
     interval for a spread of one; see `Predictor`.
     """
     predictor = fit_predictor(trials, timing)
@@ -76,46 +63,58 @@ def _training_model(trials: pd.DataFrame, timing: str) -> dict[str, Any] | None:
     return {"seconds": seconds.tolist(), "inverse": inverse.tolist(), "reach": predictor.reach}
 
 
-def predict(curve: Curve, parameters: float) -> Prediction:
-    """Seconds that a model of this many parameters trains for.
+def curve_numbers(curves: Sequence[Curve]) -> pd.DataFrame:
+    """The measured curves as a table: a row for each size, its seconds, limits and their kind."""
+    names = ["machine", "device", "protocol", "timing"]
+    values = ["parameters", "seconds", "low", "high", "interval"]
+    parts = [
+        pd.DataFrame({name: curve[name] for name in [*names, *values]}).astype(
+            {"low": float, "high": float}
+        )
+        for curve in curves
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names + values)
+
+
+def predict(curve: Curve | None, parameters: float) -> Prediction:
+    """Seconds that a model of this many parameters trains for; unknown without a curve.
 
     Between measured sizes the medians and their limits are interpolated linearly in the logarithms
     of parameters and seconds, so that the devices change places exactly at the crossover's
-    estimate. Beyond them stands what `Predictor` says, with its 95 % interval: an extrapolation.
+    estimate. Beyond them stands what `Predictor` says, with its 95% interval: an extrapolation.
     """
+    if curve is None:
+        return UNKNOWN
     sizes = curve["parameters"]
     if sizes[0] <= parameters <= sizes[-1]:
-        at = np.log(np.array(sizes, dtype=float))
-        right = max(int(np.searchsorted(at, np.log(parameters))), 1)
-        pair = slice(right - 1, right + 1)
+        right = int(np.searchsorted(sizes, parameters))
+        near = slice(right - (sizes[right] != parameters), right + 1)
+        at = np.log(np.array(sizes[near], dtype=float))
         seconds, low, high = (
-            _between(np.log(parameters), at[pair], curve[name][pair])
+            _between(np.log(parameters), at, curve[name][near])
             for name in ("seconds", "low", "high")
         )
-        return Prediction(seconds, low, high, "interpolated")
+        return Prediction(seconds, low, high, "interpolated", _sure(curve["interval"][near]))
     model = curve["model"]
     if model is None:
-        return Prediction(None, None, None, "unknown")
+        return UNKNOWN
     parts = np.array(model["seconds"]) * [1, parameters, np.sqrt(parameters)]
     limits = prediction_interval(parts, np.array(model["inverse"]), model["reach"])
-    return Prediction(*limits, "extrapolated")
+    return Prediction(*limits, "extrapolated", _sure(curve["interval"]))
+
+
+def _sure(kinds: Sequence[str]) -> bool:
+    """Whether each of some medians has an interval, which a range and a single time are not."""
+    return all(kind.endswith("interval") for kind in kinds)
 
 
 def _between(
     at: float, ends: npt.NDArray[np.float64], values: Sequence[float | None]
 ) -> float | None:
-    """Log-log interpolation of two values; None where one is unknown."""
+    """Log-log interpolation of two values, or the one; None where one is unknown."""
     if any(value is None for value in values):
         return None
     return float(np.exp(np.interp(at, ends, np.log(np.array(values, dtype=float)))))
-
-
-def form_data(curves: Sequence[Curve], cpu: str, gpu: str) -> dict[str, object]:
-    """The output that the report's form computes from; empty unless both devices have a curve."""
-    if {curve["device"] for curve in curves} != {"cpu", "gpu"}:
-        return {}
-    start = {"cpu": cpu, "gpu": gpu, "protocol": "published", "timing": "cold"}
-    return {MIME: {"curves": list(curves), "start": start | {"parameters": START_PARAMETERS}}}
 
 
 def choose(

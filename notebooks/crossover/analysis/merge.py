@@ -101,6 +101,15 @@ class Merged:
         """The machine of each device in the comparison."""
         return {"cpu": self.own, "gpu": self.gpu_machine}
 
+    def processor(self, device: str, machine: str = "") -> str:
+        """A machine's device by its own name, that of the comparison's if no machine is named.
+
+        The machine's name where it has no trial of the device.
+        """
+        name = machine or self.compared[device]
+        names = self.of(name).query("device == @device")["processor"]
+        return str(names.iloc[0]) if len(names) else name
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Comparisons across names: CPUs here without a GPU of their own, against the GPU."""

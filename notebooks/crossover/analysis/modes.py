@@ -10,7 +10,7 @@ from crossover.records.frame import groups
 
 # Two groups: their middles this far apart, as a ratio, and each no wider than this share of the
 # gap between them, in logarithms. Lognormal noise alone looks like that in 1 of 150 cells of five
-# repeats where it spreads by 10 %, and in 1 of 15 where it spreads by 25 %.
+# repeats where it spreads by 10%, and in 1 of 15 where it spreads by 25%.
 APART, TIGHT = 1.3, 0.5
 FEWEST = 2
 

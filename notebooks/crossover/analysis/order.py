@@ -27,9 +27,9 @@ class Ranks(NamedTuple):
 
 
 def median_ranks(count: int) -> Ranks:
-    """The narrowest limits of the median of so many values with a level of 95 % or more.
+    """The narrowest limits of the median of so many values with a level of 95% or more.
 
-    Up to five values reach no such level: theirs are the smallest and the largest, 93.75 % from
+    Up to five values reach no such level: theirs are the smallest and the largest, 93.75% from
     five.
     """
     levels = _levels(count)
@@ -50,9 +50,9 @@ def kind_of(repeats: int) -> Kind:
 
 
 def kind_name(repeats: int) -> str:
-    """The limits of so many repeats by name: '93.8 % interval', 'range', or 'single'."""
+    """The limits of so many repeats by name: '93.8% interval', 'range', or 'single'."""
     if kind_of(repeats) == "interval":
-        return f"{100 * median_ranks(repeats).level:.1f} % interval"
+        return f"{100 * median_ranks(repeats).level:.1f}% interval"
     return "range" if repeats > 1 else "single"
 
 
@@ -67,7 +67,7 @@ def median_limits(values: Floats) -> tuple[Floats, Floats]:
 
 
 def interpolated_limits(values: Floats) -> tuple[Floats, Floats]:
-    """Limits of the median along the first axis, at the level of five values: 93.75 %.
+    """Limits of the median along the first axis, at the level of five values: 93.75%.
 
     Of more values between two ranks, by the weights of Hettmansperger & Sheather (1986); the
     extremes of five values or fewer.

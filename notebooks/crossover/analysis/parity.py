@@ -26,7 +26,7 @@ def accuracy_parity(trials: pd.DataFrame) -> pd.DataFrame:
     it allows for widths that share their test images, and so are not independent.
 
     One row for each machine, backend, protocol and width: ``parameters``, ``difference`` (mean GPU
-    - mean CPU, fraction), ``low``, ``high`` (95 %, uncorrected), ``method`` ('welch', 'binomial' or
+    - mean CPU, fraction), ``low``, ``high`` (95%, uncorrected), ``method`` ('welch', 'binomial' or
     'missing'), ``p_value`` and ``differs`` (False where an accuracy is missing).
     """
     rows = []
@@ -43,7 +43,7 @@ def accuracy_parity(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _difference(cpu: Floats, gpu: Floats) -> tuple[float, float, float, str, float]:
-    """Difference of means, 95 % interval, method and two-sided p value."""
+    """Difference of means, 95% interval, method and two-sided p value."""
     if min(len(cpu), len(gpu)) == 0:
         return np.nan, np.nan, np.nan, "missing", np.nan
     difference, variance = float(gpu.mean() - cpu.mean()), 0.0

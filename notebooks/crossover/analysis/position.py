@@ -18,7 +18,7 @@ def position_effects(trials: pd.DataFrame) -> pd.DataFrame:
     independent, an interval of their median by order statistics.
 
     One row for each curve of at least five whole repeats and three widths: machine, backend,
-    protocol, device, ``effect``, ``low`` and ``high`` (shares of the time: 0.01 is 1 % longer) and
+    protocol, device, ``effect``, ``low`` and ``high`` (shares of the time: 0.01 is 1% longer) and
     ``interval`` (its name).
     """
     rows = []

@@ -18,6 +18,7 @@ from crossover.analysis.stepmodel import (
     step_medians,
     timing_of,
 )
+from crossover.analysis.verdict import UNKNOWN, Prediction, verdict
 from crossover.problem import steps_per_epoch
 from crossover.records.frame import groups
 
@@ -52,11 +53,11 @@ class Predictor:
 
     @property
     def reach(self) -> float:
-        """Half a 95 % prediction interval, in logarithms, for each unit of spread."""
+        """Half a 95% prediction interval, in logarithms, for each unit of spread."""
         return float(stats.t.ppf(0.975, self.freedom)) * self.error
 
     def step_seconds(self, parameters: int, batch_size: int) -> tuple[float, float, float]:
-        """Predicted seconds of a step and its 95 % prediction interval."""
+        """Predicted seconds of a step and its 95% prediction interval."""
         if batch_size in self.alone:
             return self.alone[batch_size].step_seconds(parameters, batch_size)
         parts = self.steps.parts(parameters, batch_size)
@@ -122,7 +123,7 @@ def _left_out(medians: "pd.Series[float]", terms: Sequence[Term]) -> Floats:
 
 
 def prediction_interval(parts: Floats, inverse: Floats, reach: float) -> tuple[float, float, float]:
-    """Seconds of what takes these parts, (terms,), and their 95 % prediction interval.
+    """Seconds of what takes these parts, (terms,), and their 95% prediction interval.
 
     ``inverse``, shape (terms, terms), is that of `StepModel`, ``reach`` that of `Predictor`.
     """
@@ -134,45 +135,43 @@ def prediction_interval(parts: Floats, inverse: Floats, reach: float) -> tuple[f
 
 def prediction(
     cpu: Predictor | None, gpu: Predictor | None, parameters: int, batch_size: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Predicted epochs of both devices and which is faster.
 
-    ``{cpu,gpu}_seconds`` of an epoch of MNIST, with ``_low`` and ``_high`` (95 % prediction
-    interval), ``verdict`` ('CPU', 'GPU', 'too close to call' where the intervals overlap, or 'one
-    device'), ``measured`` (inside the measured sizes) and ``{cpu,gpu}_start`` (seconds once a
-    training, NaN where unknown). Where a device has only cold times, ``timing`` is 'cold': each
-    epoch holds its share of what a training of as many epochs costs once, on both devices.
+    ``{cpu,gpu}_seconds`` of an epoch of MNIST, with ``_low`` and ``_high`` (95% prediction
+    interval; NaN where unknown), ``verdict``, the `Verdict` on both, ``measured`` tells
+    whether all lies inside the measured sizes, and ``{cpu,gpu}_start`` are seconds once a training
+    (NaN where unknown). Where a device has only cold times, ``timing`` is 'cold': each epoch holds
+    its share of what a training of as many epochs costs once, on both devices.
     """
     steps = steps_per_epoch(batch_size)
     fitted = {device: one for device, one in (("cpu", cpu), ("gpu", gpu)) if one is not None}
     cold = [one.epochs for one in fitted.values() if one.timing == "cold"]
     row: dict[str, Any] = {"parameters": parameters, "batch_size": batch_size}
-    for device in ("cpu", "gpu"):
+    predictions = {"cpu": UNKNOWN, "gpu": UNKNOWN}
+    for device in predictions:
         seconds, start = np.full(3, np.nan), np.nan
         if one := fitted.get(device):
             seconds = np.array(one.step_seconds(parameters, batch_size)) * steps
             start = one.start(parameters)
             if cold and one.timing == "steady":  # The other's start is in its epochs.
                 seconds += start / cold[0]
+            middle, low, high = seconds.tolist()
+            # Other batch sizes have few trainings.
+            predictions[device] = Prediction(middle, low, high, "extrapolated", sure=False)
         names = [f"{device}_{name}" for name in ("seconds", "low", "high", "start")]
         row |= dict(zip(names, (*seconds, np.nan if cold else start), strict=True))
     row["timing"] = "cold" if cold else "steady"
-    row["verdict"] = _verdict(row) if len(fitted) == 2 else "one device"
+    row["verdict"] = verdict(predictions["cpu"], predictions["gpu"])
     row["measured"] = all(one.measured(parameters, batch_size) for one in fitted.values())
     return row
 
 
-def _verdict(row: dict[str, Any]) -> str:
-    if row["cpu_high"] < row["gpu_low"]:
-        return "CPU"
-    return "GPU" if row["gpu_high"] < row["cpu_low"] else "too close to call"
-
-
 def prediction_table(
-    cpu: Predictor | None, gpu: Predictor | None, parameters: Iterable[int]
+    cpu: Predictor | None, gpu: Predictor | None, parameters: Iterable[int], apart: int = 0
 ) -> pd.DataFrame:
-    """One `prediction` a row for each size and each batch size that was measured."""
+    """One `prediction` a row for each size and each batch size that was measured but ``apart``."""
     timed = [set(predictor.batch_sizes) for predictor in (cpu, gpu) if predictor is not None]
-    sizes = sorted(set.intersection(*timed)) if timed else []
+    sizes = sorted(set.intersection(*timed) - {apart}) if timed else []
     rows = [prediction(cpu, gpu, count, size) for count in parameters for size in sizes]
     return pd.DataFrame(rows)

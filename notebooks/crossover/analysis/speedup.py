@@ -21,3 +21,9 @@ def speedups(summary: pd.DataFrame) -> pd.DataFrame:
     for timing in ["cold", "steady"]:
         table[f"{timing}_speedup"] = table[f"cpu_{timing}_seconds"] / table[f"gpu_{timing}_seconds"]
     return table.reset_index()
+
+
+def pair_speedups(summary: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
+    """`speedups` of one machine's CPU over one machine's GPU, under the CPU's machine's name."""
+    wanted = summary["device"].map({"cpu": cpu, "gpu": gpu})
+    return speedups(summary[summary["machine"] == wanted].assign(machine=cpu))

@@ -24,7 +24,7 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     One row for each machine, backend, protocol, device and width: ``parameters``, ``repeats``, the
     median of ``cold_seconds``, ``steady_seconds`` (seconds) and ``accuracy`` (fraction), each with
     ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2 to 4, NaN for 1),
-    ``interval`` (their name and level: '93.8 % interval', 'range' or 'single'), ``two_speeds``
+    ``interval`` (their name and level: '93.8% interval', 'range' or 'single'), ``two_speeds``
     (both, where the repeats fall into two groups; see `crossover.analysis.modes`), ``noisy``,
     ``noise`` (reasons), ``outliers`` (trials outside 1.5 interquartile ranges) and ``learning``
     (how the training failed; empty where it did not). Raises `ValueError` if one curve mixes two
@@ -99,7 +99,7 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> list["pd.Series[str]"
         share = cells[name].max()
         if name.endswith("_seconds"):
             share = (cells[name].quantile(0.75) - cells[name].quantile(0.25)) / cells[name].median()
-        reasons.append((100 * share[share > limit]).map(f"{label} {{:.1f}} %".format))
+        reasons.append((100 * share[share > limit]).map(f"{label} {{:.1f}}%".format))
     two_speeds = summary["two_speeds"].where(summary["two_speeds"] == "", "two speeds")
     throttled = _said(trials, trials["throttled"].eq(True), "throttled")
     held = cells["clocks_held_down"].agg(lambda texts: "; ".join(sorted(set(texts) - {""})))

@@ -32,7 +32,8 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     evaluated after them; ``cpu_joules`` and ``card_joules`` are what the CPU and the GPU's card
     used during the fit; ``start_seconds`` are those that the fit costs once, and ``position`` is
     the trial's place in its sweep, from 1; ``clocks_held_down`` says what slowed the CPU's clocks,
-    '' where nothing is known to have; seconds, accuracy, shares and joules are NaN where unknown.
+    '' where nothing is known to have; ``processor`` is the device by its own name and ``date`` the
+    day of the trial (UTC); seconds, accuracy, shares and joules are NaN where unknown.
     """
     columns = {"machine": lambda _: machine, **COLUMNS, **NUMBERS}
     frame = pd.DataFrame({name: list(map(read, records)) for name, read in columns.items()})
@@ -49,10 +50,19 @@ def _diverged(record: Record) -> bool:
     return record.test_loss is None or any(None in values for values in record.history.values())
 
 
+def _processor(record: Record) -> str:
+    """The device by its own name: the GPU's model, or the CPU's with its cores."""
+    if record.device == "gpu":
+        return shortened(record.machine.gpu_model or "unknown GPU")
+    return machine_label(record.machine.model_copy(update={"gpu_model": None}))
+
+
 COLUMNS: dict[str, Callable[[Record], Any]] = {
     "backend": lambda record: record.settings.backend,
     "protocol": lambda record: record.settings.protocol,
     "device": lambda record: record.device,
+    "processor": _processor,
+    "date": lambda record: f"{record.started:%Y-%m-%d}",
     "width": lambda record: record.width,
     "parameters": lambda record: record.parameters,
     "repeat": lambda record: record.repeat,

@@ -14,6 +14,8 @@ from crossover.records.frame import NUMBERS
 from crossover.records.settings import Settings
 
 MACHINE = "Core i5 750 / GTX 660 (2018)"
+YEAR = "2018"
+PROCESSORS = {"cpu": f"Core i5 750 ({YEAR})", "gpu": f"GeForce GTX 660 ({YEAR})"}
 SETTINGS = Settings(protocol="published")
 DIGEST = "0651b6d1cda65b173712e8fa1366aa822436751f4206815b84222dba4f488bb6"
 CPU_WINS_UP_TO = 134_794
@@ -113,6 +115,7 @@ def load_published(path: Path) -> pd.DataFrame:
     frames = [
         table[["width", "parameters"]].assign(
             device=device,
+            processor=PROCESSORS[device],
             cold_seconds=table[f"{device}_seconds"],
             accuracy=table[f"{device}_accuracy"],
         )
@@ -120,6 +123,7 @@ def load_published(path: Path) -> pd.DataFrame:
     ]
     return pd.concat(frames, ignore_index=True).assign(
         machine=MACHINE,
+        date=YEAR,
         backend=SETTINGS.backend,
         protocol=SETTINGS.protocol,
         repeat=1,
@@ -176,7 +180,7 @@ def _cpu_wins(both: pd.DataFrame, sentence: str) -> tuple[bool | None, str]:
 
 
 def _gpu_wins(both: pd.DataFrame) -> tuple[bool | None, str]:
-    """Whether the GPU is at least 5 times faster within 20 % of the largest size."""
+    """Whether the GPU is at least 5 times faster within 20% of the largest size."""
     rows = both[(both["parameters"] / LARGE - 1).abs() <= 0.2]
     if rows.empty:
         return None, "No size near 3 million parameters was measured on both devices."

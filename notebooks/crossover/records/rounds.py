@@ -12,7 +12,7 @@ from crossover.records.parameters import SweepParameters
 from crossover.records.record import Measured, Seconds, Text
 from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Width
 
-# The limits of a median of seven differences, the least and the greatest, hold at 98.4 %.
+# The limits of a median of seven differences, the least and the greatest, hold at 98.4%.
 ROUNDS = 7
 
 

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from crossover.analysis.compared import compare
+from crossover.analysis.comparison import crossovers
+from crossover.analysis.interpolate import measured_curves
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import Merged, merge
 from crossover.analysis.predict import prediction
+from crossover.analysis.stepmodel import FEWEST_SIZES
+from crossover.analysis.summary import summarise
+from crossover.analysis.verdict import Prediction
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import StorageError
@@ -40,8 +46,12 @@ def last_settings(path: Path) -> list[Settings]:
 def answer(merged: Merged, parameters: int, batch_size: int) -> list[str]:
     """The answer in a few lines: each protocol, both devices, and the verdict.
 
-    No line where too few sizes are recorded.
+    At the study's own batch size it is that of the report's form, for whole trainings; at another
+    one epochs are predicted from what is recorded. No line where too few sizes are recorded.
     """
+    study = merged.of(merged.own).iloc[0]
+    if batch_size == study["batch_size"]:
+        return _of_the_study(merged, parameters, study["epochs"])
     lines = []
     for protocol in dict.fromkeys(merged.trials["protocol"]):
         predictors = predictors_of(merged, protocol)
@@ -50,18 +60,66 @@ def answer(merged: Merged, parameters: int, batch_size: int) -> list[str]:
         row = prediction(predictors["cpu"], predictors["gpu"], parameters, batch_size)
         share = ", with its share of what a training costs once" if row["timing"] == "cold" else ""
         lines.append(f"{protocol} protocol, an epoch of {trained_images():,} images{share}:")
-        for device, machine in merged.compared.items():
+        for device in merged.compared:
+            named = f"  {device.upper()}: {merged.processor(device)}"
             if text.finite(row[f"{device}_seconds"]):
-                lines.append(f"  {device.upper()} of {machine}: {_seconds(row, device)}")
+                lines.append(f"{named}: {_seconds(row, device)}")
             else:
-                trained = merged.of(machine).query("device == @device and protocol == @protocol")
-                widths = trained["width"].nunique()
-                few = f"only {counted(widths, 'width')} recorded, and a prediction needs three"
-                lines.append(f"  {device.upper()}: {few if widths else 'not measured'}")
-        lines.append(f"  faster: {row['verdict']}")
+                lines.append(f"{named}: {_why_unknown(merged, device, protocol)}")
+        lines.append(f"  {text.verdict_sentence(row['verdict'])}")
         if not row["measured"]:
             lines.append("  outside the sizes that were measured: an extrapolation")
     return lines
+
+
+def _of_the_study(merged: Merged, parameters: int, epochs: int) -> list[str]:
+    """The answer for trainings as the study's own, where either device's time is known."""
+    curves = measured_curves(merged.trials, summarise(merged.trials))
+    crossings = crossovers(merged.trials, merged.pairs)
+    machines = merged.own, merged.gpu_machine
+    lines = []
+    for protocol in dict.fromkeys(merged.trials["protocol"]):
+        for timing in ("cold", "steady"):
+            comparison = compare(curves, crossings, machines, protocol, timing)
+            *times, told = comparison.at(parameters)
+            if all(one.seconds is None for one in times):
+                continue
+            whole = f"a training of {counted(epochs, 'epoch')}, {timing}"
+            lines.append(f"{protocol} protocol, {whole}:")
+            for device, time in zip(merged.compared, times, strict=True):
+                shown = _told(time) or _why_unknown(merged, device, protocol)
+                lines.append(f"  {device.upper()}: {merged.processor(device)}: {shown}")
+            lines.append(f"  {text.verdict_sentence(told)}")
+            if "extrapolated" in [one.source for one in times]:
+                lines.append("  outside the sizes that were measured: an extrapolation")
+    return lines
+
+
+def _told(time: Prediction) -> str:
+    """Seconds with their limits; empty where unknown."""
+    if time.seconds is None:
+        return ""
+    if time.low is None or time.high is None:
+        return f"{time.seconds:.3g} s (single trainings, so no interval)"
+    if time.high > WIDEST * time.low:
+        return _no_use(time.seconds)
+    return f"{time.seconds:.3g} s ({time.low:.3g} to {time.high:.3g})"
+
+
+def _no_use(seconds: float) -> str:
+    return f"{seconds:.3g} s, give or take more than tenfold: train more widths"
+
+
+def _why_unknown(merged: Merged, device: str, protocol: str) -> str:
+    """Why a device has no predicted time."""
+    trained = merged.of(merged.compared[device])
+    trained = trained.query("device == @device and protocol == @protocol")
+    widths = trained["width"].nunique()
+    if not widths:
+        return "not measured"
+    if widths < FEWEST_SIZES:
+        return f"only {counted(widths, 'width')} recorded, and a prediction needs three"
+    return "no such times were measured"
 
 
 def _seconds(row: dict[str, object], device: str) -> str:
@@ -69,9 +127,9 @@ def _seconds(row: dict[str, object], device: str) -> str:
     values = [row[f"{device}_{name}"] for name in ("seconds", "low", "high", "start")]
     seconds, low, high, start = np.array(values, dtype=np.float64)
     if high > WIDEST * low:
-        return f"{seconds:.3g} s, give or take more than tenfold: train more widths"
+        return _no_use(seconds)
     once = f"; a training costs {start:.2g} s once" if np.isfinite(start) else ""
-    return f"{seconds:.3g} s (95 % {low:.3g} to {high:.3g}){once}"
+    return f"{seconds:.3g} s (95% {low:.3g} to {high:.3g}){once}"
 
 
 def _nothing(trials: Path) -> str:

@@ -66,7 +66,7 @@ def words(*titles: str) -> list[Column]:
     return [Column(title, text=True) for title in titles]
 
 
-def numbers(titles: Iterable[str], form: str) -> list[Column]:
+def numbers(titles: Iterable[str], form: str | Callable[[Any], str]) -> list[Column]:
     """Columns of numbers, each named as in its frame."""
     return [Column(title, form=form) for title in titles]
 

@@ -10,6 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from crossover.analysis.order import Floats
 from crossover.report.figure import clean
+from crossover.report.looks import SOFT
 
 LABEL_POINTS = 10
 LABEL: Any = {
@@ -23,12 +24,13 @@ CONNECTOR = {"arrowstyle": "-", "lw": 0.8, "shrinkA": 2, "shrinkB": 5, "relpos":
 
 
 class EndLabel(NamedTuple):
-    """A curve's name, to stand right of its last point."""
+    """A curve's name, to stand right of its last point; smaller and not bold where ``faint``."""
 
     x: float
     y: float
     text: str
-    colour: str
+    colour: Any
+    faint: bool = False
 
 
 def end_labels(ax: Axes, labels: Sequence[EndLabel]) -> None:
@@ -45,7 +47,8 @@ def end_labels(ax: Axes, labels: Sequence[EndLabel]) -> None:
     wanted = ax.transAxes.inverted().transform(ends)[:, 1] if len(labels) else np.empty(0)
     for label, text, place in zip(labels, texts, spread_apart(wanted, heights), strict=True):
         at, line = (label.x, label.y), CONNECTOR | {"color": label.colour}
-        ax.annotate(text, at, (1.03, place), color=label.colour, arrowprops=line, **LABEL)
+        look = LABEL | ({"weight": "normal", "fontsize": 8.5, "color": SOFT} if label.faint else {})
+        ax.annotate(text, at, (1.03, place), arrowprops=line, **({"color": label.colour} | look))
 
 
 def spread_apart(wanted: Floats, heights: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """A figure from its style to its files: drawn, shown with its alt text, and saved."""
 
 import io
+import math
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from crossover.records.frame import shortened
 from crossover.report.axes import SizeLocator
 
 STYLE = Path(__file__).with_name("crossover.mplstyle")
-NARROW_INCHES, NARROW_LETTERS = (4.3, 3.9), 50
+NARROW_INCHES, NARROW_LETTERS = (4.3, 3.9), 44
 
 
 def clean(text: str) -> str:
@@ -33,20 +34,27 @@ def new_figure(**axes: Any) -> tuple[Figure, Any]:
     return plt.subplots(**axes)
 
 
-def show(folder: Path, name: str, draw: Callable[..., str], *content: object, **axes: Any) -> None:
+def show(
+    folder: Path, name: str, draw: Callable[..., str], *content: object,
+    view: dict[str, str] | None = None, **axes: Any,
+) -> None:  # fmt: skip
     """Draw ``content`` on new axes, show the figure with its alt text, save it as SVG and PNG.
 
     ``draw`` returns the alt text. The output's metadata also holds a narrow drawing, for the report
-    on a phone, of figures over parameters: their ticks and labels make room.
+    on a phone, of figures over parameters: their ticks and labels make room. ``view`` names a chart
+    of one axis, on which the report's form marks a size: the metadata then tell where, too.
     """
     figure, drawn = new_figure(**axes)
     alt = draw(drawn, *content)
     png = io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     wide = _svg(figure, alt)
-    about = {"alt": alt}
+    about: dict[str, Any] = {"alt": alt}
+    places = {"wide": _place(figure)} if view else {}
     if all(isinstance(ax.xaxis.get_major_locator(), SizeLocator) for ax in figure.axes):
         about["narrow"] = _narrow(figure, alt)
+        if view:
+            about["chart"] = view | places | {"narrow": _place(figure)}
     plt.close(figure)
     write_text(folder / f"{name}.svg", wide)
     write_bytes(folder / f"{name}.png", png.getvalue())
@@ -55,6 +63,15 @@ def show(folder: Path, name: str, draw: Callable[..., str], *content: object, **
         raw=True,
         metadata={"image/svg+xml": about, "image/png": {"alt": alt}},
     )
+
+
+def _place(figure: Figure) -> dict[str, list[float]]:
+    """Where the one axis of a drawn figure lies: its box as shares of it, and both log10 limits."""
+    (ax,) = figure.axes
+    box = ax.get_position()
+    limits = (*ax.get_xlim(), *ax.get_ylim())
+    names = {"box": (box.x0, box.y0, box.x1, box.y1), "limits": map(math.log10, limits)}
+    return {name: [round(value, 5) for value in values] for name, values in names.items()}
 
 
 def _narrow(figure: Figure, alt: str) -> str:

@@ -77,6 +77,12 @@ def look_of(row: "pd.Series[Any]") -> Look:
     return LOOKS[row["device"], protocol]
 
 
+def pale(colour: str) -> tuple[float, float, float]:
+    """A colour half way to white, for what stands behind."""
+    red, green, blue = ((part + 1) / 2 for part in to_rgb(colour))
+    return red, green, blue
+
+
 def shades(*devices: str) -> LinearSegmentedColormap:
     """The colour map from white to a device's colour, or from one's over white to another's.
 

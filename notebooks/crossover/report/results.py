@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from crossover.analysis.compared import Comparison, compare
 from crossover.analysis.comparison import crossovers
+from crossover.analysis.interpolate import Curve, measured_curves
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import AnyMeasured, Merged, merge
 from crossover.analysis.parity import accuracy_parity
@@ -27,7 +28,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Results:
     """What was merged, and the frames of all machines that several sections share.
 
-    The functions that `read_results` calls describe the frames' columns. ``ceilings`` and
+    The functions that `read_results` calls describe the frames' columns. ``curves`` are those of
+    all machines that solved the same learning problem with the same backend. ``ceilings`` and
     ``rounds`` are those of the study's machine, software, batch size and threads; ``problems``
     names those set aside.
     """
@@ -39,6 +41,7 @@ class Results:
     crossings: pd.DataFrame
     parity: pd.DataFrame
     models: pd.DataFrame
+    curves: list[Curve]
     ceilings: list[Ceilings]
     rounds: list[Rounds]
     problems: list[Problem]
@@ -50,7 +53,7 @@ class Results:
 
     @property
     def tables(self) -> Path:
-        """The folder of ``summary.csv`` and ``crossover.csv``."""
+        """The folder of ``summary.csv``, ``crossover.csv`` and ``chart.csv``."""
         return Path(self.asked.table_folder)
 
     @property
@@ -63,6 +66,11 @@ class Results:
         """The cells of this machine."""
         return self.cells[self.cells["machine"] == self.merged.own]
 
+    def compared(self, protocol: str = "published", timing: str = "cold") -> Comparison:
+        """The machine's CPU beside the GPU that it is compared with."""
+        machines = self.merged.own, self.merged.gpu_machine
+        return compare(self.curves, self.crossings, machines, protocol, timing)
+
 
 def read_results(asked: SummaryParameters) -> Results:
     """Read the trials and ceilings that a report was asked for.
@@ -72,6 +80,7 @@ def read_results(asked: SummaryParameters) -> Results:
     settings = own_settings(asked.backend, asked.epochs, asked.batch_size, asked.threads)
     merged = merge(Path(asked.records), settings)
     cells = summarise(merged.trials)
+    alike = [name for name in merged.trials["machine"].unique() if merged.comparable(name)]
     ceilings, no_ceilings = read_ceilings(Path(asked.ceilings))
     rounds, no_rounds = read_rounds(Path(asked.rounds))
     own_ceilings, others_ceilings = merged.own_of(_as_asked(ceilings, asked), "ceilings")
@@ -89,6 +98,7 @@ def read_results(asked: SummaryParameters) -> Results:
         crossings=crossovers(merged.trials, merged.pairs),
         parity=accuracy_parity(merged.trials),
         models=fit_all(merged.trials),
+        curves=measured_curves(merged.trials[merged.trials["machine"].isin(alike)], cells),
         ceilings=own_ceilings,
         rounds=own_rounds,
         problems=[*no_ceilings, *no_rounds, *others_ceilings, *others_rounds, *aside],
@@ -101,17 +111,13 @@ def _as_asked(measured: list[AnyMeasured], asked: SummaryParameters) -> list[Any
     return [one for one in measured if (one.backend, one.batch_size, one.threads) == kind]
 
 
-def crossing_row(
-    crossings: pd.DataFrame, cpu: str, gpu: str, protocol: str = "published"
-) -> "pd.Series[Any] | None":
-    """The comparison of two machines' cold times in a protocol, or None."""
-    wanted = "cpu_machine == @cpu and gpu_machine == @gpu and protocol == @protocol"
-    rows = crossings.query(f"{wanted} and timing == 'cold'")
-    return rows.iloc[0] if len(rows) else None
-
-
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table for other programs; no text in it is a spreadsheet's formula."""
+    """Write a table for other programs."""
+    write_text(path, csv_text(frame))
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A table as comma-separated values; no text in it is a spreadsheet's formula."""
     strings = frame.select_dtypes(include=["object", "string"])
     safe = strings.map(lambda value: f"'{value}" if str(value).startswith(FORMULA) else value)
-    write_text(path, frame.assign(**safe).to_csv(index=False))
+    return frame.assign(**safe).to_csv(index=False)

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from IPython.display import Markdown, display
 
+from crossover.analysis.verdict import EQUAL, Verdict
 from crossover.words import printable
 
 MISSING = "missing"
@@ -20,6 +20,14 @@ def show(markdown: str) -> None:
     """Show a Markdown text, where there is one."""
     if markdown:
         display(Markdown(markdown))
+
+
+def not_measured(markdown: str) -> None:
+    """Say what was not measured, and what adds it.
+
+    The page lists such sentences at its end, and leaves out a part that shows nothing else.
+    """
+    display(Markdown(markdown, metadata={"crossover": "not measured"}))
 
 
 def literal(text: str, length: int = 200) -> str:
@@ -54,15 +62,56 @@ def signed(value: float, plus: str = "") -> str:
     return f"{round(value):{plus},}".replace("-", "−")
 
 
+def signed_share(share: float) -> str:
+    """A share with its sign as per cent: +12.3%, −0.4%."""
+    return f"{share:+.1%}".replace("-", "−")
+
+
+def signed_points(share: float) -> str:
+    """A difference of shares with its sign, in points: +0.83, −1.20."""
+    return f"{100 * share:+.2f}".replace("-", "−")
+
+
 def three_digits(value: float) -> str:
     """A number with three significant digits and no exponent: 25.5, 1,720."""
     return f"{float(f'{value:.3g}'):,g}"
 
 
-def faster(cpu_seconds: Any, gpu_seconds: Any) -> str:
-    """Which device is faster and by how much, in words; MISSING where one time is."""
-    if not finite(cpu_seconds) or not finite(gpu_seconds):
+def seconds(value: float) -> str:
+    """A time with its unit: 12.5 s, or milliseconds where it is under a tenth of a second."""
+    if abs(value) < 0.1:
+        return f"{value * 1e3:.2g} ms" if abs(value) < 0.01 else f"{value * 1e3:.0f} ms"
+    return f"{three_digits(value)} s"
+
+
+def times(factor: float) -> str:
+    """A factor with three significant digits: 1.02, 13.4, 1,340."""
+    return f"{factor:,.0f}" if factor >= 99.95 else f"{factor:#.3g}"
+
+
+def faster(verdict: Verdict) -> str:
+    """Which device is faster and by how much, in a few words; MISSING where a time is.
+
+    ≈ says that a time behind it has no interval.
+    """
+    about = "≈" if verdict.about else ""
+    if verdict.winner == "unknown":
         return MISSING
-    ratio = cpu_seconds / gpu_seconds
-    winner, factor = ("GPU", ratio) if ratio > 1 else ("CPU", 1 / ratio)
-    return f"{SYMBOLS[winner]} {winner} {factor:.2f}×"
+    if verdict.winner == "either":
+        return f"{about}equal" if verdict.factor < EQUAL else "too close to call"
+    return f"{SYMBOLS[verdict.winner]} {verdict.winner} {about}{times(verdict.factor)}×"
+
+
+def verdict_sentence(verdict: Verdict) -> str:
+    """Which device is faster and by how much, in a sentence."""
+    about = "about " if verdict.about else ""
+    if verdict.winner == "unknown":
+        return "No verdict: a time is missing."
+    if verdict.winner == "either":
+        return (
+            f"Both are {about}equally fast."
+            if verdict.factor < EQUAL
+            else "Too close to call: either may be faster."
+        )
+    symbol, factor = SYMBOLS[verdict.winner], times(verdict.factor)
+    return f"{symbol} The {verdict.winner} is {about}{factor} times as fast."

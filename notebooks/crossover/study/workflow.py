@@ -34,7 +34,7 @@ def workflow_plan(
         "report": {
             "mark": f"{folder}/notebooks/report-of-{Path(figures).name}.txt",
             "page": f"{figures}/report.html",
-            "tables": [f"{tables}/summary.csv", f"{tables}/crossover.csv"],
+            "tables": [f"{tables}/{name}.csv" for name in ("summary", "crossover", "chart")],
             "parameters": json.dumps(_summary(studies, config)),
             "studies": json.dumps([study.model_dump() for study in studies]),
             "state": _state(PROJECT / folder),

@@ -26,12 +26,16 @@ def parity_sentence(parity: pd.DataFrame, machine: str) -> str:
     """Whether both devices learn the same on one machine."""
     rows = parity[(parity["machine"] == machine) & (parity["method"] != "missing")]
     if rows.empty:
-        return "Only one device was measured here, so there is no accuracy to compare."
+        return (
+            "Only one device was measured here: whether both learn the same is not known. Its "
+            "accuracy stands beside the published study's where that is of the same learning "
+            "problem."
+        )
     worst = rows.iloc[int(rows["difference"].abs().to_numpy().argmax())]
     largest = (
         f"The largest difference in test accuracy between the devices is "
-        f"{worst['difference'] * 100:+.2f} points (GPU − CPU) at width {worst['width']} "
-        f"(95 % interval {worst['low'] * 100:+.2f} to {worst['high'] * 100:+.2f})."
+        f"{text.signed_points(worst['difference'])} points (GPU − CPU) at width {worst['width']} "
+        f"(95% interval {text.signed_points(worst['low'])} to {text.signed_points(worst['high'])})."
     )
     differing = rows[rows["differs"]]["width"].tolist()
     if not differing:
@@ -53,10 +57,10 @@ def parity_warning(parity: pd.DataFrame, machine: str) -> str:
 
 
 def accuracy_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, own: str) -> str:
-    """Draw test accuracy on an axis that spreads out the values near 100 % (logit)."""
+    """Draw test accuracy on an axis that spreads out the values near 100% (logit)."""
     ax.set_yscale("logit")
     ax.yaxis.set_major_locator(FixedLocator(TICKS))
-    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     ax.yaxis.minorticks_off()
     alt = curve.curves_plot(ax, trials, cells, own, "accuracy", "test accuracy")
     measured = cells.dropna(subset=["accuracy"])

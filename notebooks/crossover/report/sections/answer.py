@@ -1,19 +1,28 @@
 """The answer: one computed sentence, what stands against it, and what it rests on."""
 
 import itertools
+from html import escape
+from typing import Any
 
 import pandas as pd
+from IPython.display import display
 
+from crossover.analysis.compared import crossing_of
 from crossover.analysis.merge import Merged
+from crossover.records.backends import BACKENDS
 from crossover.records.parameters import SummaryParameters
 from crossover.records.unusual import unusual_of
 from crossover.report import text
-from crossover.report.results import Results, crossing_row
+from crossover.report.results import Results
+from crossover.report.rule import evidence, rule_words
 from crossover.report.sections.accuracy import parity_warning
-from crossover.report.sections.machine import cpu_name
 from crossover.words import counted
 
 LISTED = 12
+NO_GPU = (
+    "A GPU of this machine: `make report` measures one where its driver shows it; `make record` "
+    "there and a copy of that file in `data/reference` here compare with another machine's."
+)
 
 
 def show(results: Results) -> None:
@@ -22,45 +31,68 @@ def show(results: Results) -> None:
         text.show("*A quick look: few widths, one epoch; no basis for a decision.*")
     text.show(answer(results.merged, results.crossings))
     text.show(parity_warning(results.parity, results.merged.own))
+    if "gpu" not in results.merged.devices:
+        text.not_measured(NO_GPU)
+
+
+def show_unfinished(results: Results) -> None:
+    """Show what a study that was stopped lacks."""
     text.show(missing_sentence(results.merged, results.asked))
 
 
 def show_byline(results: Results) -> None:
-    """Show what was measured, where a trial is recorded."""
-    text.show(byline(results.merged))
+    """Show whose trials these are, of when, and what is unusual about them."""
+    records = results.merged.records
+    if records:
+        line = byline(results.merged)
+        display(
+            {"text/html": f'<p class="byline">{escape(line)}</p>', "text/plain": line}, raw=True
+        )
+        unusual = "; ".join(unusual_of(records))
+        text.show(unusual and f"**Unusual:** {text.literal(unusual, text.SENTENCE)}.")
 
 
 def answer(merged: Merged, crossings: pd.DataFrame) -> str:
     """The answer at the top of the report, as Markdown."""
     if not merged.records:
+        told = _sentences(merged, crossings, "published")
         return (
-            "> **No trial of this machine is recorded yet.** Run `make report` to train; below "
-            "stands the published study alone."
+            "> **No trial of this machine is recorded yet.** Run `make report` to train. In the "
+            f"published study alone: {told}"
         )
-    published = _sentence(merged, crossings, "published")
-    if {"cpu", "gpu"} <= set(merged.devices):
-        tuned = _sentence(merged, crossings, "tuned")
-        return f"> **{published}**" + (f"\n>\n> Tuned on both devices: {tuned}" if tuned else "")
-    if "gpu" in merged.devices:
+    if "cpu" not in merged.devices:
         return (
             "> **Only the GPU was measured on this machine; there is nothing to compare it with.**"
         )
-    if merged.gpu_machine == merged.own:
+    if merged.gpu_machine == merged.own and "gpu" not in merged.devices:
         return (
             "> **No GPU was measured on this machine, so its crossover is unknown,** and no "
             "reference was made with the same settings."
         )
-    return (
-        f"> **No GPU was measured on this machine, so its own crossover is unknown.** Against the "
-        f"GPU of {text.literal(merged.gpu_machine)}, this machine's CPU "
-        f"({text.literal(merged.own)}) compares as follows: {published}"
-    )
+    lines = [f"> {_sentences(merged, crossings, 'published')}"]
+    if "gpu" not in merged.devices:
+        lines[0] += (
+            f" No GPU was measured on this machine, so that its CPU stands against the "
+            f"{text.literal(merged.processor('gpu'))}."
+        )
+    if tuned := _row(merged, crossings, "tuned"):
+        lines.append(f"> Tuned on both devices: {rule_words(tuned)}")
+    return "\n>\n".join(lines)
 
 
-def _sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
-    """What the comparison with the study's GPU says; empty where there is none."""
-    row = crossing_row(crossings, merged.own, merged.gpu_machine, protocol)
-    return "" if row is None else text.literal(str(row["sentence"]), text.SENTENCE)
+def _row(merged: Merged, crossings: pd.DataFrame, protocol: str) -> dict[str, Any]:
+    """What the comparison with the study's GPU found in cold times; empty where there is none."""
+    row = crossing_of(crossings, (merged.own, merged.gpu_machine), protocol, "cold")
+    return {} if row is None or row["status"] == "missing device" else row
+
+
+def _sentences(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
+    """The rule to decide by, and what it rests on."""
+    row = _row(merged, crossings, protocol)
+    if not row:
+        return f"**Both devices lack a common time of the protocol *{protocol}*.**"
+    names = (text.literal(merged.processor(device)) for device in ("cpu", "gpu"))
+    return f"**{rule_words(row)}** {evidence(row, *names)}"
 
 
 def missing_sentence(merged: Merged, asked: SummaryParameters) -> str:
@@ -80,17 +112,13 @@ def missing_sentence(merged: Merged, asked: SummaryParameters) -> str:
 
 
 def byline(merged: Merged) -> str:
-    """What was measured, on what and when, and what is unusual about it; empty without trials."""
-    if not merged.records:
-        return ""
+    """Machine, trials, days and versions in one line."""
     last = merged.records[-1]
     days = [f"{record.started:%Y-%m-%d}" for record in merged.records]
-    software, cores = last.software, last.machine.visible_cores or 0
-    line = (
-        f"{counted(len(merged.records), 'trial')} of {text.span(min(days), max(days))} on "
-        f"{cpu_name(last.machine)}, {counted(cores, 'core')}, "
-        f"{counted(software.threads or 0, 'thread')}, {last.settings.backend} {software.backend}."
-    )
-    unusual = "; ".join(unusual_of(merged.records))
-    told = f" **Unusual:** {text.literal(unusual, text.SENTENCE)}." if unusual else ""
-    return f"{text.literal(line, text.SENTENCE)}{told}"
+    versions = sorted({record.code.version for record in merged.records})
+    backend = f"{BACKENDS[last.settings.backend].name} {last.software.backend}"
+    parts = [
+        merged.own, counted(len(merged.records), "trial"), text.span(min(days), max(days)), backend,
+        f"crossover {', '.join(versions)}",
+    ]  # fmt: skip
+    return " · ".join(parts)

@@ -15,8 +15,10 @@ CELL = ["protocol", "device", "parameters"]
 def show(results: Results) -> None:
     """Show which backends were measured and, from two on, their times and crossovers."""
     merged = results.merged
-    text.show(measured(merged))
-    if len(merged.backends) > 1:
+    if len(merged.backends) < 2:
+        text.not_measured(measured(merged))
+    else:
+        text.show(measured(merged))
         for timing in ("cold", "steady"):
             times = side_by_side(merged, results.cells, timing)
             htmltable.show(times, f"Seconds, {timing}", columns_of(merged))
@@ -56,9 +58,9 @@ def measured(merged: Merged) -> str:
     lacking = [backend for backend in NAMES if backend not in merged.backends]
     more = f" `make report BACKEND={lacking[0]}` adds {NAMES[lacking[0]]}." if lacking else ""
     if not here:
-        return "No backend has a trial on this machine yet."
+        return "Any backend: `make report` trains with TensorFlow."
     if len(here) == 1:
-        return f"Only {here[0]} was measured on this machine.{more}"
+        return f"Other backends than {here[0]}:{more}"
     return (
         f"The same trainings with {', '.join(here[:-1])} and {here[-1]}, each on its own: their "
         f"times are never mixed, and each has its own crossover.{more}"

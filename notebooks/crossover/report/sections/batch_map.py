@@ -24,7 +24,7 @@ def show(results: Results) -> None:
     """Draw the map, tell its trainings and compare it with the study, or say how to train it."""
     sizes = batch_map(results.merged.recorded)
     if sizes.empty:
-        text.show("The batch sizes are not trained yet: `make map` trains them.")
+        text.not_measured("The map of batch sizes: `make map` trains it.")
         return
     figure.show(results.figures, "map", map_plot, sizes)
     text.show(trainings_sentence(sizes))

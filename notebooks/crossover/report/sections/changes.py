@@ -33,7 +33,7 @@ def show(results: Results) -> None:
     """Show what each change buys in one figure, where any was trained."""
     table = change_table(results.rounds)
     if table.empty:
-        text.show("The changes are not trained yet: `make explain` trains them.")
+        text.not_measured("Single changes: `make explain` trains them.")
     else:
         rows = len(table) + table["change"].nunique()
         size = (8.6, 1.3 + ROW_INCHES * rows)
@@ -46,7 +46,7 @@ def show_batches(results: Results) -> None:
     """Show other batch sizes with what they cost in accuracy, where any was trained."""
     table = batch_table(results.rounds)
     if table.empty:
-        text.show("No other batch size took turns with it.")
+        text.not_measured("Other batch sizes, in turns: `make explain` trains them.")
     else:
         text.show(batch_sentences(table))
         htmltable.show(table, "Other batch sizes: another learning problem", BATCHES)

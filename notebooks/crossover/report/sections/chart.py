@@ -1,50 +1,122 @@
 """The answer's picture: training time against parameters of both devices, and where they cross."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from crossover.analysis.compared import crossing_of
 from crossover.analysis.crossing import rounded
+from crossover.records.frame import groups
 from crossover.report import axes, curve, endlabels, figure, looks
-from crossover.report.results import Results, crossing_row
+from crossover.report.results import Results
+from crossover.report.rule import finding
+
+# As the published study trained and timed comes first.
+VIEWS = [("published", "cold"), ("published", "steady"), ("tuned", "cold"), ("tuned", "steady")]
 
 
 def show(results: Results) -> None:
-    """Draw this machine's CPU and the GPU that it is compared with."""
-    merged, cells = results.merged, results.cells[results.cells["protocol"] == "published"]
-    drawn = cells[cells["machine"] == cells["device"].map(merged.compared)]
+    """Draw this machine's CPU and the GPU that it is compared with, as they were trained first."""
+    for view in _measured(results)[:1]:
+        _show_view(results, "crossover", *view)
+
+
+def show_others(results: Results) -> None:
+    """Draw the same of the other protocol and timing, where anything was measured so."""
+    for protocol, timing in _measured(results)[1:]:
+        _show_view(results, f"crossover-{protocol}-{timing}", protocol, timing)
+
+
+def _measured(results: Results) -> list[tuple[str, str]]:
+    """The protocols and timings of which either device has a time."""
+    return [view for view in VIEWS if len(_drawn(results, *view))]
+
+
+def _show_view(results: Results, name: str, protocol: str, timing: str) -> None:
+    merged = results.merged
+    drawn = _drawn(results, protocol, timing)
     trials = merged.trials.merge(drawn[["machine", "protocol", "device", "width"]])
-    crossing = crossing_row(results.crossings, merged.own, merged.gpu_machine)
-    figure.show(results.figures, "crossover", crossover_plot, trials, drawn, crossing)
+    machines = merged.own, merged.gpu_machine
+    crossing = crossing_of(results.crossings, machines, protocol, timing)
+    names = {device: merged.processor(device) for device in drawn["device"].unique()}
+    view = {"protocol": protocol, "timing": timing}
+    figure.show(
+        results.figures, name, crossover_plot, trials, drawn, timing, crossing, names,
+        _background(results, protocol, timing), view=view,
+    )  # fmt: skip
+
+
+def _drawn(results: Results, protocol: str, timing: str) -> pd.DataFrame:
+    """The cells of the comparison that have such times."""
+    cells = results.cells[results.cells["protocol"] == protocol]
+    own = cells[cells["machine"] == cells["device"].map(results.merged.compared)]
+    return own.dropna(subset=[f"{timing}_seconds"])
+
+
+def _background(results: Results, protocol: str, timing: str) -> pd.DataFrame:
+    """Parameters and seconds of all other machines that compare, each ``curve`` by its name."""
+    merged, column = results.merged, f"{timing}_seconds"
+    cells = results.cells[results.cells["protocol"] == protocol].dropna(subset=[column])
+    other = cells["machine"] != cells["device"].map(merged.compared)
+    alike = cells["machine"].map(merged.comparable).astype(bool)
+    rows = cells[other & alike]
+    names = [merged.processor(*place) for place in rows[["device", "machine"]].to_numpy()]
+    return rows.assign(curve=names, seconds=rows[column])
 
 
 def crossover_plot(
-    ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, crossing: "pd.Series[Any] | None" = None
+    ax: Axes,
+    trials: pd.DataFrame,
+    cells: pd.DataFrame,
+    timing: str = "cold",
+    crossing: Mapping[str, Any] | None = None,
+    names: Mapping[str, str] | None = None,
+    background: pd.DataFrame | None = None,
 ) -> str:
-    """Draw cold seconds against parameters for each device, and where they cross.
+    """Draw seconds against parameters for each device, and where they cross.
 
-    Trials and cells are of at most one CPU and one GPU, which may be of two machines; ``crossing``
-    is a row of `crossovers`.
+    Trials and cells are of at most one CPU and one GPU, which may be of two machines; ``names``
+    are the devices' own. ``crossing`` is a row of `crossovers`. ``background`` are the cells of
+    other machines, with ``curve`` and ``seconds``.
     """
-    dots, curves = (frame.assign(curve=frame["device"].str.upper()) for frame in (trials, cells))
-    axes.parameter_axis(ax, cells["parameters"])
+    titles = {
+        device: ": ".join([str(device).upper(), *([names[device]] if names else [])])
+        for device in cells["device"].unique()
+    }
+    dots, curves = (frame.assign(curve=frame["device"].map(titles)) for frame in (trials, cells))
+    behind = cells[:0] if background is None else background
+    axes.parameter_axis(ax, [*cells["parameters"], *behind["parameters"]])
     axes.log_axis(ax)
-    labels, told = curve.draw_curves(ax, dots, curves, "cold_seconds", " s")
-    ax.set_ylabel("training time, cold (seconds)")
-    # The machine behind each curve; once where both are of one.
-    owners = cells.groupby("device")["machine"].first().map(figure.clean)
-    both = [f"{str(device).upper()} of {machine}" for device, machine in owners.items()]
-    ax.set_title("\n".join(both if owners.nunique() > 1 else owners[:1]))
-    if crossing is not None and crossing["status"] == "crossed":
+    faint = _draw_background(ax, behind) if len(behind) else []
+    labels, told = curve.draw_curves(ax, dots, curves, f"{timing}_seconds", " s")
+    ax.set_ylabel(f"training time, {timing} (seconds)")
+    crossed = crossing is not None and crossing["status"] == "crossed"
+    title: Any = {"color": looks.INK, "weight": "bold", "size": 12}
+    ax.set_title(figure.clean(finding(crossing)), pad=36 if crossed else None, **title)
+    if crossing is not None and crossed:
         _crossing_rule(ax, crossing)
-    endlabels.end_labels(ax, labels)
-    finding = "" if crossing is None else f"{crossing['sentence']} "
-    return f"{finding}Training time against parameters on logarithmic axes. {told}"
+    endlabels.end_labels(ax, [*labels, *faint])
+    sentence = "" if crossing is None else f"{crossing['sentence']} "
+    return f"{sentence}Training time against parameters on logarithmic axes. {told}"
 
 
-def _crossing_rule(ax: Axes, crossing: "pd.Series[Any]") -> None:
+def _draw_background(ax: Axes, cells: pd.DataFrame) -> list[endlabels.EndLabel]:
+    """Other machines' medians, thin and pale; return their names."""
+    labels = []
+    for (_, device, name), rows in groups(cells, ["machine", "device", "curve"]):
+        line, look = rows.sort_values("parameters"), looks.LOOKS[device, "published"]
+        pale = looks.pale(look.colour)
+        ax.plot(line["parameters"], line["seconds"], c=pale, lw=1, marker=look.marker, ms=3,
+                zorder=1)  # fmt: skip
+        size, seconds = line[["parameters", "seconds"]].iloc[-1]
+        labels.append(endlabels.EndLabel(size, seconds, name, pale, faint=True))
+    return labels
+
+
+def _crossing_rule(ax: Axes, crossing: Mapping[str, Any]) -> None:
     """Mark the crossover with its interval, and say which device wins on either side."""
     estimate, low, high = (float(crossing[name]) for name in ("estimate", "low", "high"))
     bounded = np.isfinite(low) and np.isfinite(high)
@@ -54,9 +126,8 @@ def _crossing_rule(ax: Axes, crossing: "pd.Series[Any]") -> None:
     share = float(ax.transAxes.inverted().transform(ax.transData.transform((estimate, 1)))[0])
     side = "left" if share < 0.3 else "right" if share > 0.7 else "center"
     above: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-    note = f"crossover at about {rounded(estimate)} parameters\n({crossing['spread']})"
+    note = f"about {rounded(estimate)} parameters\n({crossing['spread']})"
     ax.annotate(note, (estimate, 1), (0, 3), ha=side, va="bottom", fontsize=10, **above)
-    ax.set_title(ax.get_title(loc="left"), pad=36)
     bottom, top = ax.get_ylim()
     ax.set_ylim(bottom, top * (top / bottom) ** 0.1)
     if side == "center":

@@ -1,10 +1,11 @@
 """The published claims, tested on the published table and on this machine's trials."""
 
+from crossover.analysis.compared import crossing_of
 from crossover.analysis.copying import copying_of
 from crossover.records import published
 from crossover.report import htmltable
 from crossover.report.columns import Column, words
-from crossover.report.results import Results, crossing_row
+from crossover.report.results import Results
 
 VERDICTS = {True: htmltable.Strong("✓ holds"), False: htmltable.Strong("✗ does not hold")}
 COLUMNS = [
@@ -18,7 +19,7 @@ def show(results: Results) -> None:
     """Show the claims' verdicts on each machine that has both devices in one protocol."""
     ratios = results.ratios[results.ratios["protocol"] == "published"]
     for machine in dict.fromkeys([published.MACHINE, results.merged.own]):
-        crossing = crossing_row(results.crossings, machine, machine)
+        crossing = crossing_of(results.crossings, (machine, machine), "published", "cold")
         if crossing is not None:
             own = ratios[ratios["machine"] == machine]
             copying = copying_of(machine, results.models, results.ceilings)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from crossover.analysis.crossing import rounded
+from crossover.analysis.crossing import outwards, rounded
 from crossover.analysis.derived import crosses, derived_crossovers
 from crossover.report import htmltable, text
 from crossover.report.columns import Column, Row
@@ -69,16 +69,18 @@ def _everywhere(derived: float) -> str:
 
 
 def _span(row: Row) -> str:
-    return f"{_size(row['derived_low'])} to {_size(row['derived_high'])}"
+    ends = row["derived_low"], row["derived_high"]
+    crossing = [end if crosses(end) else np.nan for end in ends]
+    return " to ".join(map(_size, ends, outwards(*crossing)))
 
 
-def _size(parameters: float) -> str:
+def _size(parameters: float, shown: float) -> str:
     """From how many parameters on the GPU is faster, where the lines may not cross at all."""
     if np.isnan(parameters):
         return "small models only"
     if not crosses(parameters):
         return "any size" if parameters == 0 else "no size"
-    return rounded(parameters)
+    return f"{shown:,.0f}"
 
 
 def _measured(row: Row) -> str:

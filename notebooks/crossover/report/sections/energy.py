@@ -13,12 +13,19 @@ COLUMNS = [
     Column("card J", "card_joules", ",.1f"), Column("together J", "joules", ",.1f"),
 ]  # fmt: skip
 
+NO_COUNTER = (
+    "Energy: neither the CPU's counter (RAPL, which most systems let only root read) nor a card's "
+    "could be read on this machine."
+)
+
 
 def show(results: Results) -> None:
     """Show the energy crossovers, and the joules where any were recorded."""
-    text.show(energy_sentences(results.own_trials))
     joules = median_joules(results.own_trials)
-    if len(joules):
+    if joules.empty:
+        text.not_measured(NO_COUNTER)
+    else:
+        text.show(energy_sentences(results.own_trials))
         htmltable.show(joules, "Joules of a training, median", COLUMNS)
 
 
@@ -31,11 +38,6 @@ def median_joules(trials: pd.DataFrame) -> pd.DataFrame:
 
 def energy_sentences(trials: pd.DataFrame) -> str:
     """Where the energy crossover of each protocol lies, or why it is unknown, as Markdown."""
-    if median_joules(trials).empty:
-        return (
-            "No energy was recorded: neither the CPU's counter (RAPL) nor a card's could be read "
-            "on this machine."
-        )
     if joules_of(trials)["joules"].isna().all():
         return (
             "The card's energy was recorded, the CPU's counter (RAPL) could not be read: the "

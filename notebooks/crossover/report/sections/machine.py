@@ -2,18 +2,23 @@
 
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from crossover.analysis.compared import crossing_of
+from crossover.analysis.crossing import limits_text, rounded
 from crossover.problem import TEST_IMAGES, TRAIN_IMAGES
 from crossover.records.record import Machine, Record, Software
 from crossover.records.unusual import environment_text
 from crossover.report import htmltable, text
-from crossover.report.columns import words
+from crossover.report.columns import Column, words
 from crossover.report.results import Results
 from crossover.training.mnist import DIGESTS
 from crossover.words import counted
 
+PROTOCOLS = ("published", "tuned")
 PUBLISHED_HARDWARE = {
     "CPU": "Core i5 750, 4 threads, 2.67 GHz",
     "clocks": "unknown",
@@ -32,6 +37,70 @@ def show(results: Results) -> None:
     machine, data = machine_table(results.merged.records), data_table()
     htmltable.show(machine, "Hardware and software", words(*machine))
     htmltable.show(data, "MNIST, verified at every read", words(*data))
+
+
+def show_together(results: Results) -> None:
+    """Show every machine that compares with this one in one table, by its crossover."""
+    htmltable.show(machines_table(results), "Machines by their crossover, in parameters", TOGETHER)
+
+
+def machines_table(results: Results) -> pd.DataFrame:
+    """One row for each CPU beside a GPU of the same learning problem, sorted by the crossover.
+
+    ``cpu`` and ``gpu`` are the devices' own names, ``published`` and ``tuned`` what the comparison
+    found in cold times, ``order`` the published crossover (inf where there is none), and ``dates``
+    those of the trials.
+    """
+    merged = results.merged
+    compared = results.crossings[results.crossings["timing"] == "cold"]
+    places = compared[["cpu_machine", "gpu_machine"]].drop_duplicates().to_numpy()
+    rows = []
+    for cpu, gpu in places:
+        rules = {
+            protocol: crossing_of(compared, (cpu, gpu), protocol, "cold") for protocol in PROTOCOLS
+        }
+        if not (merged.comparable(cpu) and merged.comparable(gpu)) or not any(
+            map(_known, rules.values())
+        ):
+            continue
+        trials = merged.trials[merged.trials["machine"].isin([cpu, gpu])]
+        first = rules["published"]
+        rows.append(
+            {
+                "cpu": merged.processor("cpu", cpu),
+                "gpu": merged.processor("gpu", gpu),
+                **{protocol: _found(rule) for protocol, rule in rules.items()},
+                "order": first["estimate"] if first is not None else np.inf,
+                "dates": text.span(trials["date"].min(), trials["date"].max()),
+            }
+        )
+    table = pd.DataFrame(rows, columns=["cpu", "gpu", *PROTOCOLS, "order", "dates"])
+    return table.sort_values("order", ignore_index=True)
+
+
+def _known(crossing: dict[str, Any] | None) -> bool:
+    return crossing is not None and crossing["status"] != "missing device"
+
+
+def _found(crossing: dict[str, Any] | None) -> str:
+    """A comparison's crossover with its limits, or what it found instead."""
+    if crossing is None or not _known(crossing):
+        return text.MISSING
+    if crossing["status"] != "crossed":
+        return str(crossing["status"]).replace("gpu", "GPU").replace("cpu", "CPU")
+    about = rounded(crossing["estimate"])
+    if not text.finite(crossing["low"]):
+        return f"about {about}"
+    return f"{about} ({limits_text(crossing['low'], crossing['high'])})"
+
+
+TOGETHER = [
+    Column("CPU", "cpu", text=True),
+    Column("GPU", "gpu", text=True),
+    Column("crossover, published", "published"),
+    Column("crossover, tuned", "tuned"),
+    Column("measured", "dates", text=True),
+]
 
 
 def data_table() -> pd.DataFrame:

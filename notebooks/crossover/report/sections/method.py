@@ -7,26 +7,35 @@ import pandas as pd
 from crossover.analysis.merge import Merged
 from crossover.paths import COVERAGE, STATUSES
 from crossover.records.jsontext import Problem
+from crossover.records.record import Record
 from crossover.report import text
 from crossover.report.results import Results
 from crossover.words import counted
 
 MOST_PROBLEMS = 50
 # Rows of the table that are no kind of noise within what the interval is made for.
-SMOOTH = "2 %, smooth curves"
+SMOOTH = "2%, smooth curves"
 BEYOND = {
     "4 of 10 trainings twice as slow, one by one": "where 4 of 10 trainings of one device are "
     "twice as slow, each by itself",
-    "sweeps that drift": "where a device's speed drifts by 10 % from repeat to repeat",
+    "sweeps that drift": "where a device's speed drifts by 10% from repeat to repeat",
 }
 
 
 def show(results: Results) -> None:
     """Show the method's own measured errors, and the provenance of what is above."""
     text.show(f"{coverage_sentence()} {status_sentence()}")
-    versions = sorted({(r.code.version, r.code.digest) for r in results.merged.records})
-    print("Code:", *[f"{version} (sources {digest})" for version, digest in versions])
+    text.show(code_sentence(results.merged.records))
     text.show(problems_sentence(results.merged, results.problems))
+
+
+def code_sentence(records: Sequence[Record]) -> str:
+    """Which versions of the project trained; one that was changed since is told by its sources."""
+    if not records:
+        return ""
+    versions = sorted({(record.code.version, record.code.digest) for record in records})
+    told = [text.literal(f"crossover {one} (sources {digest})") for one, digest in versions]
+    return f"Trained with {', '.join(told)}."
 
 
 def coverage_sentence() -> str:
@@ -44,15 +53,15 @@ def coverage_sentence() -> str:
         f"slow processes and slow sweeps among them; {counts} repeats; "
         f"{table['studies'].iloc[0]:,} studies each) the crossover's interval held the truth in "
         f"{_shares(kept['coverage'])} of studies. It holds less often {beyond}. Where curves are "
-        f"smooth and the noise is only 2 %, straight lines between widths bring it down to "
+        f"smooth and the noise is only 2%, straight lines between widths bring it down to "
         f"{_shares(smooth['coverage'])}; with the error that is named beside the interval it is "
         f"{_shares(smooth['with interpolation'])}."
     )
 
 
 def _shares(values: "pd.Series[float]") -> str:
-    """The least and the greatest of some shares in words: '93.1 to 98.4 %'."""
-    return f"{text.span(f'{100 * values.min():.1f}', f'{100 * values.max():.1f}')} %"
+    """The least and the greatest of some shares in words: '93.1 to 98.4%'."""
+    return f"{text.span(f'{100 * values.min():.1f}', f'{100 * values.max():.1f}')}%"
 
 
 def status_sentence() -> str:
@@ -60,7 +69,7 @@ def status_sentence() -> str:
     table = pd.read_csv(STATUSES)
     falsely = table.groupby("repeats")["crossed"].max()
     return (
-        "A GPU that is always faster, by 3 % at the smallest size, was called *crossed* in up to "
+        "A GPU that is always faster, by 3% at the smallest size, was called *crossed* in up to "
         f"{falsely[1]:.0%} of simulated studies of a single repeat, {falsely[2]:.0%} of two, "
         f"{falsely[3]:.0%} of three, and {falsely[falsely.index >= 5].max():.1%} of five or more."
     )

@@ -20,7 +20,7 @@ MEANING = (
     "size; the rest is *work*, counted as 6 additions and multiplications for each parameter and "
     "image (Kaplan et al. 2020), which is somewhat more than the matrix products that the roofline "
     "below counts. Their rate is given in FLOP/s, floating-point operations a second; a GFLOP/s is "
-    "a thousand million. In brackets stand 95 % limits by Student's t distribution, as if a "
+    "a thousand million. In brackets stand 95% limits by Student's t distribution, as if a "
     "straight line were exact."
 )
 
@@ -128,11 +128,11 @@ def show_phases(results: Results) -> None:
     """Show this machine's median phases, where it has a trial."""
     if results.merged.records:
         phases = median_phases(results.merged.records)
-        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), ".3f")]
-        caption = "Phases on this machine, seconds (medians, so that they need not add up)"
+        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), text.seconds)]
+        caption = "Phases on this machine (medians, so that they need not add up)"
         htmltable.show(phases, caption, columns)
     else:
-        text.show("No phases were measured here yet.")
+        text.not_measured("The phases of a training: `make report` records them.")
 
 
 def median_phases(records: Sequence[Record]) -> pd.DataFrame:

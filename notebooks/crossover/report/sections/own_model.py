@@ -1,59 +1,60 @@
-"""Which device for my model: between the measured sizes, and predicted beyond them."""
+"""Which device for my model: the form on the chart, its table and source, and other batch sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from crossover.analysis.interpolate import Curve, choose, form_data, measured_curves, predict
+from crossover.analysis.compared import MIME, Comparison, form_data
+from crossover.analysis.interpolate import curve_numbers
 from crossover.analysis.merge import Merged, with_batch_sizes
 from crossover.analysis.predict import Predictor, fit_predictor, prediction_table
+from crossover.records import published
 from crossover.report import htmltable, text
 from crossover.report.columns import PARAMETERS, Column
-from crossover.report.results import Results
+from crossover.report.results import Results, csv_text
 
 SIZES = [3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000]
 COLUMNS = [
     PARAMETERS,
-    Column("CPU s", "cpu", ".1f"),
-    Column("GPU s", "gpu", ".1f"),
-    Column("faster", lambda row: text.faster(row["cpu"], row["gpu"])),
+    Column("faster", lambda row: text.faster(row["verdict"]), text=True),
+    Column("CPU s", "cpu", text.three_digits),
+    Column("GPU s", "gpu", text.three_digits),
 ]
 
 
 def show(results: Results) -> None:
     """Show the form, and the table that stands in its place where no script runs."""
-    merged, trials = results.merged, results.merged.trials
-    machines = [name for name in trials["machine"].unique() if merged.comparable(name)]
-    curves = measured_curves(trials[trials["machine"].isin(machines)], results.cells)
-    seconds = interpolated(curves, merged.compared)
-    form = form_data(curves, merged.own, merged.gpu_machine)
+    merged = results.merged
+    form = form_data(results.curves, results.crossings, merged.own, merged.gpu_machine)
+    if form:
+        form = {MIME: form | {"csv": csv_text(curve_numbers(results.curves))}}
+    seconds = at_round_sizes(results.compared())
     htmltable.show(seconds, "Interpolated seconds (cold, published protocol)", COLUMNS, form)
+    text.show(source(results))
 
 
-def interpolated(curves: Sequence[Curve], compared: Mapping[str, str]) -> pd.DataFrame:
-    """Cold seconds of the published protocol at round numbers of parameters, both devices."""
-    chosen = {
-        device: choose(curves, machine, device, "published", "cold")
-        for device, machine in compared.items()
-    }
-    measured = [curve["parameters"] for curve in chosen.values() if curve]
+def at_round_sizes(comparison: Comparison) -> pd.DataFrame:
+    """Both devices' seconds and the verdict at the round sizes that both were measured around."""
+    measured = [curve["parameters"] for curve in (comparison.cpu, comparison.gpu) if curve]
     low = max((sizes[0] for sizes in measured), default=0)
     high = min((sizes[-1] for sizes in measured), default=0)
     rows = []
     for size in (lead * 10**power for power in range(2, 9) for lead in (1, 3)):
         if low <= size <= high:
-            seconds = {device: predict(curve, size).seconds if curve else None
-                       for device, curve in chosen.items()}  # fmt: skip
-            rows.append({"parameters": size, **seconds})
-    return pd.DataFrame(rows)
+            cpu, gpu, told = comparison.at(size)
+            rows.append({"parameters": size, "cpu": cpu.seconds, "gpu": gpu.seconds,
+                         "verdict": told})  # fmt: skip
+    return pd.DataFrame(rows, columns=["parameters", "cpu", "gpu", "verdict"])
 
 
 def show_predicted(results: Results) -> None:
-    """Show seconds of an epoch by size and batch size, for each protocol with times enough."""
+    """Show seconds of an epoch at other batch sizes than the study's, where they were measured."""
     for protocol in ("published", "tuned"):
         predictors = predictors_of(results.merged, protocol)
-        if any(predictors.values()):
-            table = prediction_table(predictors["cpu"], predictors["gpu"], SIZES)
+        table = prediction_table(
+            predictors["cpu"], predictors["gpu"], SIZES, results.asked.batch_size
+        )
+        if len(table):
             caption = f"{protocol}: {sources(results.merged, predictors)}"
             htmltable.show(table, caption, _predicted(table))
 
@@ -65,7 +66,8 @@ def _predicted(table: pd.DataFrame) -> list[Column]:
         columns.append(Column(f"{device.upper()} s an epoch", epoch, ".2g"))
         if table[once].notna().any():
             columns.append(Column(f"{device.upper()} s once", once, ".2g"))
-    return [*columns, Column("faster", "verdict", text=True)]
+    faster = Column("faster", lambda row: text.faster(row["verdict"]), text=True)
+    return [*columns[:2], faster, *columns[2:]]
 
 
 def predictors_of(merged: Merged, protocol: str) -> dict[str, Predictor | None]:
@@ -85,3 +87,24 @@ def sources(merged: Merged, predictors: Mapping[str, Predictor | None]) -> str:
     cold = any(one.timing == "cold" for one in fitted.values())
     share = "; each epoch with its share of what a training costs once" if cold else ""
     return f"{told}{share}"
+
+
+def source(results: Results) -> str:
+    """Whose trials the chart shows, and how it is to be read."""
+    merged = results.merged
+    places = [(device, machine) for device, machine in merged.compared.items()
+              if len(merged.of(machine).query("device == @device"))]  # fmt: skip
+    told = [_source(results, device, machine) for device, machine in places]
+    return f"Source: {'; '.join(told)}."
+
+
+def _source(results: Results, device: str, machine: str) -> str:
+    """One curve's trials and their dates, or the published table."""
+    name = text.literal(results.merged.processor(device, machine))
+    if machine == published.MACHINE:
+        return f"{name}, the published table, one training a size"
+    trials = results.merged.of(machine).query("device == @device and protocol == 'published'")
+    days = text.span(trials["date"].min(), trials["date"].max())
+    repeats = trials.groupby("width").size()
+    count = text.span(repeats.min(), repeats.max())
+    return f"{name}, {count} training{'' if count == '1' else 's'} a size, {days}"

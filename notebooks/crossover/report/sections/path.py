@@ -19,7 +19,7 @@ from crossover.report.columns import DEVICE, WIDTH, Column, words
 from crossover.report.disturbances import cautions
 from crossover.report.results import Results
 
-PANELS = {"figsize": (8.6, 3.4), "sharey": True, "squeeze": False}
+PANELS: dict[str, Any] = {"figsize": (8.6, 3.4), "sharey": True, "squeeze": False}
 # How many times as fast the path's end must be for shares of what it saves.
 FASTER = 1.1
 SAVED = ("saved_us", "low", "high")
@@ -61,7 +61,7 @@ def show(results: Results) -> None:
     """Show a waterfall of each device, or how to train what it is made of."""
     table = path_table(results.rounds)
     if table.empty:
-        text.show("The path is not trained yet: `make explain` trains it.")
+        text.not_measured("The path from *published* to *tuned*: `make explain` trains it.")
         return
     text.show(stage_meanings(table))
     text.show(BACKENDS[results.asked.backend].steps_meaning)

@@ -25,8 +25,10 @@ def show(results: Results) -> None:
     """Show what the profiler saw, or how to let it look."""
     profile, backend = profile_table(results.ceilings, results.rounds), results.asked.backend
     told = profile[profile["width"].isin(explained_widths(profile["width"]))]
-    text.show(profile_sentences(told) or nothing_profiled(backend))
-    if len(told):
+    if told.empty:
+        text.not_measured(nothing_profiled(backend))
+    else:
+        text.show(profile_sentences(told))
         figure.show(results.figures, "profile", profile_plot, told, backend)
         text.show(overlap_sentences(told, backend))
         text.show(path_sentences(told))
@@ -83,8 +85,8 @@ def profile_sentences(profile: pd.DataFrame) -> str:
 def nothing_profiled(backend: Backend) -> str:
     """Why there is no profile."""
     if not BACKENDS[backend].profiled:
-        return f"The steps of {BACKENDS[backend].name} are not profiled."
-    return "No step was profiled here: `make report` does it once."
+        return f"The profiler's split of a step: {BACKENDS[backend].name}'s are not profiled."
+    return "The profiler's split of a step: `make report` measures it once."
 
 
 def slowdown(profile: pd.DataFrame) -> str:

@@ -34,7 +34,7 @@ def show(results: Results) -> None:
         text.show(roofline_sentences(rates))
         htmltable.show(rates, "Steps against the measured ceilings", COLUMNS)
     else:
-        text.show("No ceilings were measured here: run `make report`.")
+        text.not_measured("The hardware's ceilings: `make report` measures them.")
 
 
 def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:

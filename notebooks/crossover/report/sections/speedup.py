@@ -5,7 +5,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from crossover.analysis.speedup import pair_speedups
 from crossover.records import published
+from crossover.records.frame import groups
 from crossover.report import axes, endlabels, figure, htmltable, looks
 from crossover.report.columns import Column, words
 from crossover.report.curve import ends
@@ -22,13 +24,15 @@ COLUMNS = [
 
 
 def show(results: Results) -> None:
-    """Draw the ratios of every protocol of this machine beside the published ones."""
-    ratios, merged = results.ratios, results.merged
-    curves = {published.MACHINE: ratios[ratios["machine"] == published.MACHINE]}
-    own = ratios[ratios["machine"] == merged.own] if merged.records else ratios[:0]
-    for protocol, rows in own.groupby("protocol"):
-        if rows[RATIO].notna().any():
-            curves[f"this machine, {protocol}"] = rows
+    """Draw the ratios of the answer's comparison, in every protocol, beside the published ones."""
+    merged = results.merged
+    curves = {published.MACHINE: pair_speedups(results.cells, *[published.MACHINE] * 2)}
+    if merged.records:
+        named = f"{merged.processor('cpu')} / {merged.processor('gpu')}"
+        own = pair_speedups(results.cells, merged.own, merged.gpu_machine)
+        for protocol, rows in groups(own, "protocol"):
+            if rows[RATIO].notna().any():
+                curves[f"{named}, {protocol}"] = rows
     figure.show(results.figures, "speedup", speedup_plot, curves)
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from crossover.analysis.modes import APART
+from crossover.analysis.order import FEWEST_REPEATS
 from crossover.analysis.position import position_effects
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
 from crossover.records.unusual import REMEDIES
@@ -24,16 +25,18 @@ def show(results: Results) -> None:
 
 
 def _flags(row: Row) -> str:
-    """What is to be said against a cell, or 'none'."""
+    """What is to be said against a cell, 'none', or that one training tells no spread."""
     flags = "; ".join(filter(None, (row["learning"], row["noise"])))
-    return htmltable.Strong(f"⚑ {flags}") if flags else "none"
+    if flags:
+        return htmltable.Strong(f"⚑ {flags}")
+    return "none" if row["repeats"] > 1 else "spread not assessable"
 
 
 COLUMNS = [
     PROTOCOL, DEVICE, PARAMETERS, Column("repeats"),
-    Column("cold s", limits("cold_seconds"), text.three_digits, to="–"),
-    Column("steady s", limits("steady_seconds"), text.three_digits, to="–"),
-    Column("accuracy", limits("accuracy"), ".3f", to="–"),
+    Column("cold s", limits("cold_seconds"), text.three_digits),
+    Column("steady s", limits("steady_seconds"), text.three_digits),
+    Column("accuracy", limits("accuracy"), ".3f"),
     Column("flags", _flags, text=True),
 ]  # fmt: skip
 
@@ -41,13 +44,18 @@ COLUMNS = [
 def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
     """How many cells of a machine are flagged, and how many repeats stand behind each."""
     fewest, most = cells["repeats"].min(), cells["repeats"].max()
+    outliers = f"{cells['outliers'].sum()} trials as outliers (none is dropped)"
+    if most < FEWEST_REPEATS:
+        outliers = f"outliers are assessable from {FEWEST_REPEATS} repeats on"
     told = (
-        f"{trials} trials, {text.span(fewest, most)} a cell; {cells['noisy'].sum()} of "
-        f"{len(cells)} cells are flagged as noisy and {cells['outliers'].sum()} trials as "
-        "outliers (none is dropped)."
+        f"{counted(trials, 'trial')}, {text.span(fewest, most)} a cell; {cells['noisy'].sum()} of "
+        f"{counted(len(cells), 'cell')} are flagged as noisy and {outliers}."
     )
     if fewest == 1:
-        told += " A single repeat shows no spread: run `make report REPEATS=5`."
+        told += (
+            " Spread and two speeds are not assessable from a single training: "
+            "`make report REPEATS=5`."
+        )
     if failed := (cells["learning"] != "").sum():
         whole = f"{failed} of {len(cells)}"
         told += f" **Warning: the training failed in {whole} cells; the flags say how.**"
@@ -88,8 +96,9 @@ def position_sentence(effects: pd.DataFrame) -> str:
     if effects.empty:
         return "What a training's place in its sweep does to its time is told from five repeats on."
     told = "; ".join(
-        f"{row['protocol']} {row['device'].upper()} {row['effect']:+.1%} ({row['interval']} "
-        f"{row['low']:+.1%} to {row['high']:+.1%})".replace("%", " %").replace("  ", " ")
+        f"{row['protocol']} {row['device'].upper()} {text.signed_share(row['effect'])} "
+        f"({row['interval']} "
+        f"{text.signed_share(row['low'])} to {text.signed_share(row['high'])})"
         for _, row in effects.iterrows()
     )
     return f"The last training of a sweep, compared with the first, other things equal: {told}."

@@ -4,7 +4,9 @@ from functools import partial
 
 import pandas as pd
 
+from crossover.analysis.compared import compare
 from crossover.analysis.merge import Merged
+from crossover.analysis.speedup import pair_speedups
 from crossover.records import published
 from crossover.report import htmltable, text
 from crossover.report.columns import Column, Row, written
@@ -14,49 +16,57 @@ from crossover.words import counted
 
 def show(results: Results) -> None:
     """Show both tables side by side, and how the CPUs compare."""
-    merged = results.merged
     length = counted(results.asked.epochs, "epoch")
     caption = f"Seconds of a training (cold, {length}) and test accuracy, published protocol"
-    htmltable.show(beside_published(results.ratios, merged.own, merged.gpu_machine), caption)
-    text.show(against_published(merged, results.cells))
+    htmltable.show(beside_published(results), caption)
+    text.show(against_published(results.merged, results.cells))
 
 
-def beside_published(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
-    """The devices of two machines in `speedups`' ratios, and the published study to their right."""
-    heading = cpu if cpu == gpu else f"CPU of {cpu}, GPU of {gpu}"
-    machines = {heading: (cpu, gpu)} if cpu != published.MACHINE else {}
-    machines["published study, 2018"] = (published.MACHINE, published.MACHINE)
-    parts = {
-        name: written(_both_devices(ratios, *pair), COLUMNS) for name, pair in machines.items()
-    }
+def beside_published(results: Results) -> pd.DataFrame:
+    """The devices that are compared, and the published study to their right."""
+    merged = results.merged
+    pairs = (
+        {}
+        if merged.own == published.MACHINE
+        else {_heading(merged): (merged.own, merged.gpu_machine)}
+    )
+    pairs["published study, 2018"] = (published.MACHINE, published.MACHINE)
+    parts = {name: written(_both_devices(results, *pair), COLUMNS) for name, pair in pairs.items()}
     beside = pd.concat(parts, axis=1).sort_index().fillna(text.MISSING)
     beside.insert(0, ("", "parameters"), [f"{size:,}" for size in beside.index])
     return beside
 
 
-def _both_devices(ratios: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
-    """What is known of a CPU and of a GPU by parameters; NaN where not measured."""
-    rows = ratios[ratios["protocol"] == "published"].set_index("parameters")
-    of_cpu = rows[rows["machine"] == cpu].filter(like="cpu_")
-    of_gpu = rows[rows["machine"] == gpu].filter(like="gpu_")
-    return pd.concat([of_cpu, of_gpu], axis=1)
+def _heading(merged: Merged) -> str:
+    """Both devices by their own names, where the machine has both or is compared with another."""
+    measured = {device: name for device, name in merged.compared.items()
+                if len(merged.of(name).query("device == @device"))}  # fmt: skip
+    return ", ".join(merged.processor(device) for device in measured)
+
+
+def _both_devices(results: Results, cpu: str, gpu: str) -> pd.DataFrame:
+    """What is known of a CPU and of a GPU by parameters, with the verdict; NaN if not measured."""
+    rows = pair_speedups(results.cells, cpu, gpu).query("protocol == 'published'")
+    comparison = compare(results.curves, results.crossings, (cpu, gpu), "published", "cold")
+    told = [comparison.at(size)[2] for size in rows["parameters"]]
+    return rows.assign(verdict=pd.Series(told, rows.index, dtype=object)).set_index("parameters")
 
 
 def _verdict(row: Row) -> str:
-    verdict = text.faster(row["cpu_cold_seconds"], row["gpu_cold_seconds"])
-    return verdict if verdict == text.MISSING else htmltable.Strong(verdict)
+    told = text.faster(row["verdict"])
+    return htmltable.Strong(told) if row["verdict"].winner in text.SYMBOLS else told
 
 
 def _seconds(device: str, row: Row) -> str:
     """A device's seconds; the faster device's are strong."""
     shown = Column(device, f"{device}_cold_seconds", ".2f").cell(row)
-    return htmltable.Strong(shown) if device.upper() in _verdict(row) else shown
+    return htmltable.Strong(shown) if row["verdict"].winner == device.upper() else shown
 
 
 COLUMNS = [
+    Column("faster", _verdict),
     Column("CPU s", partial(_seconds, "cpu")), Column("CPU accuracy", "cpu_accuracy", ".4f"),
     Column("GPU s", partial(_seconds, "gpu")), Column("GPU accuracy", "gpu_accuracy", ".4f"),
-    Column("faster", _verdict),
 ]  # fmt: skip
 
 

@@ -1,0 +1,82 @@
+"""One CPU beside one GPU: their curves, the crossover's rule, and the verdict at any size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from crossover.analysis.interpolate import Curve, choose, predict
+from crossover.analysis.verdict import Prediction, Rule, Verdict, rule_of, verdict
+
+MIME = "application/vnd.crossover.curves+json"
+START_PARAMETERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One CPU and one GPU in one protocol and timing: their curves, and the crossover's rule.
+
+    None stands for what was not measured.
+    """
+
+    cpu: Curve | None
+    gpu: Curve | None
+    rule: Rule | None
+
+    def at(self, parameters: float) -> tuple[Prediction, Prediction, Verdict]:
+        """Both devices' predicted times of a size, and the verdict."""
+        cpu, gpu = (predict(curve, parameters) for curve in (self.cpu, self.gpu))
+        return cpu, gpu, verdict(cpu, gpu, self.rule, parameters)
+
+
+def compare(
+    curves: Sequence[Curve], crossings: pd.DataFrame, machines: tuple[str, str],
+    protocol: str, timing: str,
+) -> Comparison:  # fmt: skip
+    """The comparison of a CPU's machine with a GPU's, from all curves and all crossovers."""
+    cpu, gpu = (
+        choose(curves, machine, device, protocol, timing)
+        for machine, device in zip(machines, ("cpu", "gpu"), strict=True)
+    )
+    return Comparison(cpu, gpu, rule_of(crossing_of(crossings, machines, protocol, timing)))
+
+
+def crossing_of(
+    crossings: pd.DataFrame, machines: tuple[str, str], protocol: str, timing: str
+) -> dict[str, Any] | None:
+    """The row of `crossovers` of one comparison, by its columns, or None."""
+    wanted = {"cpu_machine": machines[0], "gpu_machine": machines[1],
+              "protocol": protocol, "timing": timing}  # fmt: skip
+    rows = crossings[(crossings[list(wanted)] == list(wanted.values())).all(axis=1)]
+    return {str(name): value for name, value in rows.iloc[0].items()} if len(rows) else None
+
+
+def form_data(
+    curves: Sequence[Curve], crossings: pd.DataFrame, cpu: str, gpu: str
+) -> dict[str, object]:
+    """What the report's form computes from; empty unless both devices have a curve of two sizes.
+
+    ``curves`` of two sizes and more; the ``rules`` of all comparisons, by ``cpu`` and ``gpu``
+    machine, ``protocol`` and ``timing``, whose unknown numbers are None; and the choices and the
+    size to ``start`` with.
+    """
+    curves = [curve for curve in curves if len(curve["parameters"]) > 1]
+    if {curve["device"] for curve in curves} != {"cpu", "gpu"}:
+        return {}
+    start = {"cpu": cpu, "gpu": gpu, "protocol": "published", "timing": "cold"}
+    return {
+        "curves": curves,
+        "rules": [named for row in crossings.to_dict("records") if (named := _named_rule(row))],
+        "start": start | {"parameters": START_PARAMETERS},
+    }
+
+
+def _named_rule(crossing: dict[Any, Any]) -> dict[str, object]:
+    """One comparison's rule under its names; empty where a device is missing."""
+    rule = rule_of(crossing)
+    if rule is None:
+        return {}
+    names = {"cpu": "cpu_machine", "gpu": "gpu_machine", "protocol": "protocol", "timing": "timing"}
+    values = {name: None if value != value else value for name, value in vars(rule).items()}
+    return {name: crossing[column] for name, column in names.items()} | values
