@@ -71,7 +71,7 @@ def test_devices_change_places_at_the_published_crossover():
 def test_the_form_holds_what_json_can():
     trials = published.load_published(PUBLISHED)
     curves = measured_curves(trials, summarise(trials))
-    data = form_data(curves, crossovers(trials), published.MACHINE, published.MACHINE)
+    data = form_data(curves, crossovers(trials), *[published.MACHINE] * 2, "published", "cold")
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert {curve["timing"] for curve in data["curves"]} == {"cold"}
     (rule,) = data["rules"]
@@ -82,4 +82,6 @@ def test_the_form_holds_what_json_can():
 
 def test_without_a_gpu_there_is_no_form():
     trials = law_trials(float)
-    assert form_data([curve_of(trials)], crossovers(trials), "desk", "desk") == {}
+    assert (
+        form_data([curve_of(trials)], crossovers(trials), "desk", "desk", "published", "cold") == {}
+    )

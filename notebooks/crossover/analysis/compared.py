@@ -53,8 +53,9 @@ def crossing_of(
 
 
 def form_data(
-    curves: Sequence[Curve], crossings: pd.DataFrame, cpu: str, gpu: str
-) -> dict[str, object]:
+    curves: Sequence[Curve], crossings: pd.DataFrame, cpu: str, gpu: str,
+    protocol: str, timing: str,
+) -> dict[str, object]:  # fmt: skip
     """What the report's form computes from; empty unless both devices have a curve of two sizes.
 
     ``curves`` of two sizes and more; the ``rules`` of all comparisons, by ``cpu`` and ``gpu``
@@ -64,12 +65,22 @@ def form_data(
     curves = [curve for curve in curves if len(curve["parameters"]) > 1]
     if {curve["device"] for curve in curves} != {"cpu", "gpu"}:
         return {}
-    start = {"cpu": cpu, "gpu": gpu, "protocol": "published", "timing": "cold"}
+    start = {"cpu": cpu, "gpu": gpu, "protocol": protocol, "timing": timing}
+    largest = min(
+        (curve["parameters"][-1] for curve in curves if _is_of(curve, start)),
+        default=START_PARAMETERS,
+    )
     return {
         "curves": curves,
         "rules": [named for row in crossings.to_dict("records") if (named := _named_rule(row))],
-        "start": start | {"parameters": START_PARAMETERS},
+        "start": start | {"parameters": min(START_PARAMETERS, largest)},
     }
+
+
+def _is_of(curve: Curve, names: dict[str, str]) -> bool:
+    """Whether a curve is that of a comparison's CPU or GPU."""
+    same = all(curve[name] == names[name] for name in ("protocol", "timing"))
+    return same and curve["machine"] == names[curve["device"]]
 
 
 def _named_rule(crossing: dict[Any, Any]) -> dict[str, object]:

@@ -21,6 +21,8 @@ from crossover.records.parameters import SummaryParameters
 from crossover.records.rounds import Rounds, read_rounds
 from crossover.records.storage import set_aside_before
 
+# A chart's protocol and timing: as the published study trained and timed comes first.
+VIEWS = [("published", "cold"), ("published", "steady"), ("tuned", "cold"), ("tuned", "steady")]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -66,7 +68,18 @@ class Results:
         """The cells of this machine."""
         return self.cells[self.cells["machine"] == self.merged.own]
 
-    def compared(self, protocol: str = "published", timing: str = "cold") -> Comparison:
+    def drawn(self, protocol: str, timing: str) -> pd.DataFrame:
+        """The cells of the CPU and of the GPU that it is compared with that have such times."""
+        cells = self.cells[self.cells["protocol"] == protocol]
+        own = cells[cells["machine"] == cells["device"].map(self.merged.compared)]
+        return own.dropna(subset=[f"{timing}_seconds"])
+
+    @property
+    def views(self) -> list[tuple[str, str]]:
+        """The protocols and timings of which either device has a time; the report's own first."""
+        return [view for view in VIEWS if len(self.drawn(*view))]
+
+    def compared(self, protocol: str, timing: str) -> Comparison:
         """The machine's CPU beside the GPU that it is compared with."""
         machines = self.merged.own, self.merged.gpu_machine
         return compare(self.curves, self.crossings, machines, protocol, timing)

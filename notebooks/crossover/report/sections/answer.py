@@ -19,6 +19,7 @@ from crossover.report.sections.accuracy import parity_warning
 from crossover.words import counted
 
 LISTED = 12
+PROTOCOLS = ("published", "tuned")
 NO_GPU = (
     "A GPU of this machine: `make report` measures one where its driver shows it; `make record` "
     "there and a copy of that file in `data/reference` here compare with another machine's."
@@ -69,14 +70,19 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
             "> **No GPU was measured on this machine, so its crossover is unknown,** and no "
             "reference was made with the same settings."
         )
-    lines = [f"> {_sentences(merged, crossings, 'published')}"]
+    compared = [name for name in PROTOCOLS if _row(merged, crossings, name)]
+    if not compared:
+        return "> **No protocol was trained on both devices, so that there is nothing to compare.**"
+    lines = [f"> {_sentences(merged, crossings, compared[0])}"]
     if "gpu" not in merged.devices:
         lines[0] += (
             f" No GPU was measured on this machine, so that its CPU stands against the "
             f"{text.literal(merged.processor('gpu'))}."
         )
-    if tuned := _row(merged, crossings, "tuned"):
-        lines.append(f"> Tuned on both devices: {rule_words(tuned)}")
+    lines += [
+        f"> With the protocol *{name}* on both: {rule_words(_row(merged, crossings, name))}"
+        for name in compared[1:]
+    ]
     return "\n>\n".join(lines)
 
 
@@ -89,8 +95,6 @@ def _row(merged: Merged, crossings: pd.DataFrame, protocol: str) -> dict[str, An
 def _sentences(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
     """The rule to decide by, and what it rests on."""
     row = _row(merged, crossings, protocol)
-    if not row:
-        return f"**Both devices lack a common time of the protocol *{protocol}*.**"
     names = (text.literal(merged.processor(device)) for device in ("cpu", "gpu"))
     return f"**{rule_words(row)}** {evidence(row, *names)}"
 

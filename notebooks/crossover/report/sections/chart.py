@@ -14,30 +14,22 @@ from crossover.report import axes, curve, endlabels, figure, looks
 from crossover.report.results import Results
 from crossover.report.rule import finding
 
-# As the published study trained and timed comes first.
-VIEWS = [("published", "cold"), ("published", "steady"), ("tuned", "cold"), ("tuned", "steady")]
-
 
 def show(results: Results) -> None:
     """Draw this machine's CPU and the GPU that it is compared with, as they were trained first."""
-    for view in _measured(results)[:1]:
+    for view in results.views[:1]:
         _show_view(results, "crossover", *view)
 
 
 def show_others(results: Results) -> None:
     """Draw the same of the other protocol and timing, where anything was measured so."""
-    for protocol, timing in _measured(results)[1:]:
+    for protocol, timing in results.views[1:]:
         _show_view(results, f"crossover-{protocol}-{timing}", protocol, timing)
-
-
-def _measured(results: Results) -> list[tuple[str, str]]:
-    """The protocols and timings of which either device has a time."""
-    return [view for view in VIEWS if len(_drawn(results, *view))]
 
 
 def _show_view(results: Results, name: str, protocol: str, timing: str) -> None:
     merged = results.merged
-    drawn = _drawn(results, protocol, timing)
+    drawn = results.drawn(protocol, timing)
     trials = merged.trials.merge(drawn[["machine", "protocol", "device", "width"]])
     machines = merged.own, merged.gpu_machine
     crossing = crossing_of(results.crossings, machines, protocol, timing)
@@ -47,13 +39,6 @@ def _show_view(results: Results, name: str, protocol: str, timing: str) -> None:
         results.figures, name, crossover_plot, trials, drawn, timing, crossing, names,
         _background(results, protocol, timing), view=view,
     )  # fmt: skip
-
-
-def _drawn(results: Results, protocol: str, timing: str) -> pd.DataFrame:
-    """The cells of the comparison that have such times."""
-    cells = results.cells[results.cells["protocol"] == protocol]
-    own = cells[cells["machine"] == cells["device"].map(results.merged.compared)]
-    return own.dropna(subset=[f"{timing}_seconds"])
 
 
 def _background(results: Results, protocol: str, timing: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from crossover.analysis.compared import crossing_of
 from crossover.analysis.crossing import limits_text, rounded
+from crossover.analysis.merge import Merged
 from crossover.problem import TEST_IMAGES, TRAIN_IMAGES
 from crossover.records.record import Machine, Record, Software
 from crossover.records.unusual import environment_text
@@ -48,43 +49,33 @@ def machines_table(results: Results) -> pd.DataFrame:
     """One row for each CPU beside a GPU of the same learning problem, sorted by the crossover.
 
     ``cpu`` and ``gpu`` are the devices' own names, ``published`` and ``tuned`` what the comparison
-    found in cold times, ``order`` the published crossover (inf where there is none), and ``dates``
+    found in cold times, ``order`` the published crossover (NaN where there is none), and ``dates``
     those of the trials.
     """
-    merged = results.merged
-    compared = results.crossings[results.crossings["timing"] == "cold"]
-    places = compared[["cpu_machine", "gpu_machine"]].drop_duplicates().to_numpy()
-    rows = []
-    for cpu, gpu in places:
-        rules = {
-            protocol: crossing_of(compared, (cpu, gpu), protocol, "cold") for protocol in PROTOCOLS
-        }
-        if not (merged.comparable(cpu) and merged.comparable(gpu)) or not any(
-            map(_known, rules.values())
-        ):
-            continue
-        trials = merged.trials[merged.trials["machine"].isin([cpu, gpu])]
-        first = rules["published"]
-        rows.append(
-            {
-                "cpu": merged.processor("cpu", cpu),
-                "gpu": merged.processor("gpu", gpu),
-                **{protocol: _found(rule) for protocol, rule in rules.items()},
-                "order": first["estimate"] if first is not None else np.inf,
-                "dates": text.span(trials["date"].min(), trials["date"].max()),
-            }
-        )
+    cold = results.crossings[results.crossings["timing"] == "cold"]
+    pairs = cold[["cpu_machine", "gpu_machine"]].drop_duplicates().itertuples(index=False)
+    alike = [pair for pair in pairs if all(map(results.merged.comparable, pair))]
+    rows = [_machine_row(results.merged, cold, cpu, gpu) for cpu, gpu in alike]
     table = pd.DataFrame(rows, columns=["cpu", "gpu", *PROTOCOLS, "order", "dates"])
-    return table.sort_values("order", ignore_index=True)
+    told = (table[list(PROTOCOLS)] != text.MISSING).any(axis=1)
+    return table[told].sort_values("order", ignore_index=True)
 
 
-def _known(crossing: dict[str, Any] | None) -> bool:
-    return crossing is not None and crossing["status"] != "missing device"
+def _machine_row(merged: Merged, cold: pd.DataFrame, cpu: str, gpu: str) -> dict[str, object]:
+    """One row of `machines_table`, from the crossovers of cold times."""
+    rules = {name: crossing_of(cold, (cpu, gpu), name, "cold") for name in PROTOCOLS}
+    dates = merged.trials.loc[merged.trials["machine"].isin([cpu, gpu]), "date"]
+    return {
+        "cpu": merged.processor("cpu", cpu), "gpu": merged.processor("gpu", gpu),
+        **{name: _found(rule) for name, rule in rules.items()},
+        "order": (rules["published"] or {}).get("estimate", np.nan),
+        "dates": text.span(dates.min(), dates.max()),
+    }  # fmt: skip
 
 
 def _found(crossing: dict[str, Any] | None) -> str:
     """A comparison's crossover with its limits, or what it found instead."""
-    if crossing is None or not _known(crossing):
+    if crossing is None or crossing["status"] == "missing device":
         return text.MISSING
     if crossing["status"] != "crossed":
         return str(crossing["status"]).replace("gpu", "GPU").replace("cpu", "CPU")

@@ -24,13 +24,15 @@ COLUMNS = [
 
 def show(results: Results) -> None:
     """Show the form, and the table that stands in its place where no script runs."""
-    merged = results.merged
-    form = form_data(results.curves, results.crossings, merged.own, merged.gpu_machine)
-    if form:
-        form = {MIME: form | {"csv": csv_text(curve_numbers(results.curves))}}
-    seconds = at_round_sizes(results.compared())
-    htmltable.show(seconds, "Interpolated seconds (cold, published protocol)", COLUMNS, form)
-    text.show(source(results))
+    for protocol, timing in results.views[:1]:
+        machines = results.merged.own, results.merged.gpu_machine
+        form = form_data(results.curves, results.crossings, *machines, protocol, timing)
+        if form:
+            form = {MIME: form | {"csv": csv_text(curve_numbers(results.curves))}}
+        seconds = at_round_sizes(results.compared(protocol, timing))
+        caption = f"Interpolated seconds ({timing}, {protocol} protocol)"
+        htmltable.show(seconds, caption, COLUMNS, form)
+        text.show(source(results, protocol))
 
 
 def at_round_sizes(comparison: Comparison) -> pd.DataFrame:
@@ -89,21 +91,20 @@ def sources(merged: Merged, predictors: Mapping[str, Predictor | None]) -> str:
     return f"{told}{share}"
 
 
-def source(results: Results) -> str:
-    """Whose trials the chart shows, and how it is to be read."""
-    merged = results.merged
-    places = [(device, machine) for device, machine in merged.compared.items()
-              if len(merged.of(machine).query("device == @device"))]  # fmt: skip
-    told = [_source(results, device, machine) for device, machine in places]
-    return f"Source: {'; '.join(told)}."
+def source(results: Results, protocol: str) -> str:
+    """Whose trials of a protocol the chart shows."""
+    told = [_source(results.merged, device, protocol) for device in results.merged.compared]
+    return f"Source: {'; '.join(filter(None, told))}."
 
 
-def _source(results: Results, device: str, machine: str) -> str:
-    """One curve's trials and their dates, or the published table."""
-    name = text.literal(results.merged.processor(device, machine))
+def _source(merged: Merged, device: str, protocol: str) -> str:
+    """One curve's trials and their dates, or the published table; empty without any."""
+    machine, name = merged.compared[device], text.literal(merged.processor(device))
+    trials = merged.of(machine).query("device == @device and protocol == @protocol")
+    if trials.empty:
+        return ""
     if machine == published.MACHINE:
         return f"{name}, the published table, one training a size"
-    trials = results.merged.of(machine).query("device == @device and protocol == 'published'")
     days = text.span(trials["date"].min(), trials["date"].max())
     repeats = trials.groupby("width").size()
     count = text.span(repeats.min(), repeats.max())
