@@ -12,6 +12,7 @@ from crossover.analysis.interpolate import choose, measured_curves, predict
 from crossover.analysis.summary import summarise
 from crossover.analysis.verdict import UNKNOWN, Prediction, Rule, verdict
 from crossover.records.frame import to_frame
+from crossover.records.published import MACHINE
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records
 from crossover.report.render import render
@@ -261,6 +262,25 @@ def test_another_protocol_brings_its_own_chart(browser, report):
     ).get_attribute("alt")
 
 
+def test_a_size_that_is_none_leaves_no_verdict_behind(browser, report):
+    page = opened(browser, report)
+    for text in ("0", "", "-5"):
+        page.fill("[name=parameters]", "900000")
+        assert "times as fast" in page.locator(".verdict").inner_text()
+        page.fill("[name=parameters]", text)
+        assert page.locator(".verdict").inner_text() == "Give a number of parameters."
+        assert not page.locator(".mark.line").is_visible()
+        assert page.locator("[data-device=cpu] .time").inner_text() == "missing"
+
+
+def test_another_pair_says_whose_the_chart_is(browser, report):
+    page = opened(browser, report)
+    assert not page.locator(".other").is_visible()
+    page.select_option("[name=cpu]", MACHINE)
+    assert page.locator(".other").is_visible()
+    assert page.locator("[name=cpu] option:checked").inner_text() == "Core i5 750 (2018)"
+
+
 def test_a_link_opens_what_it_leads_to(browser, report):
     page = opened(browser, report)
     table = page.locator(".fold:has(#Spread-and-flags) table").first
@@ -271,7 +291,7 @@ def test_a_link_opens_what_it_leads_to(browser, report):
 
 def test_a_machine_without_such_times_is_called_missing(browser, report):
     page = opened(browser, report)
-    page.select_option("[name=gpu]", "Core i5 750 / GTX 660 (2018)")
+    page.select_option("[name=gpu]", MACHINE)
     page.select_option("[name=protocol]", "tuned")
     row = page.locator("[data-device=gpu]")
     assert "missing" in row.inner_text()

@@ -17,6 +17,7 @@ from crossover.records.published import MACHINE
 from crossover.report import text
 from crossover.report.ask import answer
 from crossover.report.rule import evidence, finding, rule_words
+from crossover.report.sections.answer import answer as answer_of
 
 NAN = math.nan
 
@@ -40,7 +41,8 @@ def timed(seconds, spread=0.0, source="interpolated", sure=True):
          "■ The GPU is about 2.00 times as fast."),
         (timed(10), timed(10.5, 0.1), "too close to call",
          "Too close to call: either may be faster."),
-        (timed(1000), timed(1001), "≈equal", "Both are about equally fast."),
+        (timed(1000), timed(1001), "too close to call",
+         "Too close to call: either may be faster."),
         (timed(6000, 0.1), timed(4, 0.1), "■ GPU 1,500×", "■ The GPU is 1,500 times as fast."),
         (timed(10), UNKNOWN, text.MISSING, "No verdict: a time is missing."),
     ],
@@ -128,7 +130,7 @@ def test_sentence_table_form_and_predict_say_the_same(study, size):
     sure = "either" if low <= size <= high else "CPU" if size < low else "GPU"
     assert told.winner == sure
     assert rule_words(row) == (
-        f"Below {low:,.0f} parameters take the CPU, above {high:,.0f} the GPU; between them either."
+        f"Below {low:,.0f} parameters take the CPU, above {high:,.0f} the GPU; between them either"
     )
     form = form_data(curves, crossings, *machines, "published", "cold")
     (rule,) = [rule for rule in form["rules"]
@@ -139,8 +141,8 @@ def test_sentence_table_form_and_predict_say_the_same(study, size):
 
 def test_the_published_study_is_called_about(study):
     row = crossing_of(crossovers(study.trials), (MACHINE, MACHINE), "published", "cold")
-    assert rule_words(row) == "Below about 140,000 parameters take the CPU, above it the GPU."
-    assert finding(row) == "The GPU is faster from about 140,000 parameters on"
+    assert rule_words(row) == "Below about 140,000 parameters take the CPU, above it the GPU"
+    assert finding(row) == rule_words(row)
     assert evidence(row, "One", "Another") == (
         "One and Another were timed once each: `make report REPEATS=5` tells how sure that is."
     )
@@ -162,5 +164,45 @@ def test_a_device_that_always_wins_does_so_only_as_far_as_repeats_tell():
         "The GPU is faster, as single trainings tell, at all sizes from 1 to 9 parameters"
     )
     many = row | {"interval_kind": "interval", "repeats": 5, "level": 0.9375}
-    assert rule_words(many) == "The GPU is faster at all sizes from 1 to 9 parameters."
+    assert rule_words(many) == "The GPU is faster at all sizes from 1 to 9 parameters"
     assert evidence(many, "a", "b") == "5 repeats of a and b leave no size open (93.8% interval)."
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("the GPU wins for small models and the CPU for large ones",
+         "The GPU wins for small models and the CPU for large ones"),
+        ("the devices' times overlap at every width",
+         "Too close to call: the devices' times overlap at every width"),
+        ("no width was measured on both devices", "No width was measured on both devices"),
+    ],
+)  # fmt: skip
+def test_only_what_is_open_is_too_close_to_call(reason, shown):
+    row = {"status": "unresolved", "reason": reason, "repeats": 0, "alone": "",
+           "interval_kind": "none", "low": NAN, "high": NAN, "estimate": NAN}  # fmt: skip
+    assert finding(row) == shown
+    assert evidence(row, "a", "b") == ""
+    assert rule_of(row) is None
+
+
+def test_beyond_the_measured_sizes_a_verdict_is_about(study):
+    curves = measured_curves(study.trials, summarise(study.trials))
+    crossings = crossovers(study.trials, study.pairs)
+    machines = study.own, study.gpu_machine
+    comparison = compare(curves, crossings, machines, "published", "cold")
+    assert not comparison.at(932_362)[2].about
+    assert comparison.at(932_363)[2].about
+    told = answer_of(study, crossings)
+    assert "Measured from 3,230 to 932,362 parameters; beyond them the form extrapolates." in told
+
+
+def test_the_form_starts_inside_what_was_measured(study):
+    curves = measured_curves(study.trials, summarise(study.trials))
+    crossings = crossovers(study.trials, study.pairs)
+    data = form_data(curves, crossings, study.own, study.own, "tuned", "steady")
+    assert data["start"] == {"cpu": study.own, "gpu": study.own, "protocol": "tuned",
+                             "timing": "steady", "parameters": 932_362}  # fmt: skip
+    one = [{name: values[:1] if isinstance(values, list) else values
+            for name, values in curve.items()} for curve in curves]  # fmt: skip
+    assert form_data(one, crossings, study.own, study.own, "tuned", "steady") == {}

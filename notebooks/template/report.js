@@ -48,19 +48,14 @@ function extrapolate(model, parameters) {
   return { seconds, low: seconds / factor, high: seconds * factor };
 }
 
-/** Whether each of some medians has an interval: the twin of interpolate._sure. */
-function sure(kinds) {
-  return kinds.every((kind) => kind.endsWith("interval"));
-}
-
 /** Seconds of a training with their limits and source: the twin of interpolate.predict. */
 function predict(curve, parameters) {
   const unknown = { seconds: null, low: null, high: null, source: "unknown", sure: false };
-  if (!curve) return unknown;
+  if (!curve || !(parameters >= 1)) return unknown;
   const sizes = curve.parameters;
   if (parameters < sizes[0] || parameters > sizes.at(-1)) {
     if (!curve.model) return unknown;
-    return { ...extrapolate(curve.model, parameters), source: "extrapolated", sure: sure(curve.interval) };
+    return { ...extrapolate(curve.model, parameters), source: "extrapolated", sure: false };
   }
   const right = sizes.findIndex((size) => size >= parameters);
   const left = sizes[right] === parameters ? right : right - 1;
@@ -70,7 +65,8 @@ function predict(curve, parameters) {
   const kinds = near("interval");
   const kind = [...new Set(kinds)].map((name) => `${name}s`).join(" and ");
   const limits = { low: at("low"), high: at("high") };
-  return { seconds: at("seconds"), ...limits, source: "interpolated", kind, sure: sure(kinds) };
+  const sure = kinds.every((name) => name.endsWith("interval"));
+  return { seconds: at("seconds"), ...limits, source: "interpolated", kind, sure };
 }
 
 /** Who wins by a crossover's rule at a size: the twin of verdict.Rule.winner. */
@@ -102,9 +98,7 @@ function verdict(cpu, gpu, rule, parameters) {
 function sentence({ winner, factor, about }) {
   const near = about ? "about " : "";
   if (winner === "unknown") return "No verdict: a time is missing.";
-  if (winner === "either") {
-    return factor < 1.005 ? `Both are ${near}equally fast.` : "Too close to call: either may be faster.";
-  }
+  if (winner === "either") return "Too close to call: either may be faster.";
   const times = factor >= 99.95 ? Math.round(factor).toLocaleString("en") : factor.toPrecision(3);
   return `${winner === "GPU" ? "■" : "●"} The ${winner} is ${near}${times} times as fast.`;
 }
@@ -128,10 +122,13 @@ function basis(curve, predicted) {
     (predicted.low === null ? "; single trainings, so no interval." : `; their ${predicted.kind}, likewise, ${limits}.`);
 }
 
-/** Fill a select with texts; text stays text. */
-function fill(select, texts, chosen) {
-  for (const text of new Set(texts)) {
-    select.add(new Option(text, text, false, text === chosen));
+/** Fill a select with values under their names; text stays text. */
+function fill(select, values, chosen, names = {}) {
+  const unique = [...new Set(values)];
+  for (const value of unique) {
+    const name = names[value] ?? value;
+    const alone = unique.filter((other) => names[other] === name).length < 2;
+    select.add(new Option(alone ? name : `${name}, ${value}`, value, false, value === chosen));
   }
 }
 
@@ -150,9 +147,9 @@ class Chart {
     this.choose(first);
   }
 
-  /** Show the picture of a protocol and timing; the one before stays where there is none. */
+  /** Show the picture of a protocol and timing, where there is one. */
   choose({ protocol, timing }) {
-    this.chart = this.charts.find((one) => one.protocol === protocol && one.timing === timing) ?? this.chart;
+    this.chart = this.charts.find((one) => one.protocol === protocol && one.timing === timing);
     this.plot.replaceChildren(...(this.chart ? [this.chart.picture, ...this.marks] : []));
   }
 
@@ -172,10 +169,14 @@ class Chart {
   /** Mark a size and both times; what lies outside the picture is not marked. */
   mark(parameters, seconds) {
     if (!this.chart) return;
+    if (!(parameters >= 1)) {
+      this.marks.forEach((mark) => { mark.hidden = true; });
+      return;
+    }
     const { box: [left, bottom, right, top], limits: [low, high, floor, ceiling] } = this.place;
     const share = (Math.log10(parameters) - low) / (high - low);
     const across = left + share * (right - left);
-    const inside = share >= 0 && share <= 1;
+    const inside = share > -0.005 && share < 1.005;  // A size is rounded to three digits.
     const put = (mark, up) => {
       mark.hidden = !inside || !(up >= 0 && up <= 1);
       mark.style.left = `${100 * across}%`;
@@ -185,8 +186,9 @@ class Chart {
     put(line, 1);
     line.style.height = `${100 * (top - bottom)}%`;
     dots.forEach((dot, at) => put(dot, (Math.log10(seconds[at] ?? NaN) - floor) / (ceiling - floor)));
-    this.slider.style.marginLeft = `${100 * left}%`;
-    this.slider.style.width = `${100 * (right - left)}%`;
+    // A thumb of 16 pixels, whose middle goes from end to end of the axis.
+    this.slider.style.marginLeft = `calc(${100 * left}% - 8px)`;
+    this.slider.style.width = `calc(${100 * (right - left)}% + 16px)`;
     [this.slider.min, this.slider.max] = [low, high];
     this.slider.value = Math.log10(parameters);
   }
@@ -194,12 +196,12 @@ class Chart {
 
 /** Bring the form to life: its choices, the size on the chart, both times and the verdict. */
 function startModel(part) {
-  const { curves, rules, start } = JSON.parse(part.querySelector("script").textContent);
+  const { curves, rules, names, start } = JSON.parse(part.querySelector("script").textContent);
   const field = (name) => part.querySelector(`[name="${name}"]`);
   const row = (device) => part.querySelector(`[data-device="${device}"]`);
   for (const device of ["cpu", "gpu"]) {
     const machines = curves.filter((curve) => curve.device === device).map((c) => c.machine);
-    fill(field(device), machines, start[device]);
+    fill(field(device), machines, start[device], names[device]);
   }
   fill(field("protocol"), curves.map((curve) => curve.protocol), start.protocol);
   fill(field("timing"), curves.map((curve) => curve.timing), start.timing);
@@ -221,14 +223,14 @@ function startModel(part) {
     return predicted;
   };
   const update = () => {
-    const parameters = Number(field("parameters").value);
-    if (!(parameters >= 1)) return;
-    const names = chosen();
+    const parameters = Number(field("parameters").value) || NaN;
+    const asked = chosen();
     const [cpu, gpu] = ["cpu", "gpu"].map((device) => show(device, parameters));
-    const rule = rules.find((one) => Object.keys(names).every((name) => one[name] === names[name]));
-    const told = sentence(verdict(cpu, gpu, rule, parameters));
+    const rule = rules.find((one) => Object.keys(asked).every((name) => one[name] === asked[name]));
+    const told = parameters >= 1 ? sentence(verdict(cpu, gpu, rule, parameters)) : "Give a number of parameters.";
     part.querySelector(".verdict").textContent = told;
     chart.mark(parameters, [cpu.seconds, gpu.seconds]);
+    part.querySelector(".other").hidden = asked.cpu === start.cpu && asked.gpu === start.gpu;
     field("slider").setAttribute("aria-valuetext", `${parameters.toLocaleString("en")} parameters: ${told}`);
   };
   const ask = (parameters) => {

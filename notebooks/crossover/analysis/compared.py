@@ -56,14 +56,14 @@ def form_data(
     curves: Sequence[Curve], crossings: pd.DataFrame, cpu: str, gpu: str,
     protocol: str, timing: str,
 ) -> dict[str, object]:  # fmt: skip
-    """What the report's form computes from; empty unless both devices have a curve of two sizes.
+    """What the report's form computes from; empty unless both devices have two sizes timed.
 
     ``curves`` of two sizes and more; the ``rules`` of all comparisons, by ``cpu`` and ``gpu``
     machine, ``protocol`` and ``timing``, whose unknown numbers are None; and the choices and the
     size to ``start`` with.
     """
     curves = [curve for curve in curves if len(curve["parameters"]) > 1]
-    if {curve["device"] for curve in curves} != {"cpu", "gpu"}:
+    if not {("cpu", cpu), ("gpu", gpu)} <= {(one["device"], one["machine"]) for one in curves}:
         return {}
     start = {"cpu": cpu, "gpu": gpu, "protocol": protocol, "timing": timing}
     largest = min(

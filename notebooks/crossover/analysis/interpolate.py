@@ -94,18 +94,14 @@ def predict(curve: Curve | None, parameters: float) -> Prediction:
             _between(np.log(parameters), at, curve[name][near])
             for name in ("seconds", "low", "high")
         )
-        return Prediction(seconds, low, high, "interpolated", _sure(curve["interval"][near]))
+        sure = all(kind.endswith("interval") for kind in curve["interval"][near])
+        return Prediction(seconds, low, high, "interpolated", sure)
     model = curve["model"]
     if model is None:
         return UNKNOWN
     parts = np.array(model["seconds"]) * [1, parameters, np.sqrt(parameters)]
     limits = prediction_interval(parts, np.array(model["inverse"]), model["reach"])
-    return Prediction(*limits, "extrapolated", _sure(curve["interval"]))
-
-
-def _sure(kinds: Sequence[str]) -> bool:
-    """Whether each of some medians has an interval, which a range and a single time are not."""
-    return all(kind.endswith("interval") for kind in kinds)
+    return Prediction(*limits, "extrapolated", sure=False)
 
 
 def _between(

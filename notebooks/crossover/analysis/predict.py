@@ -157,7 +157,6 @@ def prediction(
             if cold and one.timing == "steady":  # The other's start is in its epochs.
                 seconds += start / cold[0]
             middle, low, high = seconds.tolist()
-            # Other batch sizes have few trainings.
             predictions[device] = Prediction(middle, low, high, "extrapolated", sure=False)
         names = [f"{device}_{name}" for name in ("seconds", "low", "high", "start")]
         row |= dict(zip(names, (*seconds, np.nan if cold else start), strict=True))

@@ -22,8 +22,8 @@ EQUAL = 1.005
 class Prediction(NamedTuple):
     """Seconds with their limits, each None where unknown, and where they come from.
 
-    ``sure`` says that each median behind it has an interval. A range of few repeats, and a single
-    one, are not.
+    ``sure`` says that it lies between medians that have an interval, which a range of few repeats
+    and a single one are not.
     """
 
     seconds: float | None
@@ -39,8 +39,8 @@ UNKNOWN = Prediction(None, None, None, "unknown", sure=False)
 class Verdict(NamedTuple):
     """Who is faster, and by which factor of at least 1 (NaN where unknown).
 
-    *either* is too close to call; ``about`` says that a time behind it has no interval, for there
-    are fewer than five repeats of it.
+    *either* is too close to call; ``about`` says that a time behind it is not measured by five
+    repeats at least, but by fewer, or extrapolated.
     """
 
     winner: Winner
@@ -79,8 +79,8 @@ class Rule:
 
 
 def rule_of(crossing: Mapping[str, Any] | None) -> Rule | None:
-    """The rule of a row of `crossovers`; None where a device is missing."""
-    if crossing is None or crossing["status"] == "missing device":
+    """The rule of a row of `crossovers`; None where no size was timed on both devices."""
+    if crossing is None or crossing["status"] == "missing device" or not crossing["repeats"]:
         return None
     low, high = outwards(crossing["low"], crossing["high"])
     return Rule(crossing["status"], float(crossing["estimate"]), low, high)

@@ -17,7 +17,7 @@ from crossover.records.frame import shortened
 from crossover.report.axes import SizeLocator
 
 STYLE = Path(__file__).with_name("crossover.mplstyle")
-NARROW_INCHES, NARROW_LETTERS = (4.3, 3.9), 44
+NARROW_INCHES, NARROW_LETTERS, WIDE_LETTERS = (4.3, 3.9), 44, 62
 
 
 def clean(text: str) -> str:
@@ -46,6 +46,7 @@ def show(
     """
     figure, drawn = new_figure(**axes)
     alt = draw(drawn, *content)
+    _break_titles(figure, WIDE_LETTERS)
     png = io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     wide = _svg(figure, alt)
@@ -77,11 +78,19 @@ def _place(figure: Figure) -> dict[str, list[float]]:
 def _narrow(figure: Figure, alt: str) -> str:
     """The same drawing on a phone's width, its title broken into lines."""
     figure.set_size_inches(NARROW_INCHES)
-    titles = [ax.get_title(loc="left") for ax in figure.axes]
-    for title in (text for text in figure.findobj(Text) if text.get_text() in filter(None, titles)):
-        lines = title.get_text().splitlines()
-        title.set(text="\n".join(textwrap.fill(line, NARROW_LETTERS) for line in lines), size=9)
+    for title in _break_titles(figure, NARROW_LETTERS):
+        title.set_fontsize(9)
     return _svg(figure, alt)
+
+
+def _break_titles(figure: Figure, letters: int) -> list[Text]:
+    """Break the axes' titles into lines of so many letters, and return them."""
+    told = set(filter(None, (ax.get_title(loc="left") for ax in figure.axes)))
+    titles = [text for text in figure.findobj(Text) if text.get_text() in told]
+    for title in titles:
+        lines = title.get_text().splitlines()
+        title.set_text("\n".join(textwrap.fill(line, letters) for line in lines))
+    return titles
 
 
 def _svg(figure: Figure, alt: str) -> str:

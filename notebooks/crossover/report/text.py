@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from IPython.display import Markdown, display
 
-from crossover.analysis.verdict import EQUAL, Verdict
+from crossover.analysis.verdict import Verdict
 from crossover.words import printable
 
 MISSING = "missing"
@@ -92,13 +92,13 @@ def times(factor: float) -> str:
 def faster(verdict: Verdict) -> str:
     """Which device is faster and by how much, in a few words; MISSING where a time is.
 
-    ≈ says that a time behind it has no interval.
+    ≈ says that a time behind it has fewer than five repeats, or is extrapolated.
     """
     about = "≈" if verdict.about else ""
     if verdict.winner == "unknown":
         return MISSING
     if verdict.winner == "either":
-        return f"{about}equal" if verdict.factor < EQUAL else "too close to call"
+        return "too close to call"
     return f"{SYMBOLS[verdict.winner]} {verdict.winner} {about}{times(verdict.factor)}×"
 
 
@@ -108,10 +108,6 @@ def verdict_sentence(verdict: Verdict) -> str:
     if verdict.winner == "unknown":
         return "No verdict: a time is missing."
     if verdict.winner == "either":
-        return (
-            f"Both are {about}equally fast."
-            if verdict.factor < EQUAL
-            else "Too close to call: either may be faster."
-        )
+        return "Too close to call: either may be faster."
     symbol, factor = SYMBOLS[verdict.winner], times(verdict.factor)
     return f"{symbol} The {verdict.winner} is {about}{factor} times as fast."

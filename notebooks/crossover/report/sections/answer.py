@@ -34,6 +34,8 @@ def show(results: Results) -> None:
     text.show(parity_warning(results.parity, results.merged.own))
     if "gpu" not in results.merged.devices:
         text.not_measured(NO_GPU)
+    if "cpu" not in results.merged.devices:
+        text.not_measured("This machine's CPU: `make report` measures it.")
 
 
 def show_unfinished(results: Results) -> None:
@@ -56,10 +58,10 @@ def show_byline(results: Results) -> None:
 def answer(merged: Merged, crossings: pd.DataFrame) -> str:
     """The answer at the top of the report, as Markdown."""
     if not merged.records:
-        told = _sentences(merged, crossings, "published")
+        told = rule_words(_row(merged, crossings, "published"))
         return (
             "> **No trial of this machine is recorded yet.** Run `make report` to train. In the "
-            f"published study alone: {told}"
+            f"published study alone: {told}."
         )
     if "cpu" not in merged.devices:
         return (
@@ -80,7 +82,7 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
             f"{text.literal(merged.processor('gpu'))}."
         )
     lines += [
-        f"> With the protocol *{name}* on both: {rule_words(_row(merged, crossings, name))}"
+        f"> With the protocol *{name}* on both: {rule_words(_row(merged, crossings, name))}."
         for name in compared[1:]
     ]
     return "\n>\n".join(lines)
@@ -96,7 +98,11 @@ def _sentences(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
     """The rule to decide by, and what it rests on."""
     row = _row(merged, crossings, protocol)
     names = (text.literal(merged.processor(device)) for device in ("cpu", "gpu"))
-    return f"**{rule_words(row)}** {evidence(row, *names)}"
+    sizes = merged.of(merged.own).query("protocol == @protocol")["parameters"]
+    return (
+        f"**{rule_words(row)}.** {evidence(row, *names)} Measured from {sizes.min():,} to "
+        f"{sizes.max():,} parameters; beyond them the form extrapolates."
+    )
 
 
 def missing_sentence(merged: Merged, asked: SummaryParameters) -> str:

@@ -80,7 +80,7 @@ def crossover_plot(
     ax.set_ylabel(f"training time, {timing} (seconds)")
     crossed = crossing is not None and crossing["status"] == "crossed"
     title: Any = {"color": looks.INK, "weight": "bold", "size": 12}
-    ax.set_title(figure.clean(finding(crossing)), pad=36 if crossed else None, **title)
+    ax.set_title(finding(crossing), pad=36 if crossed else None, **title)
     if crossing is not None and crossed:
         _crossing_rule(ax, crossing)
     endlabels.end_labels(ax, [*labels, *faint])

@@ -42,7 +42,9 @@ def show(results: Results) -> None:
 
 def show_together(results: Results) -> None:
     """Show every machine that compares with this one in one table, by its crossover."""
-    htmltable.show(machines_table(results), "Machines by their crossover, in parameters", TOGETHER)
+    table = machines_table(results)
+    if len(table):
+        htmltable.show(table, "Machines by their crossover, in parameters", TOGETHER)
 
 
 def machines_table(results: Results) -> pd.DataFrame:
@@ -82,7 +84,7 @@ def _found(crossing: dict[str, Any] | None) -> str:
     about = rounded(crossing["estimate"])
     if not text.finite(crossing["low"]):
         return f"about {about}"
-    return f"{about} ({limits_text(crossing['low'], crossing['high'])})"
+    return f"about {about} ({limits_text(crossing['low'], crossing['high'])})"
 
 
 TOGETHER = [

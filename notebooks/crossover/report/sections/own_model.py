@@ -27,12 +27,21 @@ def show(results: Results) -> None:
     for protocol, timing in results.views[:1]:
         machines = results.merged.own, results.merged.gpu_machine
         form = form_data(results.curves, results.crossings, *machines, protocol, timing)
-        if form:
-            form = {MIME: form | {"csv": csv_text(curve_numbers(results.curves))}}
         seconds = at_round_sizes(results.compared(protocol, timing))
-        caption = f"Interpolated seconds ({timing}, {protocol} protocol)"
-        htmltable.show(seconds, caption, COLUMNS, form)
+        if form:
+            extra = {"csv": csv_text(curve_numbers(results.curves)), "names": names(results.merged)}
+            caption = f"Interpolated seconds ({timing}, {protocol} protocol)"
+            htmltable.show(seconds, caption, COLUMNS, {MIME: form | extra})
         text.show(source(results, protocol))
+
+
+def names(merged: Merged) -> dict[str, dict[str, str]]:
+    """The devices' own names by device and machine."""
+    machines = merged.trials.groupby("device")["machine"].unique()
+    return {
+        str(device): {name: merged.processor(str(device), name) for name in own}
+        for device, own in machines.items()
+    }
 
 
 def at_round_sizes(comparison: Comparison) -> pd.DataFrame:

@@ -44,7 +44,7 @@ COLUMNS = [
 def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
     """How many cells of a machine are flagged, and how many repeats stand behind each."""
     fewest, most = cells["repeats"].min(), cells["repeats"].max()
-    outliers = f"{cells['outliers'].sum()} trials as outliers (none is dropped)"
+    outliers = f"{counted(int(cells['outliers'].sum()), 'trial')} as outliers (none is dropped)"
     if most < FEWEST_REPEATS:
         outliers = f"outliers are assessable from {FEWEST_REPEATS} repeats on"
     told = (
