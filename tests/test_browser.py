@@ -136,6 +136,24 @@ def test_no_text_scrolls_sideways(browser, report, width):
     assert wide == 0
 
 
+@pytest.mark.parametrize("width", [375, 390])
+def test_the_main_table_stands_whole_on_a_phone(browser, report, width):
+    page = opened(browser, report, width)
+    whole = page.eval_on_selector(
+        ".grouped", "table => table.scrollWidth <= table.parentElement.clientWidth"
+    )
+    assert whole
+    cut = page.eval_on_selector_all(
+        ".grouped td",
+        "all => all.filter(c => c.scrollWidth > c.clientWidth + 1).map(c => c.innerText)",
+    )
+    assert cut == []
+    row = page.locator(".grouped tbody tr").first.locator("td")
+    own, published = row.nth(1).bounding_box(), row.nth(6).bounding_box()
+    assert published["y"] > own["y"]
+    assert published["x"] == own["x"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_axe_finds_no_violation(browser, report, scheme, width):

@@ -44,7 +44,7 @@ def test_a_report_is_made_anew_only_where_something_changed(project):
 @pytest.mark.long
 def test_a_report_that_fails_leaves_the_last_one(project):
     before = outputs(project)
-    assert len(before) == 3
+    assert len(before) == 4
     template = project / "notebooks/template/index.html.j2"
     sound = template.read_text()
     template.write_text("{% endfor %}")
@@ -61,7 +61,7 @@ def test_a_report_that_fails_leaves_the_last_one(project):
 def test_a_clock_that_was_set_back_deletes_nothing(project):
     """Trials and code from ten minutes ahead, their folders among them."""
     before = outputs(project)
-    assert len(before) == 3
+    assert len(before) == 4
     later = time.time() + 600
     for ahead in (project / "data/runs/quick/trials", project / "notebooks"):
         for path in [ahead, *ahead.rglob("*")]:

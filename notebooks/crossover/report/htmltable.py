@@ -48,7 +48,9 @@ def table_html(frame: pd.DataFrame, caption: str, text: Collection[str] = ()) ->
         Names of columns set to the left and wrapped; the rest are numbers.
     """
     columns = [name if isinstance(name, tuple) else ("", str(name)) for name in frame.columns]
-    prose = " prose" if 2 * len(text) > len(columns) else ""
+    # On a phone prose becomes one card a row, and groups stand below each other.
+    kind = " grouped" if any(group for group, _ in columns) else ""
+    kind = " prose" if 2 * len(text) > len(columns) else kind
     names = [name for _, name in columns]
     rows = "".join(
         f"<tr>{''.join(map(_cell, cells, names, [name in text for name in names]))}</tr>"
@@ -56,7 +58,7 @@ def table_html(frame: pd.DataFrame, caption: str, text: Collection[str] = ()) ->
     )
     return (
         # MathJax, which JupyterLab runs over tables, leaves this class alone.
-        f'<table class="data mathjax_ignore{prose}"><caption>{escape(caption)}</caption>'
+        f'<table class="data mathjax_ignore{kind}"><caption>{escape(caption)}</caption>'
         f"<thead>{''.join(_headings(columns, text))}</thead><tbody>{rows}</tbody></table>"
     )
 
