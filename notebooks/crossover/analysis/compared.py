@@ -66,21 +66,14 @@ def form_data(
     if not {("cpu", cpu), ("gpu", gpu)} <= {(one["device"], one["machine"]) for one in curves}:
         return {}
     start = {"cpu": cpu, "gpu": gpu, "protocol": protocol, "timing": timing}
-    largest = min(
-        (curve["parameters"][-1] for curve in curves if _is_of(curve, start)),
-        default=START_PARAMETERS,
-    )
+    chosen = (choose(curves, cpu, "cpu", protocol, timing),
+              choose(curves, gpu, "gpu", protocol, timing))  # fmt: skip
+    largest = [curve["parameters"][-1] for curve in chosen if curve]
     return {
         "curves": curves,
         "rules": [named for row in crossings.to_dict("records") if (named := _named_rule(row))],
-        "start": start | {"parameters": min(START_PARAMETERS, largest)},
+        "start": start | {"parameters": min([START_PARAMETERS, *largest])},
     }
-
-
-def _is_of(curve: Curve, names: dict[str, str]) -> bool:
-    """Whether a curve is that of a comparison's CPU or GPU."""
-    same = all(curve[name] == names[name] for name in ("protocol", "timing"))
-    return same and curve["machine"] == names[curve["device"]]
 
 
 def _named_rule(crossing: dict[Any, Any]) -> dict[str, object]:

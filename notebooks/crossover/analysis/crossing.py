@@ -56,7 +56,7 @@ class Crossover:
         if self.status == "missing device":
             return f"Missing device: {self.reason}."
         if self.status != "crossed":
-            named = self.status.replace("gpu", "GPU").replace("cpu", "CPU")
+            named = capitals(self.status)
             return f"{named[0].upper()}{named[1:]}: {self.reason} ({self.kind()}{self.once()})."
         return (
             f"The GPU is faster from about {rounded(self.estimate)} parameters on "
@@ -218,6 +218,11 @@ def _reason(
     )
     finding = faster or f"the {names[int(turns[0])]} is faster at some sizes between"
     return f"from {low} to {high} the devices cannot be told apart; {finding}"
+
+
+def capitals(status: str) -> str:
+    """A status as it is read: GPU always faster."""
+    return status.replace("gpu", "GPU").replace("cpu", "CPU")
 
 
 def rounded(parameters: float) -> str:

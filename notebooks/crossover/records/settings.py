@@ -1,7 +1,7 @@
 """The settings that trials share, and what each protocol decides of them."""
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,7 @@ def _one_of_the_backends(value: object) -> object:
 
 Device = Literal["cpu", "gpu"]
 Protocol = Literal["published", "tuned"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Backend = Annotated[str, BeforeValidator(_one_of_the_backends)]
 # What a product of float32 matrices is rounded to: 23, 10 or 7 bits of a fraction.
 Precision = Literal["float32", "tf32", "bfloat16"]

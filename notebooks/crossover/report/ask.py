@@ -74,11 +74,11 @@ def answer(merged: Merged, parameters: int, batch_size: int) -> list[str]:
 
 def _of_the_study(merged: Merged, parameters: int, epochs: int) -> list[str]:
     """The answer for trainings as the study's own, where either device's time is known."""
-    curves = measured_curves(merged.trials, summarise(merged.trials))
-    crossings = crossovers(merged.trials, merged.pairs)
     machines = merged.own, merged.gpu_machine
+    trials = merged.trials[merged.trials["machine"].isin(machines)]
+    curves, crossings = measured_curves(trials, summarise(trials)), crossovers(trials, [machines])
     lines = []
-    for protocol in dict.fromkeys(merged.trials["protocol"]):
+    for protocol in dict.fromkeys(trials["protocol"]):
         for timing in ("cold", "steady"):
             comparison = compare(curves, crossings, machines, protocol, timing)
             *times, told = comparison.at(parameters)

@@ -19,10 +19,11 @@ from crossover.records.ceilings import Ceilings, read_ceilings
 from crossover.records.jsontext import Problem
 from crossover.records.parameters import SummaryParameters
 from crossover.records.rounds import Rounds, read_rounds
+from crossover.records.settings import PROTOCOLS
 from crossover.records.storage import set_aside_before
 
 # A chart's protocol and timing: as the published study trained and timed comes first.
-VIEWS = [("published", "cold"), ("published", "steady"), ("tuned", "cold"), ("tuned", "steady")]
+VIEWS = [(protocol, timing) for protocol in PROTOCOLS for timing in ("cold", "steady")]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from crossover.analysis.crossing import limits_text, outwards, rounded
+from crossover.analysis.crossing import outwards, rounded
 from crossover.report import text
 from crossover.words import counted
 
@@ -56,10 +56,9 @@ def evidence(crossing: Mapping[str, Any], cpu: str, gpu: str) -> str:
     )
     if not text.finite(crossing["low"]):
         return f"{lead} leave no size open ({kind(crossing)})."
-    limits = limits_text(crossing["low"], crossing["high"])
+    low, high = (f"{end:,.0f}" for end in outwards(crossing["low"], crossing["high"]))
     if crossing["status"] != "crossed":
-        return f"{lead} leave {limits} parameters open ({kind(crossing)})."
-    low, high = limits.split(" to ")
+        return f"{lead} leave {low} to {high} parameters open ({kind(crossing)})."
     about = rounded(crossing["estimate"])
     return (
         f"{lead} put the crossover at about {about} parameters, between {low} and {high} "

@@ -11,6 +11,7 @@ from crossover.analysis.compared import crossing_of
 from crossover.analysis.merge import Merged
 from crossover.records.backends import BACKENDS
 from crossover.records.parameters import SummaryParameters
+from crossover.records.settings import PROTOCOLS
 from crossover.records.unusual import unusual_of
 from crossover.report import text
 from crossover.report.results import Results
@@ -19,7 +20,6 @@ from crossover.report.sections.accuracy import parity_warning
 from crossover.words import counted
 
 LISTED = 12
-PROTOCOLS = ("published", "tuned")
 NO_GPU = (
     "A GPU of this machine: `make report` measures one where its driver shows it; `make record` "
     "there and a copy of that file in `data/reference` here compare with another machine's."

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from crossover.analysis.crossing import outwards, rounded
+from crossover.analysis.crossing import capitals, outwards, rounded
 from crossover.analysis.derived import crosses, derived_crossovers
 from crossover.report import htmltable, text
 from crossover.report.columns import Column, Row
@@ -90,7 +90,7 @@ def _measured(row: Row) -> str:
 
 
 def _status(row: Row) -> str:
-    return str(row["status"]).replace("gpu", "GPU").replace("cpu", "CPU")
+    return capitals(row["status"])
 
 
 def _difference(row: Row) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from crossover.analysis.compared import crossing_of
-from crossover.analysis.crossing import limits_text, rounded
+from crossover.analysis.crossing import capitals, limits_text, rounded
 from crossover.analysis.merge import Merged
 from crossover.problem import TEST_IMAGES, TRAIN_IMAGES
 from crossover.records.record import Machine, Record, Software
+from crossover.records.settings import PROTOCOLS
 from crossover.records.unusual import environment_text
 from crossover.report import htmltable, text
 from crossover.report.columns import Column, words
@@ -19,7 +20,6 @@ from crossover.report.results import Results
 from crossover.training.mnist import DIGESTS
 from crossover.words import counted
 
-PROTOCOLS = ("published", "tuned")
 PUBLISHED_HARDWARE = {
     "CPU": "Core i5 750, 4 threads, 2.67 GHz",
     "clocks": "unknown",
@@ -80,7 +80,7 @@ def _found(crossing: dict[str, Any] | None) -> str:
     if crossing is None or crossing["status"] == "missing device":
         return text.MISSING
     if crossing["status"] != "crossed":
-        return str(crossing["status"]).replace("gpu", "GPU").replace("cpu", "CPU")
+        return capitals(crossing["status"])
     about = rounded(crossing["estimate"])
     if not text.finite(crossing["low"]):
         return f"about {about}"

@@ -9,6 +9,7 @@ from crossover.analysis.interpolate import curve_numbers
 from crossover.analysis.merge import Merged, with_batch_sizes
 from crossover.analysis.predict import Predictor, fit_predictor, prediction_table
 from crossover.records import published
+from crossover.records.settings import PROTOCOLS
 from crossover.report import htmltable, text
 from crossover.report.columns import PARAMETERS, Column
 from crossover.report.results import Results, csv_text
@@ -60,7 +61,7 @@ def at_round_sizes(comparison: Comparison) -> pd.DataFrame:
 
 def show_predicted(results: Results) -> None:
     """Show seconds of an epoch at other batch sizes than the study's, where they were measured."""
-    for protocol in ("published", "tuned"):
+    for protocol in PROTOCOLS:
         predictors = predictors_of(results.merged, protocol)
         table = prediction_table(
             predictors["cpu"], predictors["gpu"], SIZES, results.asked.batch_size

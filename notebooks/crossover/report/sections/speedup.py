@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from crossover.analysis.crossing import capitals
 from crossover.analysis.speedup import pair_speedups
 from crossover.records import published
 from crossover.records.frame import groups
@@ -18,7 +19,7 @@ COLUMNS = [
     Column("CPU of", "cpu_machine", text=True),
     Column("GPU of", "gpu_machine", text=True),
     *words("protocol", "timing"),
-    Column("status", form=lambda told: told.replace("cpu", "CPU").replace("gpu", "GPU"), text=True),
+    Column("status", form=capitals, text=True),
     Column("result", "sentence", text=True),
 ]
 
