@@ -18,7 +18,8 @@ BIN := $(VENV)/bin
 LOCK := $(patsubst tensorflow,cpu,$(BACKEND))
 SAMPLE ?= amd-epyc-2-cores
 SOURCES := $(patsubst %,notebooks/%.ipynb,train ceilings explain summary)
-NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS
+NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS \
+  CPU_PRICE GPU_PRICE
 # A misspelt setting is refused by the script that makes the environment, and not ignored.
 GIVEN = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 MISSPELT = $(filter-out $(NAMES) $(OTHERS),$(GIVEN))
@@ -70,7 +71,8 @@ report quick partial explain map: ready
 	@$(BIN)/python -m crossover $@ $(SETTINGS)
 
 predict: ready  ## which device for my model: make predict PARAMETERS=500000 BATCH_SIZE=128
-	@$(BIN)/python -m crossover predict "PARAMETERS=$(PARAMETERS)" "BATCH_SIZE=$(BATCH_SIZE)"
+	@$(BIN)/python -m crossover predict "PARAMETERS=$(PARAMETERS)" "BATCH_SIZE=$(BATCH_SIZE)" \
+	  "CPU_PRICE=$(CPU_PRICE)" "GPU_PRICE=$(GPU_PRICE)"
 
 lab: ready  ## open the notebooks in JupyterLab, both kernels installed
 	@$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks

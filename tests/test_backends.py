@@ -14,6 +14,7 @@ import pytest
 from conftest import make_record, papermill
 from crossover.analysis import comparison, summary
 from crossover.analysis.batch_map import MAP_EPOCHS
+from crossover.analysis.crossing import rounded
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.hardware.card import card_names, nvidia_driver_version
@@ -24,7 +25,7 @@ from crossover.records.reference import write_reference
 from crossover.records.settings import Settings, protocol_settings
 from crossover.records.storage import read_records, write_record
 from crossover.report.columns import written
-from crossover.report.sections import energy, tuned
+from crossover.report.sections import cost, energy, tuned
 from crossover.report.sections.backends import columns_of, crossing_lines, measured, side_by_side
 from crossover.report.sections.method import problems_sentence
 from crossover.study.configuration import study_from
@@ -230,7 +231,12 @@ def test_a_gpu_s_joules_include_its_host_s(tmp_path):
     # log(150/100) / log(200/100) of the way from 3,230 to 6,514, in logarithms.
     share = np.log(1.5) / np.log(2)
     assert found.estimate == pytest.approx(3230 * (6514 / 3230) ** share)
-    assert "the GPU needs less energy from about" in energy.energy_sentences(trials)
+    about = rounded(found.estimate)
+    assert cost.energy_lines(trials) == [
+        f"- **Energy**, *published*: Below about {about} parameters the CPU needs less energy, "
+        "above it the GPU (single repeats, so no interval)."
+    ]
+    assert energy.why_no_crossover(trials) == ""
     assert written(energy.median_joules(trials), energy.COLUMNS)["together J"].tolist() == [
         "100.0",
         "200.0",
@@ -247,7 +253,11 @@ def test_a_fit_shorter_than_its_counter_s_tick_is_unknown(tmp_path):
 
 def test_energy_that_is_unknown_is_said_to_be(tmp_path):
     half = merged_with(tmp_path / "half", [energetic(4, "gpu", None, 100.0)])
-    assert "the energy crossover is unknown" in energy.energy_sentences(half)
+    assert cost.energy_lines(half) == []
+    assert energy.why_no_crossover(half) == (
+        "The joules of both devices' trainings are needed for an energy crossover. The CPU's "
+        "counter (RAPL) could not be read."
+    )
     assert written(energy.median_joules(half), energy.COLUMNS)["together J"].tolist() == ["missing"]
     none = merged_with(tmp_path / "none", [make_record()])
     assert energy.median_joules(none).empty

@@ -1,22 +1,38 @@
 """The report in a real browser with no network."""
 
 import math
-from itertools import product
+from itertools import islice, product
 
+import numpy as np
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from conftest import papermill, write_crossing_study
+from crossover.analysis.band import log_ratio
+from crossover.analysis.compared import compare, ratio_data
+from crossover.analysis.comparison import crossovers
 from crossover.analysis.interpolate import choose, measured_curves, predict
+from crossover.analysis.machines import own_settings
+from crossover.analysis.merge import merge
 from crossover.analysis.summary import summarise
-from crossover.analysis.verdict import UNKNOWN, Prediction, Rule, verdict
+from crossover.analysis.verdict import (
+    UNKNOWN,
+    Prediction,
+    Rule,
+    Verdict,
+    break_even,
+    cheaper,
+    rule_of,
+    verdict,
+)
 from crossover.records.frame import to_frame
 from crossover.records.published import MACHINE
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records
 from crossover.report.render import render
-from crossover.report.text import verdict_sentence
+from crossover.report.text import break_even_sentence, cost_sentence, verdict_sentence
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -225,18 +241,99 @@ def test_the_forms_verdict_is_pythons(browser, report):
         for size in ((100,) if rule is None else (3_230, 240_000, 300_001, 600_000))
     ]
     assert len(cases) > 10_000
-    plain = [
-        [
-            cpu._asdict(), gpu._asdict(), size,
-            rule and {k: None if v != v else v for k, v in vars(rule).items()},
-        ]
-        for cpu, gpu, rule, size in cases
-    ]  # fmt: skip
     told = opened(browser, report).evaluate(
         "cases => cases.map(([cpu, gpu, size, rule]) => sentence(verdict(cpu, gpu, rule, size)))",
-        plain,
+        [
+            [cpu._asdict(), gpu._asdict(), size, rule and plain(rule)]
+            for cpu, gpu, rule, size in cases
+        ],
     )
     assert told == [verdict_sentence(verdict(*case)) for case in cases]
+
+
+def ratios():
+    """Log ratios of made-up studies: crossed, mixed, near and far ones, with 1 to 6 repeats."""
+    random = np.random.default_rng(3)
+    for repeats, sizes, spread in product((1, 2, 5, 6), (1, 2, 5), (0.0, 0.02, 0.3)):
+        for slope in (-0.4, 0.0, 0.4, 0.9):
+            parameters = np.round(np.geomspace(1_000, 3e6, sizes))
+            law = slope * np.log(parameters / 5e4) + random.normal(0, 0.2, sizes)
+            logs = law + random.normal(0, spread, (repeats, sizes))
+            rows = [(p, n, 5.0, 5.0 / math.exp(log)) for n, row in enumerate(logs)
+                    for p, log in zip(parameters, row, strict=True)]  # fmt: skip
+            table = pd.DataFrame(rows, columns=["parameters", "repeat", "cpu", "gpu"])
+            yield log_ratio(*(table.rename(columns={d: "seconds"}) for d in ("cpu", "gpu")))
+
+
+def plain(rule):
+    return {name: None if value != value else value for name, value in vars(rule).items()}
+
+
+def test_the_forms_cheaper_sizes_are_pythons(browser, report):
+    cases = list(product(ratios(), (0.01, 0.5, 1.0, 1.3, 4.0, 100.0)))
+    told = opened(browser, report).evaluate(
+        "cases => cases.map(([ratio, price]) => cheaper(ratio, price))",
+        [[ratio_data(ratio), price] for ratio, price in cases],
+    )
+    rules = [plain(rule_of(vars(cheaper(*case)))) for case in cases]
+    assert {rule["status"] for rule in rules} == {
+        "crossed", "unresolved", "gpu always faster", "cpu always faster"}  # fmt: skip
+    for rule, shown in zip(rules, told, strict=True):
+        assert (rule.pop("estimate") or 1) == pytest.approx(shown.pop("estimate") or 1, rel=1e-6)
+        assert rule == shown
+
+
+def test_the_forms_break_even_is_pythons(browser, report):
+    wide = Prediction(3.0, 2.0, 4.0, "interpolated", sure=True)
+    times = [*predictions(), wide]
+    cases = [
+        (cpu, gpu, ratio, size)
+        for cpu, gpu in product(times, repeat=2)
+        for ratio in (None, *islice(ratios(), 24, 72, 7))
+        for size in (1_000, 54_321, 3_000_000)
+    ]
+    told = opened(browser, report).evaluate(
+        "cases => cases.map(([cpu, gpu, ratio, size]) =>"
+        " breakEvenSentence(breakEven(cpu, gpu, ratio, size)))",
+        [
+            [cpu._asdict(), gpu._asdict(), ratio and ratio_data(ratio), size]
+            for cpu, gpu, ratio, size in cases
+        ],
+    )
+    assert told == [break_even_sentence(break_even(*case)) for case in cases]
+
+
+def test_the_forms_cost_is_pythons(browser, report):
+    winners, factors = ("CPU", "GPU", "either", "unknown"), (1.01, 1.395, 13.4, 1340.0)
+    verdicts = [Verdict(*told) for told in product(winners, factors, (True, False))]
+    told = opened(browser, report).evaluate(
+        "verdicts => verdicts.map(costSentence)", [one._asdict() for one in verdicts]
+    )
+    assert told == [cost_sentence(one) for one in verdicts]
+
+
+def test_prices_are_typed_and_nothing_is_assumed(browser, report, records):
+    page = opened(browser, report)
+    page.fill("[name=parameters]", "600000")
+    cost = page.locator(".cost")
+    assert [page.input_value(f"[name={name}_price]") for name in ("cpu", "gpu")] == ["", ""]
+    assert cost.inner_text().startswith("Break-even at this size: an hour of the GPU at ")
+    page.fill("[name=cpu_price]", "0.5")
+    assert cost.inner_text().startswith("Break-even")
+    page.fill("[name=gpu_price]", "1")
+    # CPU 5 + 4e-5 P and twice the GPU's 14 + 4e-6 P seconds are equal at 718,750 parameters.
+    study = merge(records, own_settings("tensorflow", 10, 128, None), records)
+    crossings = crossovers(study.trials, study.pairs)
+    curves = measured_curves(study.trials, summarise(study.trials))
+    comparison = compare(curves, crossings, (study.own, study.own), "published", "cold")
+    rule = rule_of(vars(cheaper(comparison.ratio, 2.0)))
+    assert cost.inner_text() == (
+        f"{cost_sentence(comparison.cheaper_at(600_000, 2.0))} At these prices the CPU is cheaper "
+        f"below {rule.low:,.0f} parameters, the GPU above {rule.high:,.0f}; between them either. "
+        f"{break_even_sentence(comparison.break_even(600_000))}"
+    )
+    page.fill("[name=gpu_price]", "500")
+    assert "At these prices the CPU is cheaper at every measured size." in cost.inner_text()
 
 
 def test_the_size_is_chosen_on_the_chart_itself(browser, report):

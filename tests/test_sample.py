@@ -8,12 +8,28 @@ import statistics
 import bs4
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
-from crossover.analysis.comparison import crossovers
+from crossover.analysis.comparison import crossing_numbers, crossovers
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.analysis.summary import summarise
 from crossover.paths import FIGURES, PROJECT, REFERENCES
+from crossover.records.parameters import SummaryParameters
+from crossover.report import figure
+from crossover.report.results import read_results
+from crossover.report.sections import (
+    accuracy,
+    batch_map,
+    changes,
+    chart,
+    overhead,
+    path,
+    profile,
+    roofline,
+    speedup,
+    tuned,
+)
 from crossover.report.sections.answer import answer
 
 NAME = re.search(r"^SAMPLE \?= (\S+)$", (PROJECT / "Makefile").read_text(), re.M)[1]
@@ -37,6 +53,35 @@ def report():
     return bs4.BeautifulSoup((SAMPLE / "report.html").read_text(encoding="utf-8"), "html.parser")
 
 
+DRAWN = (chart.show, chart.show_others, tuned.show, path.show, profile.show, overhead.show,
+         changes.show, batch_map.show, speedup.show, accuracy.show, roofline.show)  # fmt: skip
+
+
+def test_on_a_phone_no_word_of_a_figure_is_small_or_cut(tmp_path, monkeypatch):
+    """The smallest letters, 8 points on 310, are 9 pixels on the 360 of a phone's page."""
+    drawn, close = [], figure.plt.close
+    monkeypatch.setattr(figure.plt, "close", lambda one: (drawn.append(one), close(one)))
+    monkeypatch.setattr(figure, "display", lambda *_, **__: None)
+    measured = PROJECT / "data" / "reference" / NAME
+    asked = SummaryParameters(
+        records=str(SOURCE), ceilings=str(measured), rounds=str(measured / "rounds"), protocols=[],
+        devices=[], widths="4", figure_folder=str(tmp_path), table_folder=str(tmp_path),
+    )  # fmt: skip
+    results = read_results(asked)
+    for show in DRAWN:
+        show(results)
+    narrow = [one for one in drawn if one.get_figwidth() <= figure.NARROW_INCHES[0]]
+    assert len(narrow) == len(drawn) / 2 == len(list(tmp_path.glob("*.svg"))) == 13
+    for one in narrow:
+        words = [text for text in one.findobj(Text) if text.get_text() and text.get_visible()]
+        assert min(text.get_fontsize() for text in words) >= 8
+        page = one.bbox.padded(3)
+        cut = [text.get_text() for text in words if text.get_window_extent().width > 0
+               and not (page.x0 <= text.get_window_extent().x0 and
+                        text.get_window_extent().x1 <= page.x1)]  # fmt: skip
+        assert cut == []
+
+
 def through_csv(frame):
     """The frame as it reads from a file, so that both sides have the same types."""
     return pd.read_csv(io.StringIO(frame.to_csv(index=False)))
@@ -53,7 +98,7 @@ def test_the_summary_is_that_of_the_references(merged):
 
 def test_the_crossovers_are_those_of_the_references(merged):
     tracked = pd.read_csv(SAMPLE / "crossover.csv")
-    fresh = through_csv(crossovers(merged.trials, merged.pairs))
+    fresh = through_csv(crossing_numbers(crossovers(merged.trials, merged.pairs)))
     pd.testing.assert_frame_equal(tracked, fresh, rtol=1e-6)
 
 

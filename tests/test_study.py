@@ -308,8 +308,14 @@ def test_explain_is_about_the_study_that_was_reported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("verb", "word"),
     [
-        *(("explain", word) for word in ("REPEATS=5", "EPOCHS=3", "PROTOCOLS=tuned", "SHARDS=2")),
-        *(("map", word) for word in ("EPOCHS=5", "PROTOCOLS=tuned", "BATCH_SIZE=64")),
+        *(
+            ("explain", word)
+            for word in ("REPEATS=5", "EPOCHS=3", "PROTOCOLS=tuned", "SHARDS=2", "CPU_PRICE=1")
+        ),
+        *(
+            ("map", word)
+            for word in ("EPOCHS=5", "PROTOCOLS=tuned", "BATCH_SIZE=64", "GPU_PRICE=1")
+        ),
     ],
 )
 def test_what_would_change_nothing_that_is_shown_is_refused(verb, word):

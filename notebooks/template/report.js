@@ -31,6 +31,14 @@ function unfold() {
   open(location.hash);
 }
 
+// The figures' markers.
+const SYMBOLS = { CPU: "●", GPU: "■" };
+
+/** A factor with three digits, such as 1.02, 13.4 or 1,340: the twin of text.times. */
+function times(factor) {
+  return factor >= 99.95 ? Math.round(factor).toLocaleString("en") : factor.toPrecision(3);
+}
+
 /** Interpolate two values linearly in logarithms, or the one; null where one is unknown. */
 function between(share, pair) {
   if (pair.includes(null)) return null;
@@ -99,8 +107,108 @@ function sentence({ winner, factor, about }) {
   const near = about ? "about " : "";
   if (winner === "unknown") return "No verdict: a time is missing.";
   if (winner === "either") return "Too close to call: either may be faster.";
-  const times = factor >= 99.95 ? Math.round(factor).toLocaleString("en") : factor.toPrecision(3);
-  return `${winner === "GPU" ? "■" : "●"} The ${winner} is ${near}${times} times as fast.`;
+  return `${SYMBOLS[winner]} The ${winner} is ${near}${times(factor)} times as fast.`;
+}
+
+/** What a training costs at a price: the twin of verdict.Prediction.priced. */
+function priced(predicted, price) {
+  const at = (time) => (time === null ? null : time * price);
+  return { ...predicted, seconds: at(predicted.seconds), low: at(predicted.low), high: at(predicted.high) };
+}
+
+/** A verdict on costs in a sentence: the twin of text.cost_sentence. */
+function costSentence({ winner, factor, about }) {
+  if (winner === "unknown") return "No cost: a time is missing.";
+  if (winner === "either") return "Cost is too close to call: either may be cheaper.";
+  return `${SYMBOLS[winner]} The ${winner} is cheaper: a training costs ${about ? "about " : ""}` +
+    `${times(factor)} times as much on the ${winner === "CPU" ? "GPU" : "CPU"}.`;
+}
+
+/** Two digits of a limit, towards Math.floor or Math.ceil: the twin of crossing.outwards. */
+function twoDigits(value, towards) {
+  const unit = 10 ** (value.toFixed(0).length - 2);
+  return unit * towards(Number((value / unit).toFixed(6)));
+}
+
+/** Linear interpolation between ascending places: the twin of numpy.interp. */
+function interpolated(at, places, values) {
+  const right = places.findIndex((place) => place >= at);
+  if (right <= 0) return values.at(right);
+  const share = (at - places[right - 1]) / (places[right] - places[right - 1]);
+  return values[right - 1] + share * (values[right] - values[right - 1]);
+}
+
+/** Where the GPU is cheaper, its hour at so many of the CPU's: the twin of verdict.cheaper's rule. */
+function cheaper({ parameters, medians, log_parameters: grid, lower, upper, repeats }, priceRatio) {
+  const less = Math.log(priceRatio);
+  const winners = grid.map((_, at) => (upper[at] < less ? -1 : lower[at] > less ? 1 : 0));
+  const turns = winners.filter((one) => one !== 0).filter((one, at, all) => one !== all[at - 1]);
+  const rule = (status, estimate, low, high) => ({
+    status, estimate, about: repeats < 5,
+    low: repeats < 2 || low === null ? null : twoDigits(low, Math.floor),
+    high: repeats < 2 || high === null ? null : twoDigits(high, Math.ceil),
+  });
+  const turn = (sure, open) => {
+    const [at, beyond] = [sure, open].map((point) => (upper[sure] < less ? upper : lower)[point] - less);
+    return Math.exp(grid[sure] + at / (at - beyond) * (grid[open] - grid[sure]));
+  };
+  const ratio = medians.map((median) => median - less);
+  const rising = ratio.flatMap((one, at) => (one < 0 && ratio[at + 1] >= 0 ? [at] : []));
+  if (turns.length === 2 && turns[0] < 0 && rising.length) {
+    const [last, first] = [winners.lastIndexOf(-1), winners.indexOf(1)];
+    const [low, high] = [turn(last, last + 1), turn(first, first - 1)];
+    const crossings = rising.map((at) => Math.exp(interpolated(
+      0, ratio.slice(at, at + 2), parameters.slice(at, at + 2).map(Math.log))));
+    const off = crossings.map((one) => Math.abs(Math.log(one ** 2 / (low * high))));
+    const estimate = crossings[off.indexOf(Math.min(...off))];
+    return rule("crossed", estimate, Math.min(low, estimate), Math.max(high, estimate));
+  }
+  if (turns.length === 1 && !winners.includes(0)) {
+    return rule(turns[0] > 0 ? "gpu always faster" : "cpu always faster", null, null, null);
+  }
+  const changes = winners.flatMap((one, at) => (at && one !== winners[at - 1] ? [at] : []));
+  return rule("unresolved", null,
+    winners[0] ? turn(changes[0] - 1, changes[0]) : Math.exp(grid[0]),
+    winners.at(-1) ? turn(changes.at(-1), changes.at(-1) - 1) : Math.exp(grid.at(-1)));
+}
+
+/** From which size on the GPU is cheaper, in a sentence. */
+function cheaperSentence({ status, estimate, low, high, about }) {
+  const near = about ? "about " : "";
+  const [from, to] = [low, high].map((end) => end?.toLocaleString("en"));
+  if (status === "crossed") {
+    const turn = Number((estimate ?? 1).toPrecision(2)).toLocaleString("en");
+    return "At these prices the CPU is cheaper " + (low === null
+      ? `below about ${turn} parameters, the GPU above.`
+      : `below ${near}${from} parameters, the GPU above ${near}${to}; between them either.`);
+  }
+  if (status === "unresolved") {
+    return low === null ? "" : `At these prices either may be cheaper from ${near}${from} to ${near}${to} parameters.`;
+  }
+  const few = about ? ", as few trainings tell" : "";
+  return `At these prices the ${status.slice(0, 3).toUpperCase()} is cheaper at every measured size${few}.`;
+}
+
+/** The break-even of a size with its limits: the twin of verdict.break_even. */
+function breakEven(cpu, gpu, ratio, parameters) {
+  if (cpu.seconds === null || gpu.seconds === null) return null;
+  const even = cpu.seconds / gpu.seconds;
+  const told = { even, low: null, high: null, about: !(cpu.sure && gpu.sure) };
+  if (ratio && cpu.source === "interpolated" && gpu.source === "interpolated") {
+    if (ratio.repeats < 2) return told;
+    const [low, high] = [ratio.lower, ratio.upper].map((edge) =>
+      Math.exp(interpolated(Math.log(parameters), ratio.log_parameters, edge)));
+    return { ...told, low: Math.min(low, even), high: Math.max(high, even) };
+  }
+  if (cpu.low === null || gpu.low === null) return told;
+  return { ...told, low: cpu.low / gpu.high, high: cpu.high / gpu.low };
+}
+
+/** A break-even in a sentence: the twin of text.break_even_sentence. */
+function breakEvenSentence(told) {
+  if (!told) return "";
+  const limits = told.low === null ? "" : ` (${times(told.low)} to ${times(told.high)})`;
+  return `Break-even at this size: an hour of the GPU at ${told.about ? "about " : ""}${times(told.even)} times an hour of the CPU${limits}.`;
 }
 
 /** Seconds with three digits, such as 0.0123, 4.50 or 1,230. */
@@ -196,7 +304,7 @@ class Chart {
 
 /** Bring the form to life: its choices, the size on the chart, both times and the verdict. */
 function startModel(part) {
-  const { curves, rules, names, start } = JSON.parse(part.querySelector("script").textContent);
+  const { curves, rules, names, start, prices } = JSON.parse(part.querySelector("script").textContent);
   const field = (name) => part.querySelector(`[name="${name}"]`);
   const row = (device) => part.querySelector(`[data-device="${device}"]`);
   for (const device of ["cpu", "gpu"]) {
@@ -222,6 +330,14 @@ function startModel(part) {
       : `No ${timing} times of the ${protocol} protocol were measured there.`;
     return predicted;
   };
+  const costs = (cpu, gpu, rule, parameters) => {
+    const even = breakEvenSentence(breakEven(cpu, gpu, rule?.ratio, parameters));
+    const priceRatio = Number(field("gpu_price").value) / Number(field("cpu_price").value);
+    if (!(priceRatio > 0 && priceRatio < Infinity)) return even;
+    const turned = rule && cheaper(rule.ratio, priceRatio);
+    const told = costSentence(verdict(cpu, priced(gpu, priceRatio), turned, parameters));
+    return [told, turned ? cheaperSentence(turned) : "", even].filter(Boolean).join(" ");
+  };
   const update = () => {
     const parameters = Number(field("parameters").value) || NaN;
     const asked = chosen();
@@ -229,6 +345,7 @@ function startModel(part) {
     const rule = rules.find((one) => Object.keys(asked).every((name) => one[name] === asked[name]));
     const told = parameters >= 1 ? sentence(verdict(cpu, gpu, rule, parameters)) : "Give a number of parameters.";
     part.querySelector(".verdict").textContent = told;
+    part.querySelector(".cost").textContent = parameters >= 1 ? costs(cpu, gpu, rule, parameters) : "";
     chart.mark(parameters, [cpu.seconds, gpu.seconds]);
     part.querySelector(".other").hidden = asked.cpu === start.cpu && asked.gpu === start.gpu;
     field("slider").setAttribute("aria-valuetext", `${parameters.toLocaleString("en")} parameters: ${told}`);
@@ -238,7 +355,7 @@ function startModel(part) {
     update();
   };
   field("slider").addEventListener("input", () => ask(10 ** field("slider").value));
-  field("parameters").addEventListener("input", update);
+  for (const name of ["parameters", "cpu_price", "gpu_price"]) field(name).addEventListener("input", update);
   for (const name of ["cpu", "gpu", "protocol", "timing"]) {
     field(name).addEventListener("change", () => { chart.choose(chosen()); update(); });
   }
@@ -247,6 +364,7 @@ function startModel(part) {
   }
   chart.phone.addEventListener("change", update);
   field("parameters").value = start.parameters;
+  for (const device of ["cpu", "gpu"]) field(`${device}_price`).value = prices[device] ?? "";
   part.querySelector("form").hidden = false;
   part.querySelector("details").open = false;
   update();

@@ -17,7 +17,7 @@ Repeats of two machines are paired by their number, too. Which belongs to which 
 and the band somewhat wider than it could be.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ import pandas as pd
 
 from crossover.analysis.order import Floats, interpolated_limits, median_limits
 
-POINTS = 500
+POINTS = 100
 Counts = npt.NDArray[np.int64]
 
 
@@ -47,6 +47,47 @@ class Band:
     def winners(self) -> Counts:
         """-1 where the CPU is faster, 1 where the GPU is, 0 where that is open, shape (points,)."""
         return np.asarray(np.where(self.upper < 0, -1, np.where(self.lower > 0, 1, 0)))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The log ratio CPU/GPU of times, costs or joules: medians of shape (sizes,), and the band."""
+
+    parameters: Floats
+    medians: Floats
+    band: Band
+
+    def dearer(self, factor: float) -> "Ratio":
+        """The same where all that is the GPU's is ``factor`` times as much."""
+        less = float(np.log(factor))
+        band = replace(self.band, lower=self.band.lower - less, upper=self.band.upper - less)
+        return replace(self, medians=self.medians - less, band=band)
+
+    def limits(self, parameters: float) -> tuple[float, float]:
+        """The band's limits of CPU/GPU at a size between the measured ones."""
+        at = np.log(parameters)
+        lower, upper = (
+            np.exp(np.interp(at, self.band.log_parameters, edge))
+            for edge in (self.band.lower, self.band.upper)
+        )
+        return float(lower), float(upper)
+
+
+def log_ratio(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Ratio | None:
+    """The ratio of two sets of timed trainings; None where no size was measured on both.
+
+    Frames as `crossover.analysis.crossing.find_crossover` takes them.
+    """
+    sizes = np.intersect1d(cpu["parameters"], gpu["parameters"]).astype(np.float64)
+    if len(sizes) == 0:
+        return None
+    # Sizes down and repeats across; NaN where a repeat lacks a size.
+    tables = [
+        cells.pivot(index="parameters", columns="repeat", values="seconds") for cells in (cpu, gpu)
+    ]
+    logs = [table.reindex(sizes).transform(np.log) for table in tables]
+    medians = [log.median(axis="columns").to_numpy(dtype=np.float64) for log in logs]
+    return Ratio(sizes, medians[0] - medians[1], ratio_band(*logs))
 
 
 def ratio_band(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Band:

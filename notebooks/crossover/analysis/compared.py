@@ -6,16 +6,27 @@ from typing import Any
 
 import pandas as pd
 
+from crossover.analysis.band import Ratio
 from crossover.analysis.interpolate import Curve, choose, predict
-from crossover.analysis.verdict import Prediction, Rule, Verdict, rule_of, verdict
+from crossover.analysis.verdict import (
+    BreakEven,
+    Prediction,
+    Rule,
+    Verdict,
+    break_even,
+    cheaper,
+    rule_of,
+    verdict,
+)
 
 MIME = "application/vnd.crossover.curves+json"
 START_PARAMETERS = 1_000_000
+EDGE = 5  # Digits of a log ratio after the point.
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One CPU and one GPU in one protocol and timing: their curves, and the crossover's rule.
+    """One CPU and one GPU in one protocol and timing: their curves, ratio and crossover's rule.
 
     None stands for what was not measured.
     """
@@ -23,11 +34,23 @@ class Comparison:
     cpu: Curve | None
     gpu: Curve | None
     rule: Rule | None
+    ratio: Ratio | None
 
     def at(self, parameters: float) -> tuple[Prediction, Prediction, Verdict]:
         """Both devices' predicted times of a size, and the verdict."""
         cpu, gpu = (predict(curve, parameters) for curve in (self.cpu, self.gpu))
         return cpu, gpu, verdict(cpu, gpu, self.rule, parameters)
+
+    def break_even(self, parameters: float) -> BreakEven | None:
+        """The price ratio at which a training of a size costs both devices the same."""
+        cpu, gpu, _ = self.at(parameters)
+        return break_even(cpu, gpu, self.ratio, parameters)
+
+    def cheaper_at(self, parameters: float, price_ratio: float) -> Verdict:
+        """Which device trains a size for less, where a GPU's hour costs so many of the CPU's."""
+        cpu, gpu, _ = self.at(parameters)
+        rule = rule_of(vars(cheaper(self.ratio, price_ratio))) if self.ratio else None
+        return verdict(cpu, gpu.priced(price_ratio), rule, parameters)
 
 
 def compare(
@@ -39,7 +62,8 @@ def compare(
         choose(curves, machine, device, protocol, timing)
         for machine, device in zip(machines, ("cpu", "gpu"), strict=True)
     )
-    return Comparison(cpu, gpu, rule_of(crossing_of(crossings, machines, protocol, timing)))
+    crossing = crossing_of(crossings, machines, protocol, timing)
+    return Comparison(cpu, gpu, rule_of(crossing), crossing["ratio"] if crossing else None)
 
 
 def crossing_of(
@@ -59,8 +83,8 @@ def form_data(
     """What the report's form computes from; empty unless both devices have two sizes timed.
 
     ``curves`` of two sizes and more; the ``rules`` of all comparisons, by ``cpu`` and ``gpu``
-    machine, ``protocol`` and ``timing``, whose unknown numbers are None; and the choices and the
-    size to ``start`` with.
+    machine, ``protocol`` and ``timing``, whose unknown numbers are None, each with the ``ratio``
+    that it was read off; and the choices and the size to ``start`` with.
     """
     curves = [curve for curve in curves if len(curve["parameters"]) > 1]
     if not {("cpu", cpu), ("gpu", gpu)} <= {(one["device"], one["machine"]) for one in curves}:
@@ -83,4 +107,21 @@ def _named_rule(crossing: dict[Any, Any]) -> dict[str, object]:
         return {}
     names = {"cpu": "cpu_machine", "gpu": "gpu_machine", "protocol": "protocol", "timing": "timing"}
     values = {name: None if value != value else value for name, value in vars(rule).items()}
-    return {name: crossing[column] for name, column in names.items()} | values
+    whose = {name: crossing[column] for name, column in names.items()}
+    return whose | values | {"ratio": ratio_data(crossing["ratio"])}
+
+
+def ratio_data(ratio: Ratio) -> dict[str, object]:
+    """A ratio as plain data that JSON can hold, from which the form's script classifies.
+
+    ``log_parameters``, ``lower`` and ``upper`` are the band's, and ``repeats`` the most in it.
+    """
+    band = ratio.band
+    return {
+        "parameters": ratio.parameters.tolist(),
+        "medians": ratio.medians.tolist(),
+        "log_parameters": band.log_parameters.round(9).tolist(),
+        "lower": band.lower.round(EDGE).tolist(),
+        "upper": band.upper.round(EDGE).tolist(),
+        "repeats": int(band.repeats.max()),
+    }

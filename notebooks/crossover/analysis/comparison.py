@@ -1,7 +1,6 @@
 """Crossovers of every comparison that a frame of trials allows, in seconds and in joules."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 import pandas as pd
 
@@ -33,6 +32,11 @@ def crossovers(trials: pd.DataFrame, pairs: Sequence[tuple[str, str]] = ()) -> p
     return pd.DataFrame(rows)
 
 
+def crossing_numbers(crossings: pd.DataFrame) -> pd.DataFrame:
+    """Crossovers as a file holds them: without the ratios that they were read off."""
+    return crossings.drop(columns="ratio")
+
+
 def _compare(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Yield one row for each backend, protocol and timing of two devices' trials."""
     keys = ["backend", "protocol"]
@@ -45,7 +49,7 @@ def _compare(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Iterator[dict[str, object]
             result = find_crossover(*curves)
             named = {"backend": backend, "protocol": protocol, "timing": timing}
             words = {"spread": result.spread(), "sentence": result.describe()}
-            yield {**named, **asdict(result), "level": result.level, **words}
+            yield {**named, **vars(result), "level": result.level, **words}
 
 
 def timed(trials: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crossover.analysis.band import POINTS, Band, ratio_band
+from crossover.analysis.band import Band, Ratio, log_ratio
 from crossover.analysis.order import Floats, Kind, kind_name, kind_of, median_ranks
 
 Status = Literal[
@@ -19,6 +19,7 @@ Status = Literal[
 STEEPEST = 0.25
 # Beyond this share, an estimate between two widths is no better than the widths themselves.
 MOST_OFF = 0.5
+FINE = 10_000  # Steps between two widths where a curve's error is looked for.
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Crossover:
     ('interval', 'range' or 'none') over ``repeats``, of the device ``alone`` where the other was
     timed once; one that equals the first or last measured size means 'or beyond'. ``interpolation``
     is how far, as a share of it, the estimate may be off because lines between widths are straight
-    (`interpolation_error`). ``reason`` explains a status without crossover.
+    (`interpolation_error`). ``reason`` explains a status without crossover; all was read off
+    ``ratio``.
     """
 
     status: Status
@@ -45,6 +47,7 @@ class Crossover:
     alone: Literal["", "CPU", "GPU"] = ""
     interpolation: float = np.nan
     crossings: int = 0
+    ratio: Ratio | None = field(default=None, repr=False, compare=False)
 
     @property
     def level(self) -> float:
@@ -103,20 +106,18 @@ def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
             raise ValueError(f"a {device} time is not positive and finite; check its records")
         if frame.empty:
             return Crossover("missing device", f"there are no {device} times")
-    sizes = np.intersect1d(cpu["parameters"], gpu["parameters"]).astype(np.float64)
-    if len(sizes) == 0:
+    ratio = log_ratio(cpu, gpu)
+    if ratio is None:
         return Crossover("unresolved", "no width was measured on both devices")
-    # Sizes down and repeats across; NaN where a repeat lacks a size.
-    tables = [
-        cells.pivot(index="parameters", columns="repeat", values="seconds") for cells in (cpu, gpu)
-    ]
-    logs = [table.reindex(sizes).transform(np.log) for table in tables]
-    medians = [log.median(axis="columns").to_numpy(dtype=np.float64) for log in logs]
-    return _classify(sizes, medians[0] - medians[1], ratio_band(*logs))
+    return crossover_of(ratio)
+
+
+def crossover_of(ratio: Ratio) -> Crossover:
+    """Status, bracket, estimate and limits, as the form's script classifies them, too."""
+    return replace(_classify(ratio.parameters, ratio.medians, ratio.band), ratio=ratio)
 
 
 def _classify(sizes: Floats, ratio: Floats, band: Band) -> Crossover:
-    """Status, bracket, estimate and limits from medians (widths,) and band."""
     winners = band.winners()
     decided = winners[winners != 0]
     turns = decided[np.diff(decided, prepend=0) != 0]
@@ -151,9 +152,9 @@ def _crossed(sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: 
     of the limits counts. Before and beyond the limits, where one slow training may hide the winner
     again, nothing is open any more.
     """
-    winners, parameters = band.winners(), np.exp(band.log_parameters)
+    winners = band.winners()
     last, first = np.flatnonzero(winners < 0).max(), np.flatnonzero(winners > 0).min()
-    low, high = float(parameters[last]), float(parameters[first])
+    low, high = _turn(band, last, last + 1), _turn(band, first, first - 1)
     pairs = [slice(at, at + 2) for at in rising]
     crossings = np.exp([np.interp(0, ratio[pair], np.log(sizes[pair])) for pair in pairs])
     middle = np.argmin(np.abs(np.log(crossings**2 / (low * high))))
@@ -178,7 +179,7 @@ def interpolation_error(ends: Floats, ratio: Floats) -> float:
     them. The true crossover lies where the line is no farther than that from zero. ``ends`` are log
     parameters, and ``ratio`` the log ratio there, (2,) each.
     """
-    at = np.linspace(ends[0], ends[1], 20 * POINTS + 1)
+    at = np.linspace(ends[0], ends[1], FINE + 1)
     line = np.interp(at, ends, ratio)
     miss = STEEPEST * (at - ends[0]) * (ends[1] - at) / 2
     estimate = np.interp(0, ratio, ends)
@@ -187,14 +188,22 @@ def interpolation_error(ends: Floats, ratio: Floats) -> float:
 
 
 def _limits(band: Band, winners: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """First and last size at which the winner is open, rounded outwards; it is open somewhere.
-
-    Without spread the winner changes between two points of the grid.
-    """
+    """First and last size at which the winner is open, or changes."""
+    low, high = np.exp(band.log_parameters[[0, -1]])
     changes = np.flatnonzero(np.diff(winners))
-    inside = np.concatenate([np.flatnonzero(winners == 0), changes, changes + 1])
-    low, high = np.exp(band.log_parameters[[inside.min(), inside.max()]])
+    if winners[0]:
+        low = _turn(band, changes[0], changes[0] + 1)
+    if winners[-1]:
+        high = _turn(band, changes[-1] + 1, changes[-1])
     return float(low), float(high)
+
+
+def _turn(band: Band, sure: int, open_: int) -> float:
+    """The size between two neighbours of the grid at which the winner of the first gets unsure."""
+    edge = band.upper if band.upper[sure] < 0 else band.lower
+    share = edge[sure] / (edge[sure] - edge[open_])
+    start, end = band.log_parameters[[sure, open_]]
+    return float(np.exp(start + share * (end - start)))
 
 
 def _reason(

@@ -139,7 +139,7 @@ def prediction(
     """Predicted epochs of both devices and which is faster.
 
     ``{cpu,gpu}_seconds`` of an epoch of MNIST, with ``_low`` and ``_high`` (95% prediction
-    interval; NaN where unknown), ``verdict``, the `Verdict` on both, ``measured`` tells
+    interval; NaN where unknown), both as ``times``, ``verdict``, that on both, ``measured`` tells
     whether all lies inside the measured sizes, and ``{cpu,gpu}_start`` are seconds once a training
     (NaN where unknown). Where a device has only cold times, ``timing`` is 'cold': each epoch holds
     its share of what a training of as many epochs costs once, on both devices.
@@ -161,7 +161,8 @@ def prediction(
         names = [f"{device}_{name}" for name in ("seconds", "low", "high", "start")]
         row |= dict(zip(names, (*seconds, np.nan if cold else start), strict=True))
     row["timing"] = "cold" if cold else "steady"
-    row["verdict"] = verdict(predictions["cpu"], predictions["gpu"])
+    row["times"] = tuple(predictions.values())
+    row["verdict"] = verdict(*row["times"])
     row["measured"] = all(one.measured(parameters, batch_size) for one in fitted.values())
     return row
 

@@ -1,8 +1,9 @@
 """The one verdict: which device trains a model of so many parameters faster, and how sure that is.
 
-Tables, sentences, the report's form and ``make predict`` all ask here; the form's script holds the
-twin of `Rule.winner` and `verdict`. Between the measured sizes the crossover's interval decides,
-which is of the repeats' own ratios; elsewhere the two times' intervals must not overlap.
+Tables, sentences, the report's form and ``make predict`` all ask here; the form's script holds
+their twins. Between the measured sizes the crossover's interval decides, which is of the repeats'
+own ratios; elsewhere the two times' intervals must not overlap. The same verdict on times
+multiplied by what an hour costs tells which device is cheaper.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from crossover.analysis.crossing import Status, outwards
+from crossover.analysis.band import Ratio
+from crossover.analysis.crossing import Crossover, Status, crossover_of, outwards
 
 Source = Literal["interpolated", "extrapolated", "unknown"]
 Winner = Literal["CPU", "GPU", "either", "unknown"]
@@ -31,6 +33,12 @@ class Prediction(NamedTuple):
     high: float | None
     source: Source
     sure: bool
+
+    def priced(self, price: float) -> "Prediction":
+        """What a training costs where a second costs ``price``."""
+        times = (self.seconds, self.low, self.high)
+        seconds, low, high = (None if time is None else time * price for time in times)
+        return self._replace(seconds=seconds, low=low, high=high)
 
 
 UNKNOWN = Prediction(None, None, None, "unknown", sure=False)
@@ -53,13 +61,15 @@ class Rule:
     """Where a comparison's crossover leaves the winner open, and who wins on either side.
 
     From ``low`` to ``high`` parameters, rounded outwards to two digits as they are shown, it is
-    open; they are NaN where nothing is, or single repeats leave no interval.
+    open; they are NaN where nothing is, or single repeats leave no interval. ``about`` says that
+    these are no interval: fewer than five repeats.
     """
 
     status: Status
     estimate: float
     low: float
     high: float
+    about: bool = False
 
     def winner(self, parameters: float, ratio: float) -> Winner:
         """Who wins at a size where CPU time / GPU time is ``ratio`` by the medians.
@@ -83,7 +93,13 @@ def rule_of(crossing: Mapping[str, Any] | None) -> Rule | None:
     if crossing is None or crossing["status"] == "missing device" or not crossing["repeats"]:
         return None
     low, high = outwards(crossing["low"], crossing["high"])
-    return Rule(crossing["status"], float(crossing["estimate"]), low, high)
+    about = crossing["interval_kind"] != "interval"
+    return Rule(crossing["status"], float(crossing["estimate"]), low, high, about)
+
+
+def cheaper(ratio: Ratio, price_ratio: float) -> Crossover:
+    """From which size on the GPU is cheaper, at ``price_ratio``: its hour's price / the CPU's."""
+    return crossover_of(ratio.dearer(price_ratio))
 
 
 def verdict(
@@ -103,6 +119,38 @@ def verdict(
         winner = "GPU" if ratio > 1 else "CPU"
     factor = max(ratio, 1 / ratio)
     return Verdict("either" if factor < EQUAL else winner, factor, about)
+
+
+class BreakEven(NamedTuple):
+    """The price of a GPU's hour, in hours of the CPU, at which a training costs both the same.
+
+    ``low`` and ``high`` are its limits, None where unknown; ``about`` is as in `Verdict`.
+    """
+
+    price_ratio: float
+    low: float | None
+    high: float | None
+    about: bool
+
+
+def break_even(
+    cpu: Prediction, gpu: Prediction, ratio: Ratio | None = None, parameters: float = np.nan
+) -> BreakEven | None:
+    """The break-even of a size; ``ratio`` is of the two curves' times. None without both times.
+
+    Its limits are the band's between measured sizes of repeats, elsewhere those of the times.
+    """
+    if cpu.seconds is None or gpu.seconds is None:
+        return None
+    even = cpu.seconds / gpu.seconds
+    low = high = None
+    if ratio is not None and cpu.source == gpu.source == "interpolated":
+        if ratio.band.repeats.max() > 1:
+            low, high = ratio.limits(parameters)
+            low, high = min(low, even), max(high, even)
+    elif cpu.low is not None and gpu.low is not None:
+        low, high = _ends(cpu)[0] / _ends(gpu)[1], _ends(cpu)[1] / _ends(gpu)[0]
+    return BreakEven(even, low, high, about=not (cpu.sure and gpu.sure))
 
 
 def _ends(predicted: Prediction) -> tuple[float, float]:

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from crossover.errors import CrossoverError
 from crossover.paths import DATA, FIGURES, RUNS
@@ -30,6 +37,9 @@ from crossover.records.settings import (
 )
 
 Folder = Annotated[str, Field(min_length=1, max_length=4096)]
+# What an hour of a machine costs, in any currency.
+Price = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
+PRICES = ("CPU_PRICE", "GPU_PRICE")
 # The project's own folders, wherever a notebook is executed from.
 OWN_FOLDERS = {
     "records": RUNS / "main" / "trials",
@@ -120,11 +130,44 @@ class SummaryParameters(Frozen):
     figure_folder: Folder
     table_folder: Folder
     quick: bool = False
+    cpu_price: Price | None = None
+    gpu_price: Annotated[Price | None, Field(validate_default=True)] = None
+
+    @property
+    def price_ratio(self) -> float | None:
+        """The price of an hour of the GPU's machine, in hours of the CPU's; None without prices."""
+        if self.cpu_price is None or self.gpu_price is None:
+            return None
+        return self.gpu_price / self.cpu_price
+
+    @field_validator("gpu_price")
+    @classmethod
+    def _both_prices(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if (value is None) != (info.data.get("cpu_price") is None):
+            raise ValueError("costs need both prices, cpu_price and gpu_price")
+        return value
 
     @field_validator(*OWN_FOLDERS, mode="before")
     @classmethod
     def _own_folder(cls, value: object, info: ValidationInfo) -> object:
         return str(OWN_FOLDERS[str(info.field_name)]) if value is None else value
+
+
+def prices_of(given: Mapping[str, Any]) -> dict[str, float]:
+    """The prices among NAME=value settings, none or both; raises `ParameterError`."""
+    prices = {name.lower(): _price(name, given[name]) for name in PRICES if given.get(name)}
+    if len(prices) == 1:
+        raise ParameterError("costs need both prices: give CPU_PRICE and GPU_PRICE.")
+    return prices
+
+
+def _price(name: str, value: object) -> float:
+    try:
+        return TypeAdapter(Price).validate_python(value)
+    except ValidationError:
+        raise ParameterError(
+            f"{name} is {value!r:.80}: give what an hour costs, as 0.25, in any currency."
+        ) from None
 
 
 def check_parameters(

@@ -13,13 +13,14 @@ from crossover.analysis.merge import Merged, merge
 from crossover.analysis.predict import prediction
 from crossover.analysis.stepmodel import FEWEST_SIZES
 from crossover.analysis.summary import summarise
-from crossover.analysis.verdict import Prediction
+from crossover.analysis.verdict import BreakEven, Prediction, Verdict, break_even, verdict
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import StorageError
 from crossover.paths import RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
 from crossover.records.backends import DEFAULT_BACKEND
+from crossover.records.parameters import PRICES, ParameterError, prices_of
 from crossover.records.settings import Settings
 from crossover.report import text
 from crossover.report.sections.own_model import predictors_of
@@ -29,29 +30,35 @@ MOST = 10**12
 WIDEST = 100.0  # An interval's ends, as a ratio, beyond which it says nothing.
 
 
-def last_settings(path: Path) -> list[Settings]:
-    """The settings of the last ``make report``, the defaults where there was none."""
+def last_report(path: Path) -> tuple[list[Settings], dict[str, float]]:
+    """Settings and prices of the last ``make report``, the defaults where there was none."""
     try:
-        last = json.loads(path.read_text(encoding="utf-8"))["study"] if path.exists() else {}
+        config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"study": {}}
+        last = config["study"]
+        prices = prices_of({name: config.get(name.lower()) for name in PRICES})
         return own_settings(
             last.get("backend", DEFAULT_BACKEND),
             last.get("epochs") or EPOCHS,
             last.get("batch_size") or BATCH_SIZE,
             last.get("threads") or None,
-        )
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        ), prices
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ParameterError):
         raise StorageError(f"{path.name} is not readable: run 'make report' again.") from None
 
 
-def answer(merged: Merged, parameters: int, batch_size: int) -> list[str]:
-    """The answer in a few lines: each protocol, both devices, and the verdict.
+def answer(
+    merged: Merged, parameters: int, batch_size: int, price_ratio: float | None = None
+) -> list[str]:
+    """The answer in a few lines: each protocol, both devices, the verdict, and the break-even.
+
+    With a ``price_ratio``, of the GPU's hour to the CPU's, also which device is cheaper.
 
     At the study's own batch size it is that of the report's form, for whole trainings; at another
     one epochs are predicted from what is recorded. No line where too few sizes are recorded.
     """
     study = merged.of(merged.own).iloc[0]
     if batch_size == study["batch_size"]:
-        return _of_the_study(merged, parameters, study["epochs"])
+        return _of_the_study(merged, parameters, study["epochs"], price_ratio)
     lines = []
     for protocol in dict.fromkeys(merged.trials["protocol"]):
         predictors = predictors_of(merged, protocol)
@@ -67,12 +74,25 @@ def answer(merged: Merged, parameters: int, batch_size: int) -> list[str]:
             else:
                 lines.append(f"{named}: {_why_unknown(merged, device, protocol)}")
         lines.append(f"  {text.verdict_sentence(row['verdict'])}")
+        cpu, gpu = row["times"]
+        cost = verdict(cpu, gpu.priced(price_ratio)) if price_ratio else None
+        lines += _cost(break_even(cpu, gpu), cost)
         if not row["measured"]:
             lines.append("  outside the sizes that were measured: an extrapolation")
     return lines
 
 
-def _of_the_study(merged: Merged, parameters: int, epochs: int) -> list[str]:
+def _cost(even: BreakEven | None, told: Verdict | None) -> list[str]:
+    """The break-even, and the verdict on costs where there are prices."""
+    if even is None:
+        return []
+    cost = [text.cost_sentence(told)] if told else []
+    return [f"  {line}" for line in [text.break_even_sentence(even), *cost]]
+
+
+def _of_the_study(
+    merged: Merged, parameters: int, epochs: int, price_ratio: float | None
+) -> list[str]:
     """The answer for trainings as the study's own, where either device's time is known."""
     machines = merged.own, merged.gpu_machine
     trials = merged.trials[merged.trials["machine"].isin(machines)]
@@ -90,6 +110,8 @@ def _of_the_study(merged: Merged, parameters: int, epochs: int) -> list[str]:
                 shown = _told(time) or _why_unknown(merged, device, protocol)
                 lines.append(f"  {device.upper()}: {merged.processor(device)}: {shown}")
             lines.append(f"  {text.verdict_sentence(told)}")
+            cost = comparison.cheaper_at(parameters, price_ratio) if price_ratio else None
+            lines += _cost(comparison.break_even(parameters), cost)
             if "extrapolated" in [one.source for one in times]:
                 lines.append("  outside the sizes that were measured: an extrapolation")
     return lines
@@ -144,19 +166,26 @@ def _nothing(trials: Path) -> str:
 
 
 def predict(_: str, words: list[str]) -> int:
-    """Print the answer for a model of PARAMETERS, trained in batches of BATCH_SIZE."""
+    """Print the answer for a model of PARAMETERS, trained in batches of BATCH_SIZE.
+
+    An hour costs CPU_PRICE and GPU_PRICE, or what the last report took.
+    """
     asked = {"PARAMETERS": "", "BATCH_SIZE": str(BATCH_SIZE)}
-    asked |= assigned(words, [*asked])
-    for name, value in asked.items():
+    given = assigned(words, [*asked, *PRICES])
+    for name, value in ((name, given.get(name, default)) for name, default in asked.items()):
         if not value.isdecimal() or len(value) > len(str(MOST)) or not 0 < int(value) < MOST:
             raise CrossoverError(
                 f"{name} is {value!r:.80}: give a whole number, as in "
                 "make predict PARAMETERS=500000 BATCH_SIZE=128"
             )
-    merged = merge(RUNS / "main" / "trials", last_settings(RUNS / "main" / "settings.json"))
+        asked[name] = value
+    settings, prices = last_report(RUNS / "main" / "settings.json")
+    prices = prices_of(given) or prices
+    price_ratio = prices["gpu_price"] / prices["cpu_price"] if prices else None
+    merged = merge(RUNS / "main" / "trials", settings)
     if not merged.records:
         raise CrossoverError(_nothing(RUNS / "main" / "trials"))
-    lines = answer(merged, int(asked["PARAMETERS"]), int(asked["BATCH_SIZE"]))
+    lines = answer(merged, int(asked["PARAMETERS"]), int(asked["BATCH_SIZE"]), price_ratio)
     if not lines:
         raise CrossoverError(
             "too few widths are recorded: a prediction needs three of one protocol, "

@@ -3,18 +3,18 @@
 import io
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from crossover.files import write_bytes, write_text
 from crossover.records.frame import shortened
-from crossover.report.axes import SizeLocator
 
 STYLE = Path(__file__).with_name("crossover.mplstyle")
 NARROW_INCHES, NARROW_LETTERS, WIDE_LETTERS = (4.3, 3.9), 44, 62
@@ -34,36 +34,61 @@ def new_figure(**axes: Any) -> tuple[Figure, Any]:
     return plt.subplots(**axes)
 
 
+class Drawing(NamedTuple):
+    """A drawn figure: SVG, PNG, alt text, and where its axis lies, if that was asked for."""
+
+    svg: str
+    png: bytes
+    alt: str
+    place: dict[str, list[float]]
+
+
 def show(
     folder: Path, name: str, draw: Callable[..., str], *content: object,
-    view: dict[str, str] | None = None, **axes: Any,
+    view: dict[str, str] | None = None, phone: Mapping[str, Any] | None = None, **axes: Any,
 ) -> None:  # fmt: skip
     """Draw ``content`` on new axes, show the figure with its alt text, save it as SVG and PNG.
 
-    ``draw`` returns the alt text. The output's metadata also holds a narrow drawing, for the report
-    on a phone, of figures over parameters: their ticks and labels make room. ``view`` names a chart
-    of one axis, on which the report's form marks a size: the metadata then tell where, too.
+    ``draw`` returns the alt text. The output's metadata also hold a narrow drawing, for the report
+    on a phone: the same on axes of a phone's width, laid out as ``phone`` says. ``view`` names a
+    chart of one axis, on which the report's form marks a size: the metadata then tell where, too.
     """
+    wide = _drawing(draw, content, axes, WIDE_LETTERS, view)
+    small = {"figsize": NARROW_INCHES} | dict(phone or {})
+    narrow = _drawing(draw, content, axes | small, NARROW_LETTERS, view)
+    about: dict[str, Any] = {"alt": wide.alt, "narrow": narrow.svg}
+    if view:
+        about["chart"] = view | {"wide": wide.place, "narrow": narrow.place}
+    write_text(folder / f"{name}.svg", wide.svg)
+    write_bytes(folder / f"{name}.png", wide.png)
+    display(
+        {"image/svg+xml": wide.svg, "image/png": wide.png, "text/plain": wide.alt},
+        raw=True,
+        metadata={"image/svg+xml": about, "image/png": {"alt": wide.alt}},
+    )
+
+
+def on_a_phone(ax: Axes) -> bool:
+    """Whether a figure is drawn for a phone's width."""
+    inches = ax.figure.bbox.width / ax.figure.dpi
+    return round(inches, 6) <= NARROW_INCHES[0]
+
+
+def _drawing(
+    draw: Callable[..., str], content: Sequence[object], axes: Mapping[str, Any], letters: int,
+    placed: object,
+) -> Drawing:  # fmt: skip
+    """Draw once, with lines of so many ``letters`` in titles."""
     figure, drawn = new_figure(**axes)
     alt = draw(drawn, *content)
-    _break_titles(figure, WIDE_LETTERS)
-    png = io.BytesIO()
+    for title in _break_titles(figure, letters):
+        if letters < WIDE_LETTERS:
+            title.set_fontsize(9)
+    png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", metadata={"Software": None})
-    wide = _svg(figure, alt)
-    about: dict[str, Any] = {"alt": alt}
-    places = {"wide": _place(figure)} if view else {}
-    if all(isinstance(ax.xaxis.get_major_locator(), SizeLocator) for ax in figure.axes):
-        about["narrow"] = _narrow(figure, alt)
-        if view:
-            about["chart"] = view | places | {"narrow": _place(figure)}
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Description": alt})
     plt.close(figure)
-    write_text(folder / f"{name}.svg", wide)
-    write_bytes(folder / f"{name}.png", png.getvalue())
-    display(
-        {"image/svg+xml": wide, "image/png": png.getvalue(), "text/plain": alt},
-        raw=True,
-        metadata={"image/svg+xml": about, "image/png": {"alt": alt}},
-    )
+    return Drawing(svg.getvalue(), png.getvalue(), alt, _place(figure) if placed else {})
 
 
 def _place(figure: Figure) -> dict[str, list[float]]:
@@ -75,14 +100,6 @@ def _place(figure: Figure) -> dict[str, list[float]]:
     return {name: [round(value, 5) for value in values] for name, values in names.items()}
 
 
-def _narrow(figure: Figure, alt: str) -> str:
-    """The same drawing on a phone's width, its title broken into lines."""
-    figure.set_size_inches(NARROW_INCHES)
-    for title in _break_titles(figure, NARROW_LETTERS):
-        title.set_fontsize(9)
-    return _svg(figure, alt)
-
-
 def _break_titles(figure: Figure, letters: int) -> list[Text]:
     """Break the axes' titles into lines of so many letters, and return them."""
     told = set(filter(None, (ax.get_title(loc="left") for ax in figure.axes)))
@@ -91,9 +108,3 @@ def _break_titles(figure: Figure, letters: int) -> list[Text]:
         lines = title.get_text().splitlines()
         title.set_text("\n".join(textwrap.fill(line, letters) for line in lines))
     return titles
-
-
-def _svg(figure: Figure, alt: str) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Description": alt})
-    return text.getvalue()

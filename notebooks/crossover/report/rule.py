@@ -1,35 +1,55 @@
 """A comparison's crossover in words: the rule to decide by, the finding, and what it rests on."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from crossover.analysis.crossing import outwards, rounded
+from crossover.analysis.crossing import Crossover, outwards, rounded
 from crossover.report import text
 from crossover.words import counted
 
 # How a reason begins that leaves the winner open.
-OPEN = ("from ", "the devices' times overlap")
+OPEN = ("from ", "the devices' ")
 
 
-def rule_words(crossing: Mapping[str, Any]) -> str:
+class Measure(NamedTuple):
+    """What devices are compared by: what the better one does, and whose numbers overlap."""
+
+    better: str
+    numbers: str
+
+
+TIME = Measure("is faster", "times")
+COST = Measure("is cheaper", "costs")
+ENERGY = Measure("needs less energy", "joules")
+
+
+def rule_words(crossing: Mapping[str, Any], measure: Measure = TIME) -> str:
     """Which device to take at which size: below and above the interval, and inside it."""
     if crossing["status"] == "crossed":
+        cpu = "take the CPU" if measure is TIME else f"the CPU {measure.better}"
         low, high = outwards(crossing["low"], crossing["high"])
         if text.finite(low):
+            about = "" if crossing["interval_kind"] == "interval" else "about "
             return (
-                f"Below {low:,.0f} parameters take the CPU, above {high:,.0f} the GPU; between "
-                "them either"
+                f"Below {about}{low:,.0f} parameters {cpu}, above {about}{high:,.0f} the GPU; "
+                "between them either"
             )
         about = rounded(crossing["estimate"])
-        return f"Below about {about} parameters take the CPU, above it the GPU"
-    reason = str(crossing["reason"])
+        return f"Below about {about} parameters {cpu}, above it the GPU"
+    reason = str(crossing["reason"]).replace("devices' times", f"devices' {measure.numbers}")
+    reason = reason.replace("is faster", measure.better)
     if crossing["status"] == "unresolved":
         if reason.startswith(OPEN):
             return f"Too close to call: {reason}"
         return f"{reason[0].upper()}{reason[1:]}"
     device = str(crossing["status"])[:3].upper()
     about = ", as single trainings tell," if crossing["interval_kind"] == "none" else ""
-    return f"The {device} is faster{about} {reason}"
+    return f"The {device} {measure.better}{about} {reason}"
+
+
+def measured_rule(crossover: Crossover, measure: Measure) -> str:
+    """A crossover's rule with what its limits are."""
+    return f"{rule_words(vars(crossover), measure)} ({crossover.kind()}{crossover.once()})"
 
 
 def finding(crossing: Mapping[str, Any] | None) -> str:

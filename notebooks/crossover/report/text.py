@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 
 import numpy as np
 from IPython.display import Markdown, display
 
-from crossover.analysis.verdict import Verdict
+from crossover.analysis.verdict import BreakEven, Verdict
 from crossover.words import printable
 
 MISSING = "missing"
@@ -85,8 +86,10 @@ def seconds(value: float) -> str:
 
 
 def times(factor: float) -> str:
-    """A factor with three significant digits: 1.02, 13.4, 1,340."""
-    return f"{factor:,.0f}" if factor >= 99.95 else f"{factor:#.3g}"
+    """A factor with three significant digits: 0.0123, 1.02, 13.4, 1,340."""
+    if factor >= 99.95:
+        return f"{factor:,.0f}"
+    return f"{Decimal(f'{factor:.2e}'):f}"
 
 
 def faster(verdict: Verdict) -> str:
@@ -111,3 +114,31 @@ def verdict_sentence(verdict: Verdict) -> str:
         return "Too close to call: either may be faster."
     symbol, factor = SYMBOLS[verdict.winner], times(verdict.factor)
     return f"{symbol} The {verdict.winner} is {about}{factor} times as fast."
+
+
+def cost_sentence(verdict: Verdict) -> str:
+    """Which device trains for less, in a sentence."""
+    about = "about " if verdict.about else ""
+    if verdict.winner == "unknown":
+        return "No cost: a time is missing."
+    if verdict.winner == "either":
+        return "Cost is too close to call: either may be cheaper."
+    other = "GPU" if verdict.winner == "CPU" else "CPU"
+    return (
+        f"{SYMBOLS[verdict.winner]} The {verdict.winner} is cheaper: a training costs {about}"
+        f"{times(verdict.factor)} times as much on the {other}."
+    )
+
+
+def break_even_sentence(even: BreakEven | None) -> str:
+    """At which price of a GPU's hour the cheaper device turns; empty where a time is missing."""
+    if even is None:
+        return ""
+    about = "about " if even.about else ""
+    limits = ""
+    if even.low is not None and even.high is not None:
+        limits = f" ({times(even.low)} to {times(even.high)})"
+    return (
+        f"Break-even at this size: an hour of the GPU at {about}{times(even.price_ratio)} times an "
+        f"hour of the CPU{limits}."
+    )

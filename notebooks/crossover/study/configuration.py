@@ -14,6 +14,7 @@ from crossover.paths import PROJECT
 from crossover.problem import EXPLAINED_WIDTHS
 from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
 from crossover.records.changes import BATCH_SIZES
+from crossover.records.parameters import PRICES, prices_of
 from crossover.records.rounds import ROUNDS
 from crossover.records.settings import Device
 from crossover.study.last import FILE, last_settings, read_settings
@@ -27,12 +28,13 @@ PLACES = ("PROFILE", "PARTITIONS", "NOTEBOOKS")
 # What is no setting of some verbs, and why.
 USELESS = {
     "explain": (
-        ("REPEATS", "EPOCHS", "PROTOCOLS", "SHARDS"),
-        f"trains {ROUNDS} rounds of an epoch at most",
+        ("REPEATS", "EPOCHS", "PROTOCOLS", "SHARDS", *PRICES),
+        f"trains {ROUNDS} rounds of an epoch at most, and reports at its study's prices",
     ),
     "map": (
-        ("EPOCHS", "PROTOCOLS", "BATCH_SIZE"),
-        f"trains {batch_map.MAP_EPOCHS} epochs of the published protocol at batch sizes of its own",
+        ("EPOCHS", "PROTOCOLS", "BATCH_SIZE", *PRICES),
+        f"trains {batch_map.MAP_EPOCHS} epochs of the published protocol at batch sizes of its "
+        "own, and reports at its study's prices",
     ),
 }
 # What a verb sees to of a study.
@@ -69,13 +71,14 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
         config["wanted"] = WANTED[verb]
     if verb == "quick":
         config |= {"figures": "figures/quick", "tables": "data/runs/quick", "quick": True}
-    given = assigned(words, [*SETTINGS, *PLACES])
+    given = assigned(words, [*SETTINGS, *PLACES, *PRICES])
     names, why = USELESS.get(verb, ((), ""))
     for name in (name for name in names if name in given):
         raise CrossoverError(f"{name} is no setting of 'make {verb}', which {why}: leave it out.")
     if verb == "partial" and "PROFILE" in given:
         config["partitions"] = ""  # The last study's are those of its own profile.
     config |= {name.lower(): value for name, value in given.items() if name in PLACES}
+    config |= prices_of(given)
     own = study_settings(given)
     if verb == "explain":
         config["study"] |= _of_the_report(config["study"] | own)

@@ -67,6 +67,7 @@ def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, A
         "figure_folder": str(PROJECT / config["figures"]),
         "table_folder": str(PROJECT / config["tables"]),
         "quick": config["quick"],
+        **{name: config.get(name) or None for name in ("cpu_price", "gpu_price")},
     }
 
 

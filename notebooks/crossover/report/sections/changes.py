@@ -1,5 +1,7 @@
 """What each single change of the published protocol buys, and other batch sizes."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
@@ -14,6 +16,8 @@ ROW_INCHES = 0.21
 TICKS = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 30, 50]
 # A device has the colour of all figures, a width its marker.
 MARKERS = ["o", "s", "^", "D", "v", "P"]
+# Words on a row of the figure.
+BESIDE: Any = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8}
 RATIO = ("ratio", "low", "high")
 COLUMNS = [
     *words("change"), DEVICE, WIDTH,
@@ -36,8 +40,10 @@ def show(results: Results) -> None:
         text.not_measured("Single changes: `make explain` trains them.")
     else:
         rows = len(table) + table["change"].nunique()
-        size = (8.6, 1.3 + ROW_INCHES * rows)
-        figure.show(results.figures, "changes", change_plot, table, figsize=size)
+        height = 1.3 + ROW_INCHES * rows
+        phone = {"figsize": (figure.NARROW_INCHES[0], height)}
+        figure.show(results.figures, "changes", change_plot, table, phone=phone,
+                    figsize=(8.6, height))  # fmt: skip
         text.show(change_sentences(table))
         htmltable.show(table, "One change at a time, microseconds of a step", COLUMNS)
 
@@ -54,32 +60,36 @@ def show_batches(results: Results) -> None:
 
 def change_plot(ax: Axes, table: pd.DataFrame) -> str:
     """Draw rows of `change_table` as dots on one logarithmic axis, their numbers beside them."""
-    widths, place = sorted(table["width"].unique()), 0
+    narrow, widths, place = figure.on_a_phone(ax), sorted(table["width"].unique()), 0
     ticks: dict[int, str] = {}
-    drawn: dict[int, float] = {}
+    told = []
     for change, rows in table.groupby("change", sort=False):
+        if narrow:
+            ax.annotate(str(change), (0, place - 1), weight="bold", **BESIDE)
         for row in rows.sort_values(["width", "device"]).to_dict("records"):
             look = looks.LOOKS[row["device"], "published"]
             ax.hlines(place, row["low"], row["high"], color=look.colour, lw=2, alpha=0.45)
             marker = MARKERS[widths.index(row["width"]) % len(MARKERS)]
             ax.plot(row["ratio"], place, marker, color=look.colour, ms=5.5)
-            drawn[place] = row["ratio"]
-            ticks[place] = f"{change}, {row['device'].upper()}, width {row['width']}"
-            numbers = f"{row['base_us']:,.0f} → {row['step_us']:,.0f} µs   {row['ratio']:.2f}×"
-            ax.annotate(numbers, (1.01, place), xycoords=("axes fraction", "data"), va="center",
-                        fontsize=8, annotation_clip=False)  # fmt: skip
+            whose = f"{row['device'].upper()}, width {row['width']}"
+            told.append(f"{change}, {whose}: {row['ratio']:.2f}")
+            ticks[place] = whose if narrow else f"{change}, {whose}"
+            numbers = f"{row['ratio']:.2f}×"
+            if not narrow:
+                numbers = f"{row['base_us']:,.0f} → {row['step_us']:,.0f} µs   {numbers}"
+            ax.annotate(numbers, (1.01, place), annotation_clip=False, **BESIDE)
             place += 1
         place += 1
     ax.axvline(1, color=looks.MARK, lw=1.2, ls="--")
     ax.set_yticks(list(ticks), list(ticks.values()), fontsize=8)
-    ax.set_ylim(place - 1.4, -0.8)
+    ax.set_ylim(place - 1.4, -1.8 if narrow else -0.8)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.plain_numbers(ax.xaxis)
     ax.set_xlabel("times as fast as the published protocol")
     ax.grid(axis="y", visible=False)
-    told = "; ".join(f"{ticks[at]}: {ratio:.2f}" for at, ratio in drawn.items())
-    return f"How many times as fast a step is with one change of the published protocol. {told}."
+    whole = "How many times as fast a step is with one change of the published protocol"
+    return f"{whole}. {'; '.join(told)}."
 
 
 def change_sentences(table: pd.DataFrame) -> str:

@@ -1,9 +1,8 @@
-"""The section on energy: joules of trainings, and from which size on a GPU needs fewer."""
+"""The section on energy: joules of trainings."""
 
 import pandas as pd
 
-from crossover.analysis.comparison import energy_crossover, joules_of
-from crossover.analysis.crossing import Crossover, rounded
+from crossover.analysis.comparison import joules_of
 from crossover.report import htmltable, text
 from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column
 from crossover.report.results import Results
@@ -20,12 +19,12 @@ NO_COUNTER = (
 
 
 def show(results: Results) -> None:
-    """Show the energy crossovers, and the joules where any were recorded."""
+    """Show the joules where any were recorded."""
     joules = median_joules(results.own_trials)
     if joules.empty:
         text.not_measured(NO_COUNTER)
     else:
-        text.show(energy_sentences(results.own_trials))
+        text.show(why_no_crossover(results.own_trials))
         htmltable.show(joules, "Joules of a training, median", COLUMNS)
 
 
@@ -36,27 +35,10 @@ def median_joules(trials: pd.DataFrame) -> pd.DataFrame:
     return cells[["cpu_joules", "card_joules", "joules"]].median().reset_index()
 
 
-def energy_sentences(trials: pd.DataFrame) -> str:
-    """Where the energy crossover of each protocol lies, or why it is unknown, as Markdown."""
-    if joules_of(trials)["joules"].isna().all():
-        return (
-            "The card's energy was recorded, the CPU's counter (RAPL) could not be read: the "
-            "energy crossover is unknown."
-        )
-    protocols = trials["protocol"].unique()
-    return "\n".join(f"- {name}: {_sentence(energy_crossover(trials, name))}" for name in protocols)
-
-
-def _sentence(crossover: Crossover) -> str:
-    told = {
-        "gpu always faster": "the GPU needs less energy at every measured size.",
-        "cpu always faster": "the CPU needs less energy at every measured size.",
-        "unresolved": "which device needs less energy is unresolved: "
-        f"{crossover.reason.replace('times overlap', 'joules overlap')}.",
-        "missing device": "the joules of only one device are known.",
-    }
-    return told.get(crossover.status) or (
-        f"the GPU needs less energy from about {rounded(crossover.estimate)} parameters on "
-        f"({crossover.spread()}{crossover.once()}), between the widths of "
-        f"{crossover.bracket_low:,.0f} and {crossover.bracket_high:,.0f} parameters."
-    )
+def why_no_crossover(trials: pd.DataFrame) -> str:
+    """Why the size from which a GPU needs less energy is unknown; empty where it stands above."""
+    devices = joules_of(trials).dropna(subset="joules")["device"].unique()
+    if len(devices) > 1:
+        return ""
+    unread = " The CPU's counter (RAPL) could not be read." if len(devices) == 0 else ""
+    return f"The joules of both devices' trainings are needed for an energy crossover.{unread}"

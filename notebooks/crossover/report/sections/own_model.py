@@ -20,7 +20,9 @@ COLUMNS = [
     Column("faster", lambda row: text.faster(row["verdict"]), text=True),
     Column("CPU s", "cpu", text.three_digits),
     Column("GPU s", "gpu", text.three_digits),
+    Column("break-even", "even", text.times),
 ]
+CHEAPER = Column("cheaper", lambda row: text.faster(row["cheaper"]), text=True)
 
 
 def show(results: Results) -> None:
@@ -28,11 +30,17 @@ def show(results: Results) -> None:
     for protocol, timing in results.views[:1]:
         machines = results.merged.own, results.merged.gpu_machine
         form = form_data(results.curves, results.crossings, *machines, protocol, timing)
-        seconds = at_round_sizes(results.compared(protocol, timing))
+        prices = results.asked.price_ratio
+        seconds = at_round_sizes(results.compared(protocol, timing), prices)
         if form:
             extra = {"csv": csv_text(curve_numbers(results.curves)), "names": names(results.merged)}
-            caption = f"Interpolated seconds ({timing}, {protocol} protocol)"
-            htmltable.show(seconds, caption, COLUMNS, {MIME: form | extra})
+            extra |= {"prices": {"cpu": results.asked.cpu_price, "gpu": results.asked.gpu_price}}
+            caption = (
+                f"Interpolated seconds ({timing}, {protocol} protocol); break-even: the price of "
+                "the GPU's hour, in hours of the CPU, up to which the GPU is cheaper"
+            )
+            columns = COLUMNS if prices is None else [*COLUMNS, CHEAPER]
+            htmltable.show(seconds, caption, columns, {MIME: form | extra})
         text.show(source(results, protocol))
 
 
@@ -45,8 +53,12 @@ def names(merged: Merged) -> dict[str, dict[str, str]]:
     }
 
 
-def at_round_sizes(comparison: Comparison) -> pd.DataFrame:
-    """Both devices' seconds and the verdict at the round sizes that both were measured around."""
+def at_round_sizes(comparison: Comparison, price_ratio: float | None = None) -> pd.DataFrame:
+    """Both devices' seconds and the verdicts at the round sizes that both were measured around.
+
+    ``cpu``, ``gpu``, ``verdict`` and ``even``, the break-even price ratio; with the GPU's hour at
+    ``price_ratio`` hours of the CPU, ``cheaper``, the verdict on costs.
+    """
     measured = [curve["parameters"] for curve in (comparison.cpu, comparison.gpu) if curve]
     low = max((sizes[0] for sizes in measured), default=0)
     high = min((sizes[-1] for sizes in measured), default=0)
@@ -54,9 +66,12 @@ def at_round_sizes(comparison: Comparison) -> pd.DataFrame:
     for size in (lead * 10**power for power in range(2, 9) for lead in (1, 3)):
         if low <= size <= high:
             cpu, gpu, told = comparison.at(size)
+            even = comparison.break_even(size)
             rows.append({"parameters": size, "cpu": cpu.seconds, "gpu": gpu.seconds,
-                         "verdict": told})  # fmt: skip
-    return pd.DataFrame(rows, columns=["parameters", "cpu", "gpu", "verdict"])
+                         "verdict": told, "even": even and even.price_ratio})  # fmt: skip
+            if price_ratio:
+                rows[-1]["cheaper"] = comparison.cheaper_at(size, price_ratio)
+    return pd.DataFrame(rows, columns=["parameters", "cpu", "gpu", "verdict", "even", "cheaper"])
 
 
 def show_predicted(results: Results) -> None:

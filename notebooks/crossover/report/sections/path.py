@@ -17,6 +17,7 @@ from crossover.records.rounds import Rounds
 from crossover.report import figure, htmltable, looks, text, waterfall
 from crossover.report.columns import DEVICE, WIDTH, Column, words
 from crossover.report.disturbances import cautions
+from crossover.report.figure import NARROW_INCHES
 from crossover.report.results import Results
 
 PANELS: dict[str, Any] = {"figsize": (8.6, 3.4), "sharey": True, "squeeze": False}
@@ -68,8 +69,10 @@ def show(results: Results) -> None:
     text.show(rounds_caution(results.rounds))
     drawn = table[table["width"].isin(explained_widths(table["width"]))]
     for device, rows in groups(drawn, "device"):
-        panels = PANELS | {"ncols": rows["width"].nunique()}
-        figure.show(results.figures, f"path-{device}", path_plot, rows, device, **panels)
+        count = rows["width"].nunique()
+        phone = {"nrows": count, "ncols": 1, "figsize": (NARROW_INCHES[0], 0.9 + 2.3 * count)}
+        figure.show(results.figures, f"path-{device}", path_plot, rows, device, phone=phone,
+                    ncols=count, **PANELS)  # fmt: skip
     text.show(path_sentences(table))
     text.show(rounds_sentence(results.rounds))
     text.show(study_sentences(table, results.own_trials))
@@ -101,10 +104,10 @@ def rounds_caution(rounds: Sequence[Rounds]) -> str:
 def path_plot(axes: npt.NDArray[Any], table: pd.DataFrame, device: str) -> str:
     """Draw one device's rows of `path_table` as waterfalls, one panel a width.
 
-    ``axes`` has shape (1, widths).
+    ``axes`` has shape (1, widths), or (widths, 1) on a phone.
     """
     told = []
-    for axis, (width, rows) in zip(axes[0], groups(table, "width"), strict=True):
+    for axis, (width, rows) in zip(axes.flat, groups(table, "width"), strict=True):
         waterfall.draw(axis, rows)
         axis.set_title(f"width {width}")
         first, last = rows.iloc[0], rows.iloc[-1]
@@ -112,8 +115,8 @@ def path_plot(axes: npt.NDArray[Any], table: pd.DataFrame, device: str) -> str:
             f"width {width}: {first['step_us']:,.0f} to {last['step_us']:,.0f} µs; saved: "
             f"{_parts(rows.iloc[1:]).replace('*', '')}"
         )
-    axes[0][0].invert_yaxis()
-    whole = axes[0][0].figure
+    axes.flat[0].invert_yaxis()
+    whole = axes.flat[0].figure
     handles = [Patch(**waterfall.TRAINING), Patch(**looks.bar_look("validation"))]
     whole.legend(handles, ["training step", "validation"], loc="outside upper right", ncols=2,
                  fontsize=9)  # fmt: skip

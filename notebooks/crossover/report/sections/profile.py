@@ -29,7 +29,8 @@ def show(results: Results) -> None:
         text.not_measured(nothing_profiled(backend))
     else:
         text.show(profile_sentences(told))
-        figure.show(results.figures, "profile", profile_plot, told, backend)
+        phone = {"figsize": (figure.NARROW_INCHES[0], 2.3 + 0.45 * len(told))}
+        figure.show(results.figures, "profile", profile_plot, told, backend, phone=phone)
         text.show(overlap_sentences(told, backend))
         text.show(path_sentences(told))
         columns = [
@@ -44,8 +45,10 @@ def show(results: Results) -> None:
 
 def profile_plot(ax: Axes, table: pd.DataFrame, backend: Backend) -> str:
     """Draw the steps of `crossover.analysis.profile.profile_table` as bars of what was seen."""
+    narrow = figure.on_a_phone(ax)
+    apart = "\n" if narrow else " "
     labels = [
-        f"{row['device'].upper()}, width {row['width']} ({row['profiled_us']:,.0f} µs)"
+        f"{row['device'].upper()}, width {row['width']}{apart}({row['profiled_us']:,.0f} µs)"
         for row in table.to_dict("records")
     ]
     seen, hidden = _seen(table), _unseen(table, backend)
@@ -56,17 +59,18 @@ def profile_plot(ax: Axes, table: pd.DataFrame, backend: Backend) -> str:
         share = shares[kind].to_numpy()
         ax.barh(labels, share, left=left, label=name, **looks.bar_look(kind))
         left += share
-    ax.set_xlabel(
-        "share of a published step under the profiler\n"
-        "(while several threads are busy, the leftmost of their kinds counts)"
-    )
+    order = "while several threads are busy, the leftmost of their kinds counts"
+    order = order.replace("busy, ", "busy,\n") if narrow else order
+    ax.set_xlabel(f"share of a published step under the profiler\n({order})",
+                  fontsize=9 if narrow else None)  # fmt: skip
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.grid(axis="y", visible=False)
-    ax.figure.legend(loc="outside upper center", ncols=3, fontsize=9)
+    ax.figure.legend(loc="outside upper center", ncols=2 if narrow else 3, fontsize=9)
     told = "; ".join(
-        f"{label}: " + ", ".join(f"{share:.0%} {kind}" for kind, share in row.items())
+        f"{' '.join(label.split())}: "
+        + ", ".join(f"{share:.0%} {kind}" for kind, share in row.items())
         for label, (_, row) in zip(labels, shares.iterrows(), strict=True)
     )
     return f"What the profiler saw in a published step, as shares of its time. {told}."

@@ -56,7 +56,8 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
     axes.plain_numbers(ax.xaxis)
     axes.plain_numbers(ax.yaxis)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.set_xlabel("arithmetic intensity (FLOP a byte moved; a point a width)")
+    apart = "\n" if figure.on_a_phone(ax) else " "
+    ax.set_xlabel(f"arithmetic intensity{apart}(FLOP a byte moved; a point a width)")
     ax.set_ylabel("GFLOP/s")
     ax.legend(loc="lower right")
     return "Rates of training steps under the machine's measured ceilings. " + "; ".join(told)
@@ -68,12 +69,14 @@ def _ceilings(ax: Axes, device: str, rows: pd.DataFrame) -> None:
     x = np.geomspace(rows["intensity"].min() / 2, rows["intensity"].max() * 2, 50)
     memory, last = rows["ceiling_bytes"].iloc[0] / 1e9, rows.iloc[-1]
 
-    def note(words: str, place: tuple[float, float], offset: tuple[float, float]) -> None:
-        ax.annotate(words, place, offset, textcoords="offset points", va="center", color=colour,
-                    fontsize=9)  # fmt: skip
+    def note(
+        words: str, place: tuple[float, float], offset: tuple[float, float], side: str = "left"
+    ) -> None:
+        ax.annotate(words, place, offset, textcoords="offset points", va="center", ha=side,
+                    color=colour, fontsize=9)  # fmt: skip
 
     ax.plot(x, x * memory, color=colour, lw=1, ls=":")
-    note(f"{name} memory, {memory:,.0f} GB/s", (x[0], x[0] * memory), (10, -9))
+    note(f"{name} memory, {memory:,.0f} GB/s", (x[-1], x[-1] * memory), (-8, 3), "right")
     ax.plot(rows["intensity"], rows["ceiling_flops"] / 1e9, color=colour, lw=1, ls="--")
     alone = (last["intensity"], last["ceiling_flops"] / 1e9)
     note(f"{name} matrix\nproducts alone", alone, (8, -2))
