@@ -80,13 +80,14 @@ lab: ready  ## open the notebooks in JupyterLab, both kernels installed
 record: ready  ## keep this machine's trials: make record NAME=my-box
 	@$(BIN)/python -m crossover record "NAME=$(NAME)"
 
-sample: ready  ## rebuild figures/reference from the tracked references
+sample: tested  ## rebuild figures/reference from the tracked references, its pictures with Chromium
 	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
 	  --no-progress-bar --log-level ERROR -p records ../data/reference/$(SAMPLE).jsonl \
 	  -p ceilings ../data/reference/$(SAMPLE) -p rounds ../data/reference/$(SAMPLE)/rounds \
 	  -p figure_folder ../figures/reference -p table_folder ../figures/reference \
 	  2>../data/runs/sample.log || { tail -n 5 ../data/runs/sample.log >&2; exit 1; }
 	@$(BIN)/python -m crossover render NOTEBOOK=data/runs/sample.ipynb PAGE=figures/reference/report.html
+	@$(BIN)/python docs/pictures.py
 
 test: tested lint  ## run the tests, in some six minutes on two cores
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"

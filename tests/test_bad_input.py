@@ -22,7 +22,12 @@ from crossover.hardware.device import DeviceError, kernel_device
 from crossover.paths import PROJECT, PUBLISHED
 from crossover.records import published
 from crossover.records.jsontext import NEWER, parse_model
-from crossover.records.parameters import ParameterError, check_parameters, check_summary
+from crossover.records.parameters import (
+    PRICES,
+    ParameterError,
+    check_parameters,
+    check_summary,
+)
 from crossover.records.record import Record
 from crossover.report import ask
 from crossover.study import configuration
@@ -66,6 +71,9 @@ SETTINGS = {
     "PROFILE=pbs": "PROFILE is 'pbs': known are kubernetes, local, slurm.",
     "PARTITIONS=a": "PARTITIONS are SLURM's: ",
     "PROFILE=kubernetes": "DEVICES is missing: ",
+    "CPU_PRICE=0; GPU_PRICE=1": "CPU_PRICE is '0': give what an hour costs, as 0.25",
+    "CPU_PRICE=1; GPU_PRICE=free": "GPU_PRICE is 'free': give what an hour costs",
+    "CPU_PRICE=1": "costs need both prices: give CPU_PRICE and GPU_PRICE.",
     "widths=4": "unknown setting 'widths=4': did you mean WIDTHS?",
     "\x1b[31m=1": "unknown setting '\\x1b[31m=1': known are",
 }
@@ -103,7 +111,7 @@ def test_a_wrong_verb_is_refused(capsys):
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.sampled_from(sorted(configuration.SETTINGS + configuration.PLACES)),
+    st.sampled_from(sorted(configuration.SETTINGS + configuration.PLACES + PRICES)),
     st.text("-+.,xe 09٣\x00\n", min_size=1, max_size=8),
 )
 def test_any_setting_is_taken_or_refused_in_a_sentence(name, value):

@@ -1,5 +1,6 @@
 """The tracked sample report: its numbers are those of the tracked references."""
 
+import hashlib
 import io
 import json
 import re
@@ -9,6 +10,7 @@ import bs4
 import pandas as pd
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 
 from crossover.analysis.comparison import crossing_numbers, crossovers
 from crossover.analysis.machines import own_settings
@@ -82,6 +84,18 @@ def test_on_a_phone_no_word_of_a_figure_is_small_or_cut(tmp_path, monkeypatch):
                and not (page.x0 <= text.get_window_extent().x0 and
                         text.get_window_extent().x1 <= page.x1)]  # fmt: skip
         assert cut == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_readmes_pictures_show_the_sample(scheme):
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert f'"figures/reference/page-{scheme}.png"' in readme
+    with Image.open(SAMPLE / f"page-{scheme}.png") as picture:
+        page = hashlib.sha256((SAMPLE / "report.html").read_bytes()).hexdigest()
+        assert picture.info["Source"] == page, "`make sample` makes them anew"
+        assert min(picture.size) > 1000
+        corner = picture.convert("L").getpixel((0, 0))
+    assert corner > 200 if scheme == "light" else corner < 60
 
 
 def through_csv(frame):
