@@ -319,7 +319,7 @@ def test_prices_are_typed_and_nothing_is_assumed(browser, report, records):
     assert [page.input_value(f"[name={name}_price]") for name in ("cpu", "gpu")] == ["", ""]
     assert cost.inner_text().startswith("Break-even at this size: an hour of the GPU at ")
     page.fill("[name=cpu_price]", "0.5")
-    assert cost.inner_text().startswith("Break-even")
+    assert cost.inner_text().startswith("Give both prices to compare costs. Break-even")
     page.fill("[name=gpu_price]", "1")
     # CPU 5 + 4e-5 P and twice the GPU's 14 + 4e-6 P seconds are equal at 718,750 parameters.
     study = merge(records, own_settings("tensorflow", 10, 128, None), records)

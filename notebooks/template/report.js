@@ -332,8 +332,11 @@ function startModel(part) {
   };
   const costs = (cpu, gpu, rule, parameters) => {
     const even = breakEvenSentence(breakEven(cpu, gpu, rule?.ratio, parameters));
-    const priceRatio = Number(field("gpu_price").value) / Number(field("cpu_price").value);
-    if (!(priceRatio > 0 && priceRatio < Infinity)) return even;
+    const typed = ["cpu", "gpu"].map((device) => field(`${device}_price`).value);
+    const priceRatio = Number(typed[1]) / Number(typed[0]);
+    if (!(priceRatio > 0 && priceRatio < Infinity)) {
+      return `${typed.some(Boolean) ? "Give both prices to compare costs. " : ""}${even}`;
+    }
     const turned = rule && cheaper(rule.ratio, priceRatio);
     const told = costSentence(verdict(cpu, priced(gpu, priceRatio), turned, parameters));
     return [told, turned ? cheaperSentence(turned) : "", even].filter(Boolean).join(" ");
