@@ -60,6 +60,7 @@ ENVIRONMENT ?= for each in $(BIN)/python python3 python3.13 python3.12 python3.1
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 	@echo "Settings of report, quick, explain, map: $(NAMES), e.g. make report REPEATS=5"
+	@echo "CPU_PRICE and GPU_PRICE are those of report, quick, partial and predict."
 	@echo "Settings of all: BACKEND=jax, VENV=system (use the system's framework), PYTHON=python3.12"
 
 report:  ## train what is missing, merge, plot, render figures/report.html

@@ -32,6 +32,7 @@ from crossover.records.published import MACHINE
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records
 from crossover.report.render import render
+from crossover.report.rule import COST, rule_words
 from crossover.report.text import break_even_sentence, cost_sentence, verdict_sentence
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -262,6 +263,8 @@ def ratios():
             rows = [(p, n, 5.0, 5.0 / math.exp(log)) for n, row in enumerate(logs)
                     for p, log in zip(parameters, row, strict=True)]  # fmt: skip
             table = pd.DataFrame(rows, columns=["parameters", "repeat", "cpu", "gpu"])
+            if slope == 0.9:  # The largest size is new, and has but two repeats.
+                table = table[(table["parameters"] < 3e6) | (table["repeat"] < 2)]
             yield log_ratio(*(table.rename(columns={d: "seconds"}) for d in ("cpu", "gpu")))
 
 
@@ -272,15 +275,19 @@ def plain(rule):
 def test_the_forms_cheaper_sizes_are_pythons(browser, report):
     cases = list(product(ratios(), (0.01, 0.5, 1.0, 1.3, 4.0, 100.0)))
     told = opened(browser, report).evaluate(
-        "cases => cases.map(([ratio, price]) => cheaper(ratio, price))",
+        "cases => cases.map(([ratio, price]) => cheaper(ratio, price))"
+        ".map((rule) => ({...rule, words: cheaperWords(rule)}))",
         [[ratio_data(ratio), price] for ratio, price in cases],
     )
+    words = [rule_words(vars(cheaper(*case)), COST) for case in cases]
+    assert len(set(words)) > 100
+    assert [shown.pop("words") for shown in told] == words
     rules = [plain(rule_of(vars(cheaper(*case)))) for case in cases]
     assert {rule["status"] for rule in rules} == {
         "crossed", "unresolved", "gpu always faster", "cpu always faster"}  # fmt: skip
     for rule, shown in zip(rules, told, strict=True):
         assert (rule.pop("estimate") or 1) == pytest.approx(shown.pop("estimate") or 1, rel=1e-6)
-        assert rule == shown
+        assert rule.items() <= shown.items()
 
 
 def test_the_forms_break_even_is_pythons(browser, report):
@@ -328,12 +335,19 @@ def test_prices_are_typed_and_nothing_is_assumed(browser, report, records):
     comparison = compare(curves, crossings, (study.own, study.own), "published", "cold")
     rule = rule_of(vars(cheaper(comparison.ratio, 2.0)))
     assert cost.inner_text() == (
-        f"{cost_sentence(comparison.cheaper_at(600_000, 2.0))} At these prices the CPU is cheaper "
-        f"below {rule.low:,.0f} parameters, the GPU above {rule.high:,.0f}; between them either. "
+        f"{cost_sentence(comparison.cheaper_at(600_000, 2.0))} At these prices: Below "
+        f"{rule.low:,.0f} parameters the CPU is cheaper, above {rule.high:,.0f} the GPU; between "
+        "them either. "
         f"{break_even_sentence(comparison.break_even(600_000))}"
     )
     page.fill("[name=gpu_price]", "500")
-    assert "At these prices the CPU is cheaper at every measured size." in cost.inner_text()
+    always = "At these prices: The CPU is cheaper at all sizes from 3,230 to 932,362 parameters."
+    assert always in cost.inner_text()
+    page.fill("[name=parameters]", "2000000")
+    assert "At these prices, among the measured sizes: The CPU is" in cost.inner_text()
+    for price in ("0", "-1", "1e12"):
+        page.fill("[name=gpu_price]", price)
+        assert cost.inner_text().startswith("A price is a number from 0.000001 to 999,999,999. ")
 
 
 def test_the_size_is_chosen_on_the_chart_itself(browser, report):

@@ -80,8 +80,8 @@ def test_the_break_even_is_the_ratio_of_the_times(compared):
     assert even.price_ratio == pytest.approx(cpu / gpu)
     assert even.low <= even.price_ratio <= even.high
     assert not even.about
-    # Beyond its limits, by more than the two digits of a rule, costs are told apart.
-    for price_ratio, winner in ((even.low * 0.95, "GPU"), (even.high * 1.05, "CPU")):
+    # Well beyond its limits, for straight lines miss some between these widths, costs differ.
+    for price_ratio, winner in ((even.low * 0.8, "GPU"), (even.high * 1.25, "CPU")):
         assert compared.cheaper_at(134_794, price_ratio).winner == winner
     assert compared.cheaper_at(134_794, even.price_ratio).winner == "either"
 
@@ -135,7 +135,7 @@ def test_the_report_tells_costs_only_at_prices(compared):
     (line,) = cost_lines(one, asked(cpu_price=0.1, gpu_price=0.2))
     told = rule_words(vars(cheaper(compared.ratio, 2.0)), COST)
     assert line == (
-        f"- **Cost**, *published*, an hour of the CPU at 0.1 and of the GPU at 0.2: {told} "
+        f"- **Cost** of a training, *published*, an hour of the CPU at 0.1 and of the GPU at 0.2: {told} "
         "(93.8% interval)."
     )
     assert at_round_sizes(compared)["cheaper"].isna().all()
@@ -148,7 +148,7 @@ def test_the_form_classifies_from_what_json_can_hold(compared):
     data = ratio_data(compared.ratio)
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert len(data["lower"]) == len(data["upper"]) == len(data["log_parameters"])
-    assert data["repeats"] == 5
+    assert set(data["repeats"]) == {5}
 
 
 def test_predict_tells_the_costs_of_its_own_or_the_last_reports_prices(

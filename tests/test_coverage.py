@@ -35,7 +35,7 @@ def test_the_interval_holds_as_often_as_it_says():
         less = 0.04 if "one by one" in row.noise else 0
         assert row.coverage >= level - 3.5 * error - less
     smooth = TABLE[TABLE["noise"] == coverage.SMOOTH]
-    assert smooth["with interpolation"].min() >= 0.93
+    assert smooth["coverage"].min() >= 0.93
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crossover.analysis import crossing
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.crossing import Crossover, find_crossover
 from crossover.paths import PUBLISHED
@@ -24,6 +25,12 @@ def times(medians: list[float], spread: tuple[float, ...] = (1.0,)) -> pd.DataFr
         for repeat, f in enumerate(spread, 1)
     ]
     return pd.DataFrame(rows, columns=["parameters", "repeat", "seconds"])
+
+
+@pytest.fixture
+def straight(monkeypatch):
+    """Of straight curves the limits are those of the repeats, with nothing added."""
+    monkeypatch.setattr(crossing, "STEEPEST", 0.0)
 
 
 QUIET = (0.98, 0.99, 1.0, 1.01, 1.02)
@@ -80,6 +87,7 @@ def test_reasons_tell_two_unresolved_apart() -> None:
     assert "CPU for large" in reverse.describe()
 
 
+@pytest.mark.usefixtures("straight")
 def test_the_range_is_that_of_the_repeats_own_curves() -> None:
     # CPU times 0.5, 1 and 2 times the median beside one GPU: log10 ratio -1±0.301 to 1±0.301.
     cpu, gpu = times([1, 100], (0.5, 1, 2)), times([10, 10], (1, 1, 1))
@@ -91,6 +99,7 @@ def test_the_range_is_that_of_the_repeats_own_curves() -> None:
     assert found.high == pytest.approx(10 ** (middle + reach), rel=0.01)
 
 
+@pytest.mark.usefixtures("straight")
 def test_what_slows_both_sweeps_of_a_repeat_is_no_spread() -> None:
     slow = (1.0, 1.5, 0.7, 2.0, 1.1)
     shared = find_crossover(times([1, 5, 40], slow), times([5, 5.5, 6], slow))
@@ -100,6 +109,7 @@ def test_what_slows_both_sweeps_of_a_repeat_is_no_spread() -> None:
     assert swapped.high / swapped.low > 2
 
 
+@pytest.mark.usefixtures("straight")
 @pytest.mark.parametrize(("count", "rank"), [(5, 0), (6, 0), (8, 0), (9, 1), (10, 1), (12, 2)])
 def test_limits_are_the_repeats_own_crossings(count: int, rank: int) -> None:
     """The published tables of the sign test: rank 2 from 9 repeats on, 3 from 12."""
@@ -112,6 +122,29 @@ def test_limits_are_the_repeats_own_crossings(count: int, rank: int) -> None:
     )
     assert found.low == pytest.approx(own[rank], rel=0.01)
     assert found.high == pytest.approx(own[-1 - rank], rel=0.01)
+
+
+def test_limits_include_what_straight_lines_may_add_but_no_measured_size(monkeypatch) -> None:
+    spread = (0.95, 0.98, 1.0, 1.02, 1.05)
+    studies = {
+        name: (times(cpu, spread), times(gpu, spread[::-1]))
+        for name, cpu, gpu in (("near", [1, 4, 40], [5, 6, 7]), ("far", [1, 5.9, 7.5], [5, 6, 6]))
+    }
+    whole = {name: find_crossover(*frames) for name, frames in studies.items()}
+    monkeypatch.setattr(crossing, "STEEPEST", 0.0)
+    for name, frames in studies.items():
+        bare, found = find_crossover(*frames), whole[name]
+        assert bare.interpolation == 0
+        off = 1 + found.interpolation
+        # At a measured size where a device surely wins, no line is straight for nothing.
+        sure = [size for size in SIZES if size < bare.low or size > bare.high]
+        assert found.low == pytest.approx(
+            max([bare.low / off, *(size for size in sure if size < bare.low)])
+        )
+        assert found.high == pytest.approx(
+            min([bare.high * off, *(size for size in sure if size > bare.high)])
+        )
+        assert found.low < bare.low or bare.low in SIZES
 
 
 def test_a_device_timed_once_stands_against_each_repeat_of_the_other() -> None:

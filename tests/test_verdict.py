@@ -194,7 +194,7 @@ def test_beyond_the_measured_sizes_a_verdict_is_about(study):
     assert not comparison.at(932_362)[2].about
     assert comparison.at(932_363)[2].about
     told = answer_of(study, crossings)
-    assert "Measured from 3,230 to 932,362 parameters; beyond them the form extrapolates." in told
+    assert "Measured from 3,230 to 932,362 parameters; beyond them times are extrapolated." in told
 
 
 def test_the_form_starts_inside_what_was_measured(study):

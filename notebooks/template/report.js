@@ -15,6 +15,10 @@ function followReading() {
       else link.removeAttribute("aria-current");
     });
   };
+  // On a phone the list covers the page, and closes when its reader has chosen.
+  document.querySelector(".small nav")?.addEventListener("click", (event) => {
+    if (event.target.closest("a")) event.currentTarget.closest("details").open = false;
+  });
   addEventListener("scroll", mark, { passive: true });
   mark();
 }
@@ -31,6 +35,7 @@ function unfold() {
   open(location.hash);
 }
 
+const MOST = 1e12;  // Parameters, as for `make predict`.
 // The figures' markers.
 const SYMBOLS = { CPU: "●", GPU: "■" };
 
@@ -138,15 +143,29 @@ function interpolated(at, places, values) {
   return values[right - 1] + share * (values[right] - values[right - 1]);
 }
 
+/** How far straight lines may misplace a crossover: the twin of crossing.interpolation_error. */
+function straightError([start, end], ratio) {
+  const steps = 10000;
+  const estimate = interpolated(0, ratio, [start, end]);
+  let most = 0;
+  for (let step = 0; step <= steps; step += 1) {
+    const at = start + (end - start) * step / steps;
+    const line = interpolated(at, [start, end], ratio);
+    const miss = 0.25 * (at - start) * (end - at) / 2;
+    if (Math.abs(line) <= miss) most = Math.max(most, Math.abs(at - estimate));
+  }
+  return Math.expm1(most);
+}
+
 /** Where the GPU is cheaper, its hour at so many of the CPU's: the twin of verdict.cheaper's rule. */
 function cheaper({ parameters, medians, log_parameters: grid, lower, upper, repeats }, priceRatio) {
   const less = Math.log(priceRatio);
   const winners = grid.map((_, at) => (upper[at] < less ? -1 : lower[at] > less ? 1 : 0));
   const turns = winners.filter((one) => one !== 0).filter((one, at, all) => one !== all[at - 1]);
-  const rule = (status, estimate, low, high) => ({
-    status, estimate, about: repeats < 5,
-    low: repeats < 2 || low === null ? null : twoDigits(low, Math.floor),
-    high: repeats < 2 || high === null ? null : twoDigits(high, Math.ceil),
+  const rule = (status, count, { estimate = null, low = null, high = null, reason = "" }) => ({
+    status, estimate, reason, about: count < 5, single: count < 2,
+    low: count < 2 || low === null ? null : twoDigits(low, Math.floor),
+    high: count < 2 || high === null ? null : twoDigits(high, Math.ceil),
   });
   const turn = (sure, open) => {
     const [at, beyond] = [sure, open].map((point) => (upper[sure] < less ? upper : lower)[point] - less);
@@ -160,33 +179,54 @@ function cheaper({ parameters, medians, log_parameters: grid, lower, upper, repe
     const crossings = rising.map((at) => Math.exp(interpolated(
       0, ratio.slice(at, at + 2), parameters.slice(at, at + 2).map(Math.log))));
     const off = crossings.map((one) => Math.abs(Math.log(one ** 2 / (low * high))));
-    const estimate = crossings[off.indexOf(Math.min(...off))];
-    return rule("crossed", estimate, Math.min(low, estimate), Math.max(high, estimate));
+    const nearest = off.indexOf(Math.min(...off));
+    const [estimate, pair] = [crossings[nearest], rising[nearest]];
+    const count = Math.min(repeats[last], repeats[first]);
+    const most = 1 + straightError(parameters.slice(pair, pair + 2).map(Math.log), ratio.slice(pair, pair + 2));
+    const sure = (winner, inside) => grid.filter((place, at) => winners[at] === winner && inside(at) &&
+      parameters.some((size) => Math.abs(Math.log(size) - place) < 1e-8)).map(Math.exp);
+    return rule("crossed", count, {
+      estimate,
+      low: Math.max(Math.min(low, estimate) / most, parameters[0], ...sure(-1, (at) => at <= last)),
+      high: Math.min(Math.max(high, estimate) * most, parameters.at(-1), ...sure(1, (at) => at >= first)),
+    });
   }
+  const ends = [grid[0], grid.at(-1)].map(Math.exp);
   if (turns.length === 1 && !winners.includes(0)) {
-    return rule(turns[0] > 0 ? "gpu always faster" : "cpu always faster", null, null, null);
+    const [from, to] = ends.map((end) => Math.round(end).toLocaleString("en"));
+    const reason = from === to ? `at the one size of ${from} parameters` : `at all sizes from ${from} to ${to} parameters`;
+    return rule(turns[0] > 0 ? "gpu always faster" : "cpu always faster", Math.min(...repeats), { reason });
   }
   const changes = winners.flatMap((one, at) => (at && one !== winners[at - 1] ? [at] : []));
-  return rule("unresolved", null,
-    winners[0] ? turn(changes[0] - 1, changes[0]) : Math.exp(grid[0]),
-    winners.at(-1) ? turn(changes.at(-1), changes.at(-1) - 1) : Math.exp(grid.at(-1)));
+  const low = winners[0] ? turn(changes[0] - 1, changes[0]) : ends[0];
+  const high = winners.at(-1) ? turn(changes.at(-1), changes.at(-1) - 1) : ends[1];
+  return rule("unresolved", Math.max(...repeats), { low, high, reason: openReason(turns, winners, low, high) });
 }
 
-/** From which size on the GPU is cheaper, in a sentence. */
-function cheaperSentence({ status, estimate, low, high, about }) {
+/** Why it is open which device is cheaper: the twin of crossing._reason, of costs. */
+function openReason(turns, winners, low, high) {
+  if (!turns.length) return "the devices' costs overlap at every width";
+  if (turns.length > 2) return `the devices change places ${turns.length - 1} times`;
+  if (turns.length === 2 && turns[0] > 0) return "the GPU wins for small models and the CPU for large ones";
+  const [least, most] = [twoDigits(low, Math.floor), twoDigits(high, Math.ceil)].map((end) => end.toLocaleString("en"));
+  const name = (winner) => (winner < 0 ? "CPU" : "GPU");
+  const sure = [[winners[0], "below"], [winners.at(-1), "above"]].filter(([winner]) => winner)
+    .map(([winner, where]) => `the ${name(winner)} is cheaper ${where}`).join(" and ");
+  return `from ${least} parameters${winners[0] ? "" : " or fewer"} to ${most}${winners.at(-1) ? "" : " or more"} ` +
+    `the devices cannot be told apart; ${sure || `the ${name(turns[0])} is cheaper at some sizes between`}`;
+}
+
+/** From which size on the GPU is cheaper, in words: the twin of rule.rule_words, of costs. */
+function cheaperWords({ status, estimate, low, high, reason, about, single }) {
   const near = about ? "about " : "";
   const [from, to] = [low, high].map((end) => end?.toLocaleString("en"));
   if (status === "crossed") {
-    const turn = Number((estimate ?? 1).toPrecision(2)).toLocaleString("en");
-    return "At these prices the CPU is cheaper " + (low === null
-      ? `below about ${turn} parameters, the GPU above.`
-      : `below ${near}${from} parameters, the GPU above ${near}${to}; between them either.`);
+    if (low !== null) return `Below ${near}${from} parameters the CPU is cheaper, above ${near}${to} the GPU; between them either`;
+    return `Below about ${Number(estimate.toPrecision(2)).toLocaleString("en")} parameters the CPU is cheaper, above it the GPU`;
   }
-  if (status === "unresolved") {
-    return low === null ? "" : `At these prices either may be cheaper from ${near}${from} to ${near}${to} parameters.`;
-  }
-  const few = about ? ", as few trainings tell" : "";
-  return `At these prices the ${status.slice(0, 3).toUpperCase()} is cheaper at every measured size${few}.`;
+  if (status !== "unresolved") return `The ${status.slice(0, 3).toUpperCase()} is cheaper${single ? ", as single trainings tell," : ""} ${reason}`;
+  const open = ["from ", "the devices' "].some((start) => reason.startsWith(start));
+  return open ? `Too close to call: ${reason}` : reason[0].toUpperCase() + reason.slice(1);
 }
 
 /** The break-even of a size with its limits: the twin of verdict.break_even. */
@@ -195,7 +235,7 @@ function breakEven(cpu, gpu, ratio, parameters) {
   const even = cpu.seconds / gpu.seconds;
   const told = { even, low: null, high: null, about: !(cpu.sure && gpu.sure) };
   if (ratio && cpu.source === "interpolated" && gpu.source === "interpolated") {
-    if (ratio.repeats < 2) return told;
+    if (Math.max(...ratio.repeats) < 2) return told;
     const [low, high] = [ratio.lower, ratio.upper].map((edge) =>
       Math.exp(interpolated(Math.log(parameters), ratio.log_parameters, edge)));
     return { ...told, low: Math.min(low, even), high: Math.max(high, even) };
@@ -325,6 +365,7 @@ function startModel(part) {
     row(device).dataset.seconds = predicted.seconds ?? "";
     row(device).querySelector(".time").textContent =
       predicted.seconds === null ? "missing" : `${secondsText(predicted.seconds)} s`;
+    row(device).hidden = Number.isNaN(parameters);
     row(device).querySelector(".basis").textContent = curve
       ? basis(curve, predicted)
       : `No ${timing} times of the ${protocol} protocol were measured there.`;
@@ -332,17 +373,22 @@ function startModel(part) {
   };
   const costs = (cpu, gpu, rule, parameters) => {
     const even = breakEvenSentence(breakEven(cpu, gpu, rule?.ratio, parameters));
-    const typed = ["cpu", "gpu"].map((device) => field(`${device}_price`).value);
-    const priceRatio = Number(typed[1]) / Number(typed[0]);
-    if (!(priceRatio > 0 && priceRatio < Infinity)) {
-      return `${typed.some(Boolean) ? "Give both prices to compare costs. " : ""}${even}`;
+    const inputs = ["cpu", "gpu"].map((device) => field(`${device}_price`));
+    if (!inputs.every((input) => input.validity.valid)) {
+      return `A price is a number from 0.000001 to 999,999,999. ${even}`;
     }
+    const [cpuPrice, gpuPrice] = inputs.map((input) => Number(input.value));
+    if (!cpuPrice || !gpuPrice) return `${cpuPrice || gpuPrice ? "Give both prices to compare costs. " : ""}${even}`;
+    const priceRatio = gpuPrice / cpuPrice;
     const turned = rule && cheaper(rule.ratio, priceRatio);
     const told = costSentence(verdict(cpu, priced(gpu, priceRatio), turned, parameters));
-    return [told, turned ? cheaperSentence(turned) : "", even].filter(Boolean).join(" ");
+    const measured = cpu.source === "interpolated" && gpu.source === "interpolated";
+    const where = measured ? "At these prices" : "At these prices, among the measured sizes";
+    return [told, turned ? `${where}: ${cheaperWords(turned)}.` : "", even].filter(Boolean).join(" ");
   };
   const update = () => {
-    const parameters = Number(field("parameters").value) || NaN;
+    const typed = Number(field("parameters").value);
+    const parameters = typed >= 1 && typed <= MOST ? typed : NaN;
     const asked = chosen();
     const [cpu, gpu] = ["cpu", "gpu"].map((device) => show(device, parameters));
     const rule = rules.find((one) => Object.keys(asked).every((name) => one[name] === asked[name]));

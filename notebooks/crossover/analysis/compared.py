@@ -114,7 +114,7 @@ def _named_rule(crossing: dict[Any, Any]) -> dict[str, object]:
 def ratio_data(ratio: Ratio) -> dict[str, object]:
     """A ratio as plain data that JSON can hold, from which the form's script classifies.
 
-    ``log_parameters``, ``lower`` and ``upper`` are the band's, and ``repeats`` the most in it.
+    ``log_parameters``, ``lower``, ``upper`` and ``repeats`` are the band's.
     """
     band = ratio.band
     return {
@@ -123,5 +123,5 @@ def ratio_data(ratio: Ratio) -> dict[str, object]:
         "log_parameters": band.log_parameters.round(9).tolist(),
         "lower": band.lower.round(EDGE).tolist(),
         "upper": band.upper.round(EDGE).tolist(),
-        "repeats": int(band.repeats.max()),
+        "repeats": band.repeats.tolist(),
     }

@@ -31,8 +31,8 @@ class Crossover:
     ('interval', 'range' or 'none') over ``repeats``, of the device ``alone`` where the other was
     timed once; one that equals the first or last measured size means 'or beyond'. ``interpolation``
     is how far, as a share of it, the estimate may be off because lines between widths are straight
-    (`interpolation_error`). ``reason`` explains a status without crossover; all was read off
-    ``ratio``.
+    (`interpolation_error`), which the limits include. ``reason`` explains a status without
+    crossover; all was read off ``ratio``.
     """
 
     status: Status
@@ -88,7 +88,8 @@ class Crossover:
         """How far straight lines between widths may put the estimate off."""
         if self.interpolation > MOST_OFF:
             return "the widths are too far apart to tell where between them"
-        return f"straight lines ±{100 * self.interpolation:.2g}%"
+        within = "" if self.interval_kind == "none" else " in it"
+        return f"straight lines' ±{100 * self.interpolation:.2g}%{within}"
 
 
 def find_crossover(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Crossover:
@@ -148,6 +149,7 @@ def _everywhere(band: Band) -> str:
 def _crossed(sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: Band) -> Crossover:
     """The crossover with its limits: the CPU's last sure win, and the GPU's first.
 
+    Between measured sizes both are moved apart by what straight lines may misplace the crossover.
     ``rising`` are the widths after which the medians change sides; of several the one in the middle
     of the limits counts. Before and beyond the limits, where one slow training may hide the winner
     again, nothing is open any more.
@@ -161,13 +163,33 @@ def _crossed(sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: 
     pair, estimate = pairs[middle], float(crossings[middle])
     before, after = map(float, sizes[pair])
     repeats = int(min(band.repeats[last], band.repeats[first]))
-    # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
-    low, high = (min(low, estimate), max(high, estimate)) if repeats > 1 else (np.nan, np.nan)
+    off = interpolation_error(np.log(sizes[pair]), ratio[pair])
+    if repeats > 1:
+        # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
+        low, high = min(low, estimate), max(high, estimate)
+        low = max(low / (1 + off), _sure(band, winners, slice(last + 1), -1, sizes))
+        high = min(high * (1 + off), _sure(band, winners, slice(first, None), 1, sizes))
+    else:
+        low = high = np.nan
     return Crossover(
         "crossed", bracket_low=before, bracket_high=after, estimate=estimate, low=low, high=high,
-        interval_kind=kind_of(repeats), repeats=repeats, alone=band.alone, crossings=1,
-        interpolation=interpolation_error(np.log(sizes[pair]), ratio[pair]),
+        interval_kind=kind_of(repeats), repeats=repeats, alone=band.alone, interpolation=off,
+        crossings=1,
     )  # fmt: skip
+
+
+def _sure(
+    band: Band, winners: npt.NDArray[np.int64], part: slice, winner: int, sizes: Floats
+) -> float:
+    """The measured size nearest to the crossover in a part of the grid that has this winner.
+
+    There no straight line adds an error. The end of all sizes where no measured one has the winner.
+    """
+    at_sizes = np.isin(band.log_parameters[part], np.log(sizes)) & (winners[part] == winner)
+    sure = np.exp(band.log_parameters[part][at_sizes])
+    if winner < 0:
+        return float(sure.max(initial=sizes[0]))
+    return float(sure.min(initial=sizes[-1]))
 
 
 def interpolation_error(ends: Floats, ratio: Floats) -> float:

@@ -38,7 +38,7 @@ from crossover.records.settings import (
 
 Folder = Annotated[str, Field(min_length=1, max_length=4096)]
 # What an hour of a machine costs, in any currency.
-Price = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=1e-6, lt=1e9, allow_inf_nan=False)]
 PRICES = ("CPU_PRICE", "GPU_PRICE")
 # The project's own folders, wherever a notebook is executed from.
 OWN_FOLDERS = {
@@ -224,7 +224,8 @@ def _built(model: type[Model], given: Mapping[str, Any]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
     name = str(first["loc"][0])
-    raise ParameterError(f"parameter '{name}' is {given.get(name)!r:.80}: {first['msg']:.200}.")
+    why = first["msg"].removeprefix("Value error, ")
+    raise ParameterError(f"parameter '{name}' is {given.get(name)!r:.80}: {why:.200}.")
 
 
 def _contradictions(parameters: SweepParameters) -> Iterator[tuple[str, str]]:

@@ -30,12 +30,15 @@ MOST = 10**12
 WIDEST = 100.0  # An interval's ends, as a ratio, beyond which it says nothing.
 
 
-def last_report(path: Path) -> tuple[list[Settings], dict[str, float]]:
-    """Settings and prices of the last ``make report``, the defaults where there was none."""
+def last_report(path: Path, given: dict[str, str]) -> tuple[list[Settings], dict[str, float]]:
+    """Settings and prices of the last ``make report``, the defaults where there was none.
+
+    Prices that are ``given`` stand in the place of its own.
+    """
     try:
         config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"study": {}}
         last = config["study"]
-        prices = prices_of({name: config.get(name.lower()) for name in PRICES})
+        prices = prices_of({name: config.get(name.lower()) for name in PRICES} | given)
         return own_settings(
             last.get("backend", DEFAULT_BACKEND),
             last.get("epochs") or EPOCHS,
@@ -78,7 +81,7 @@ def answer(
         cost = verdict(cpu, gpu.priced(price_ratio)) if price_ratio else None
         lines += _cost(break_even(cpu, gpu), cost)
         if not row["measured"]:
-            lines.append("  outside the sizes that were measured: an extrapolation")
+            lines.append("  outside the sizes and batch sizes that were measured: an extrapolation")
     return lines
 
 
@@ -179,8 +182,8 @@ def predict(_: str, words: list[str]) -> int:
                 "make predict PARAMETERS=500000 BATCH_SIZE=128"
             )
         asked[name] = value
-    settings, prices = last_report(RUNS / "main" / "settings.json")
-    prices = prices_of(given) or prices
+    own = {name: given[name] for name in PRICES if prices_of(given)}
+    settings, prices = last_report(RUNS / "main" / "settings.json", own)
     price_ratio = prices["gpu_price"] / prices["cpu_price"] if prices else None
     merged = merge(RUNS / "main" / "trials", settings)
     if not merged.records:
@@ -191,5 +194,8 @@ def predict(_: str, words: list[str]) -> int:
             "too few widths are recorded: a prediction needs three of one protocol, "
             "as 'make report WIDTHS=\"4 64 1024\"' trains."
         )
+    if prices:
+        whose = "" if own else ", as in the last report"
+        lines.insert(0, f"costs: {text.hourly(**prices)}{whose}")
     print("\n".join(lines))
     return 0

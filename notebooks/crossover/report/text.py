@@ -73,6 +73,16 @@ def signed_points(share: float) -> str:
     return f"{100 * share:+.2f}".replace("-", "−")
 
 
+def price(value: float) -> str:
+    """A price as it was given, without an exponent: 0.25, 1234567.8."""
+    return f"{Decimal(repr(value)):f}"
+
+
+def hourly(cpu_price: float, gpu_price: float) -> str:
+    """What an hour of each device costs."""
+    return f"an hour of the CPU at {price(cpu_price)} and of the GPU at {price(gpu_price)}"
+
+
 def three_digits(value: float) -> str:
     """A number with three significant digits and no exponent: 25.5, 1,720."""
     return f"{float(f'{value:.3g}'):,g}"
@@ -130,15 +140,25 @@ def cost_sentence(verdict: Verdict) -> str:
     )
 
 
+def break_even(even: BreakEven | None) -> str:
+    """A break-even with its limits in few words; MISSING where a time is."""
+    if even is None:
+        return MISSING
+    return f"{'≈' if even.about else ''}{times(even.price_ratio)}{_limits(even)}"
+
+
 def break_even_sentence(even: BreakEven | None) -> str:
     """At which price of a GPU's hour the cheaper device turns; empty where a time is missing."""
     if even is None:
         return ""
     about = "about " if even.about else ""
-    limits = ""
-    if even.low is not None and even.high is not None:
-        limits = f" ({times(even.low)} to {times(even.high)})"
     return (
         f"Break-even at this size: an hour of the GPU at {about}{times(even.price_ratio)} times an "
-        f"hour of the CPU{limits}."
+        f"hour of the CPU{_limits(even)}."
     )
+
+
+def _limits(even: BreakEven) -> str:
+    if even.low is None or even.high is None:
+        return ""
+    return f" ({times(even.low)} to {times(even.high)})"

@@ -101,7 +101,7 @@ def _sentences(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
     sizes = merged.of(merged.own).query("protocol == @protocol")["parameters"]
     return (
         f"**{rule_words(row)}.** {evidence(row, *names)} Measured from {sizes.min():,} to "
-        f"{sizes.max():,} parameters; beyond them the form extrapolates."
+        f"{sizes.max():,} parameters; beyond them times are extrapolated."
     )
 
 

@@ -18,6 +18,7 @@ TICKS = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 30, 50]
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 # Words on a row of the figure.
 BESIDE: Any = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8}
+PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 RATIO = ("ratio", "low", "high")
 COLUMNS = [
     *words("change"), DEVICE, WIDTH,
@@ -65,7 +66,7 @@ def change_plot(ax: Axes, table: pd.DataFrame) -> str:
     told = []
     for change, rows in table.groupby("change", sort=False):
         if narrow:
-            ax.annotate(str(change), (0, place - 1), weight="bold", **BESIDE)
+            ax.annotate(str(change), (0, place - 1), weight="bold", bbox=PAPER, **BESIDE)
         for row in rows.sort_values(["width", "device"]).to_dict("records"):
             look = looks.LOOKS[row["device"], "published"]
             ax.hlines(place, row["low"], row["high"], color=look.colour, lw=2, alpha=0.45)

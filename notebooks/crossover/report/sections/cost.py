@@ -21,11 +21,12 @@ def show(results: Results) -> None:
 
 def cost_lines(compared: dict[str, Comparison], asked: SummaryParameters) -> list[str]:
     """From which size on the GPU is cheaper, a line for each protocol; none without prices."""
-    if asked.price_ratio is None:
+    if asked.cpu_price is None or asked.gpu_price is None or asked.price_ratio is None:
         return []
+    hourly = text.hourly(asked.cpu_price, asked.gpu_price)
     return [
-        f"- **Cost**, *{name}*, an hour of the CPU at {asked.cpu_price:g} and of the GPU at "
-        f"{asked.gpu_price:g}: {measured_rule(cheaper(one.ratio, asked.price_ratio), COST)}."
+        f"- **Cost** of a training, *{name}*, {hourly}: "
+        f"{measured_rule(cheaper(one.ratio, asked.price_ratio), COST)}."
         for name, one in compared.items()
         if one.ratio
     ]
@@ -35,7 +36,7 @@ def energy_lines(trials: pd.DataFrame) -> list[str]:
     """From which size on one machine's GPU needs less energy, a line for each protocol known."""
     crossings = {name: energy_crossover(trials, name) for name in trials["protocol"].unique()}
     return [
-        f"- **Energy**, *{name}*: {measured_rule(one, ENERGY)}."
+        f"- **Energy** of a training, *{name}*: {measured_rule(one, ENERGY)}."
         for name, one in crossings.items()
         if one.ratio
     ]

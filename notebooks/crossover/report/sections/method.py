@@ -52,10 +52,9 @@ def coverage_sentence() -> str:
         f"In simulation (`benchmarks/coverage.py`: {kept['noise'].nunique()} kinds of noise, "
         f"slow processes and slow sweeps among them; {counts} repeats; "
         f"{table['studies'].iloc[0]:,} studies each) the crossover's interval held the truth in "
-        f"{_shares(kept['coverage'])} of studies. It holds less often {beyond}. Where curves are "
-        f"smooth and the noise is only 2%, straight lines between widths bring it down to "
-        f"{_shares(smooth['coverage'])}; with the error that is named beside the interval it is "
-        f"{_shares(smooth['with interpolation'])}."
+        f"{_shares(kept['coverage'])} of studies, the curves being straight between widths. It "
+        f"holds less often {beyond}. Where curves are smooth, the limits include what straight "
+        f"lines may add: with noise of only 2% they held it in {_shares(smooth['coverage'])}."
     )
 
 

@@ -20,7 +20,7 @@ COLUMNS = [
     Column("faster", lambda row: text.faster(row["verdict"]), text=True),
     Column("CPU s", "cpu", text.three_digits),
     Column("GPU s", "gpu", text.three_digits),
-    Column("break-even", "even", text.times),
+    Column("break-even", lambda row: text.break_even(row["even"])),
 ]
 CHEAPER = Column("cheaper", lambda row: text.faster(row["cheaper"]), text=True)
 
@@ -68,7 +68,7 @@ def at_round_sizes(comparison: Comparison, price_ratio: float | None = None) -> 
             cpu, gpu, told = comparison.at(size)
             even = comparison.break_even(size)
             rows.append({"parameters": size, "cpu": cpu.seconds, "gpu": gpu.seconds,
-                         "verdict": told, "even": even and even.price_ratio})  # fmt: skip
+                         "verdict": told, "even": even})  # fmt: skip
             if price_ratio:
                 rows[-1]["cheaper"] = comparison.cheaper_at(size, price_ratio)
     return pd.DataFrame(rows, columns=["parameters", "cpu", "gpu", "verdict", "even", "cheaper"])
