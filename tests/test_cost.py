@@ -20,9 +20,10 @@ from crossover.analysis.verdict import UNKNOWN, Prediction, Verdict, break_even,
 from crossover.errors import CrossoverError
 from crossover.records.parameters import ParameterError, SummaryParameters, prices_of
 from crossover.report import ask, text
+from crossover.report.columns import written
 from crossover.report.rule import COST, ENERGY, rule_words
 from crossover.report.sections.cost import cost_lines
-from crossover.report.sections.own_model import at_round_sizes
+from crossover.report.sections.own_model import COLUMNS, at_round_sizes
 from crossover.study.configuration import configuration, study_from
 from crossover.study.workflow import workflow_plan
 
@@ -135,13 +136,16 @@ def test_the_report_tells_costs_only_at_prices(compared):
     (line,) = cost_lines(one, asked(cpu_price=0.1, gpu_price=0.2))
     told = rule_words(vars(cheaper(compared.ratio, 2.0)), COST)
     assert line == (
-        f"- **Cost** of a training, *published*, an hour of the CPU at 0.1 and of the GPU at 0.2: {told} "
-        "(93.8% interval)."
+        "- **Cost** of a training, *published*, an hour of the CPU at 0.1 and of the GPU at 0.2: "
+        f"{told} (93.8% interval)."
     )
     assert at_round_sizes(compared)["cheaper"].isna().all()
     table = at_round_sizes(compared, 2.0).set_index("parameters")
     assert [table["cheaper"][size].winner for size in (10_000, 300_000)] == ["CPU", "CPU"]
-    assert table["even"][300_000] == pytest.approx(compared.break_even(300_000).price_ratio)
+    assert table["even"][300_000] == compared.break_even(300_000)
+    shown = written(table.reset_index(), COLUMNS)["break-even"].tolist()
+    assert shown[-1] == text.break_even(compared.break_even(300_000))
+    assert shown[-1].startswith("1.18 (")
 
 
 def test_the_form_classifies_from_what_json_can_hold(compared):
