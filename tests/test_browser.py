@@ -141,6 +141,9 @@ def test_a_phone_unfolds_the_contents(browser, report):
     page.locator(".small summary").click()
     assert link.is_visible()
     assert not page.locator(".wide").is_visible()
+    link.click()  # The list covers what it leads to, and closes.
+    assert not link.is_visible()
+    assert page.locator("#Evidence").bounding_box()["y"] < 200
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
