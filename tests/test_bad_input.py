@@ -418,7 +418,7 @@ STUDIES = {
 def test_unreadable_settings_of_the_last_study_are_one_sentence(name, tmp_path):
     (tmp_path / "settings.json").write_bytes(STUDIES[name])
     with pytest.raises(StorageError, match=r"settings.json is not readable: run 'make report'"):
-        ask.last_report(tmp_path / "settings.json", {})
+        ask.last_report(tmp_path / "settings.json", None)
 
 
 KERNELS = {"no kernel of ours": None, "an empty name": "", "another device": "tpu"}

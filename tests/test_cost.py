@@ -196,7 +196,7 @@ def test_prices_reach_the_report():
     studies = [study_from(config["study"])]
     given = json.loads(workflow_plan(studies, [], config)["report"]["parameters"])
     assert (given["cpu_price"], given["gpu_price"]) == (0.25, 1.0)
-    assert asked(**{name: given[name] for name in ("cpu_price", "gpu_price")}).price_ratio == 4
+    assert asked(**{name: given[name] for name in ("cpu_price", "gpu_price")}).prices.ratio == 4
     without = configuration("report", ["DEVICES=cpu"])
     given = json.loads(workflow_plan(studies, [], without)["report"]["parameters"])
     assert (given["cpu_price"], given["gpu_price"]) == (None, None)

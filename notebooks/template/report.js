@@ -150,7 +150,7 @@ function straightError([start, end], ratio) {
   let most = 0;
   for (let step = 0; step <= steps; step += 1) {
     const at = start + (end - start) * step / steps;
-    const line = interpolated(at, [start, end], ratio);
+    const line = ratio[0] + (ratio[1] - ratio[0]) * step / steps;
     const miss = 0.25 * (at - start) * (end - at) / 2;
     if (Math.abs(line) <= miss) most = Math.max(most, Math.abs(at - estimate));
   }
@@ -371,6 +371,14 @@ function startModel(part) {
       : `No ${timing} times of the ${protocol} protocol were measured there.`;
     return predicted;
   };
+  // The size that is dragged moves neither the prices nor the rule of costs.
+  let last = {};
+  const cheaperRule = (rule, priceRatio) => {
+    if (last.rule !== rule || last.priceRatio !== priceRatio) {
+      last = { rule, priceRatio, cheaper: rule && cheaper(rule.ratio, priceRatio) };
+    }
+    return last.cheaper;
+  };
   const costs = (cpu, gpu, rule, parameters) => {
     const even = breakEvenSentence(breakEven(cpu, gpu, rule?.ratio, parameters));
     const inputs = ["cpu", "gpu"].map((device) => field(`${device}_price`));
@@ -380,7 +388,7 @@ function startModel(part) {
     const [cpuPrice, gpuPrice] = inputs.map((input) => Number(input.value));
     if (!cpuPrice || !gpuPrice) return `${cpuPrice || gpuPrice ? "Give both prices to compare costs. " : ""}${even}`;
     const priceRatio = gpuPrice / cpuPrice;
-    const turned = rule && cheaper(rule.ratio, priceRatio);
+    const turned = cheaperRule(rule, priceRatio);
     const told = costSentence(verdict(cpu, priced(gpu, priceRatio), turned, parameters));
     const measured = cpu.source === "interpolated" && gpu.source === "interpolated";
     const where = measured ? "At these prices" : "At these prices, among the measured sizes";

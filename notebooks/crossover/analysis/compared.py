@@ -1,7 +1,7 @@
 """One CPU beside one GPU: their curves, the crossover's rule, and the verdict at any size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -28,17 +28,20 @@ EDGE = 5  # Digits of a log ratio after the point.
 class Comparison:
     """One CPU and one GPU in one protocol and timing: their curves, ratio and crossover's rule.
 
-    None stands for what was not measured.
+    None stands for what was not measured. Where an hour of the GPU has a ``price``, in hours of the
+    CPU, the GPU's times are costs.
     """
 
     cpu: Curve | None
     gpu: Curve | None
     rule: Rule | None
     ratio: Ratio | None
+    price: float = 1.0
 
     def at(self, parameters: float) -> tuple[Prediction, Prediction, Verdict]:
         """Both devices' predicted times of a size, and the verdict."""
         cpu, gpu = (predict(curve, parameters) for curve in (self.cpu, self.gpu))
+        gpu = gpu.priced(self.price)
         return cpu, gpu, verdict(cpu, gpu, self.rule, parameters)
 
     def break_even(self, parameters: float) -> BreakEven | None:
@@ -48,9 +51,12 @@ class Comparison:
 
     def cheaper_at(self, parameters: float, price_ratio: float) -> Verdict:
         """Which device trains a size for less, where a GPU's hour costs so many of the CPU's."""
-        cpu, gpu, _ = self.at(parameters)
+        return self.priced(price_ratio).at(parameters)[2]
+
+    def priced(self, price_ratio: float) -> "Comparison":
+        """The comparison of costs, where a GPU's hour costs so many of the CPU's."""
         rule = rule_of(vars(cheaper(self.ratio, price_ratio))) if self.ratio else None
-        return verdict(cpu, gpu.priced(price_ratio), rule, parameters)
+        return replace(self, rule=rule, price=price_ratio)
 
 
 def compare(

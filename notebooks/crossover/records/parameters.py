@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BeforeValidator,
@@ -40,6 +40,20 @@ Folder = Annotated[str, Field(min_length=1, max_length=4096)]
 # What an hour of a machine costs, in any currency.
 Price = Annotated[float, Field(ge=1e-6, lt=1e9, allow_inf_nan=False)]
 PRICES = ("CPU_PRICE", "GPU_PRICE")
+
+
+class Prices(NamedTuple):
+    """What an hour of each machine costs."""
+
+    cpu_price: float
+    gpu_price: float
+
+    @property
+    def ratio(self) -> float:
+        """The price of an hour of the GPU's machine, in hours of the CPU's."""
+        return self.gpu_price / self.cpu_price
+
+
 # The project's own folders, wherever a notebook is executed from.
 OWN_FOLDERS = {
     "records": RUNS / "main" / "trials",
@@ -134,11 +148,11 @@ class SummaryParameters(Frozen):
     gpu_price: Annotated[Price | None, Field(validate_default=True)] = None
 
     @property
-    def price_ratio(self) -> float | None:
-        """The price of an hour of the GPU's machine, in hours of the CPU's; None without prices."""
+    def prices(self) -> Prices | None:
+        """What an hour of each machine costs; None without prices."""
         if self.cpu_price is None or self.gpu_price is None:
             return None
-        return self.gpu_price / self.cpu_price
+        return Prices(self.cpu_price, self.gpu_price)
 
     @field_validator("gpu_price")
     @classmethod
@@ -153,12 +167,12 @@ class SummaryParameters(Frozen):
         return str(OWN_FOLDERS[str(info.field_name)]) if value is None else value
 
 
-def prices_of(given: Mapping[str, Any]) -> dict[str, float]:
-    """The prices among NAME=value settings, none or both; raises `ParameterError`."""
-    prices = {name.lower(): _price(name, given[name]) for name in PRICES if given.get(name)}
+def prices_of(given: Mapping[str, Any]) -> Prices | None:
+    """The prices among NAME=value settings, both or none; raises `ParameterError`."""
+    prices = [_price(name, given[name]) for name in PRICES if given.get(name)]
     if len(prices) == 1:
         raise ParameterError("costs need both prices: give CPU_PRICE and GPU_PRICE.")
-    return prices
+    return Prices(*prices) if prices else None
 
 
 def _price(name: str, value: object) -> float:

@@ -20,7 +20,7 @@ from crossover.files import StorageError
 from crossover.paths import RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, trained_images
 from crossover.records.backends import DEFAULT_BACKEND
-from crossover.records.parameters import PRICES, ParameterError, prices_of
+from crossover.records.parameters import PRICES, ParameterError, Prices, prices_of
 from crossover.records.settings import Settings
 from crossover.report import text
 from crossover.report.sections.own_model import predictors_of
@@ -30,7 +30,7 @@ MOST = 10**12
 WIDEST = 100.0  # An interval's ends, as a ratio, beyond which it says nothing.
 
 
-def last_report(path: Path, given: dict[str, str]) -> tuple[list[Settings], dict[str, float]]:
+def last_report(path: Path, given: Prices | None) -> tuple[list[Settings], Prices | None]:
     """Settings and prices of the last ``make report``, the defaults where there was none.
 
     Prices that are ``given`` stand in the place of its own.
@@ -38,7 +38,7 @@ def last_report(path: Path, given: dict[str, str]) -> tuple[list[Settings], dict
     try:
         config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"study": {}}
         last = config["study"]
-        prices = prices_of({name: config.get(name.lower()) for name in PRICES} | given)
+        prices = given or prices_of({name: config.get(name.lower()) for name in PRICES})
         return own_settings(
             last.get("backend", DEFAULT_BACKEND),
             last.get("epochs") or EPOCHS,
@@ -182,13 +182,14 @@ def predict(_: str, words: list[str]) -> int:
                 "make predict PARAMETERS=500000 BATCH_SIZE=128"
             )
         asked[name] = value
-    own = {name: given[name] for name in PRICES if prices_of(given)}
+    own = prices_of(given)
     settings, prices = last_report(RUNS / "main" / "settings.json", own)
-    price_ratio = prices["gpu_price"] / prices["cpu_price"] if prices else None
     merged = merge(RUNS / "main" / "trials", settings)
     if not merged.records:
         raise CrossoverError(_nothing(RUNS / "main" / "trials"))
-    lines = answer(merged, int(asked["PARAMETERS"]), int(asked["BATCH_SIZE"]), price_ratio)
+    lines = answer(
+        merged, int(asked["PARAMETERS"]), int(asked["BATCH_SIZE"]), prices and prices.ratio
+    )
     if not lines:
         raise CrossoverError(
             "too few widths are recorded: a prediction needs three of one protocol, "
@@ -196,6 +197,6 @@ def predict(_: str, words: list[str]) -> int:
         )
     if prices:
         whose = "" if own else ", as in the last report"
-        lines.insert(0, f"costs: {text.hourly(**prices)}{whose}")
+        lines.insert(0, f"costs: {text.hourly(prices)}{whose}")
     print("\n".join(lines))
     return 0

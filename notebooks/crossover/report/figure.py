@@ -35,7 +35,7 @@ def new_figure(**axes: Any) -> tuple[Figure, Any]:
 
 
 class Drawing(NamedTuple):
-    """A drawn figure: SVG, PNG, alt text, and where its axis lies, if that was asked for."""
+    """A drawn figure: SVG, PNG unless for a phone, alt text, and its axis's place if asked for."""
 
     svg: str
     png: bytes
@@ -53,9 +53,8 @@ def show(
     on a phone: the same on axes of a phone's width, laid out as ``phone`` says. ``view`` names a
     chart of one axis, on which the report's form marks a size: the metadata then tell where, too.
     """
-    wide = _drawing(draw, content, axes, WIDE_LETTERS, view)
     small = {"figsize": NARROW_INCHES} | dict(phone or {})
-    narrow = _drawing(draw, content, axes | small, NARROW_LETTERS, view)
+    wide, narrow = (_drawing(draw, content, layout, view) for layout in (axes, axes | small))
     about: dict[str, Any] = {"alt": wide.alt, "narrow": narrow.svg}
     if view:
         about["chart"] = view | {"wide": wide.place, "narrow": narrow.place}
@@ -75,17 +74,18 @@ def on_a_phone(ax: Axes) -> bool:
 
 
 def _drawing(
-    draw: Callable[..., str], content: Sequence[object], axes: Mapping[str, Any], letters: int,
-    placed: object,
-) -> Drawing:  # fmt: skip
-    """Draw once, with lines of so many ``letters`` in titles."""
+    draw: Callable[..., str], content: Sequence[object], axes: Mapping[str, Any], placed: object
+) -> Drawing:
+    """Draw once."""
     figure, drawn = new_figure(**axes)
     alt = draw(drawn, *content)
-    for title in _break_titles(figure, letters):
-        if letters < WIDE_LETTERS:
-            title.set_fontsize(9)
     png, svg = io.BytesIO(), io.StringIO()
-    figure.savefig(png, format="png", metadata={"Software": None})
+    if on_a_phone(figure.axes[0]):
+        for title in _break_titles(figure, NARROW_LETTERS):
+            title.set_fontsize(9)
+    else:
+        _break_titles(figure, WIDE_LETTERS)
+        figure.savefig(png, format="png", metadata={"Software": None})
     figure.savefig(svg, format="svg", metadata={"Date": None, "Description": alt})
     plt.close(figure)
     return Drawing(svg.getvalue(), png.getvalue(), alt, _place(figure) if placed else {})

@@ -8,6 +8,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from crossover.analysis.verdict import BreakEven, Verdict
+from crossover.records.parameters import Prices
 from crossover.words import printable
 
 MISSING = "missing"
@@ -78,9 +79,10 @@ def price(value: float) -> str:
     return f"{Decimal(repr(value)):f}"
 
 
-def hourly(cpu_price: float, gpu_price: float) -> str:
+def hourly(prices: Prices) -> str:
     """What an hour of each device costs."""
-    return f"an hour of the CPU at {price(cpu_price)} and of the GPU at {price(gpu_price)}"
+    cpu, gpu = map(price, prices)
+    return f"an hour of the CPU at {cpu} and of the GPU at {gpu}"
 
 
 def three_digits(value: float) -> str:

@@ -78,7 +78,8 @@ def configuration(verb: str, words: list[str]) -> dict[str, Any]:
     if verb == "partial" and "PROFILE" in given:
         config["partitions"] = ""  # The last study's are those of its own profile.
     config |= {name.lower(): value for name, value in given.items() if name in PLACES}
-    config |= prices_of(given)
+    if prices := prices_of(given):
+        config |= prices._asdict()
     own = study_settings(given)
     if verb == "explain":
         config["study"] |= _of_the_report(config["study"] | own)

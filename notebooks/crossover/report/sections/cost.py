@@ -21,12 +21,12 @@ def show(results: Results) -> None:
 
 def cost_lines(compared: dict[str, Comparison], asked: SummaryParameters) -> list[str]:
     """From which size on the GPU is cheaper, a line for each protocol; none without prices."""
-    if asked.cpu_price is None or asked.gpu_price is None or asked.price_ratio is None:
+    prices = asked.prices
+    if prices is None:
         return []
-    hourly = text.hourly(asked.cpu_price, asked.gpu_price)
     return [
-        f"- **Cost** of a training, *{name}*, {hourly}: "
-        f"{measured_rule(cheaper(one.ratio, asked.price_ratio), COST)}."
+        f"- **Cost** of a training, *{name}*, {text.hourly(prices)}: "
+        f"{measured_rule(cheaper(one.ratio, prices.ratio), COST)}."
         for name, one in compared.items()
         if one.ratio
     ]

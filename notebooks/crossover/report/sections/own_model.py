@@ -30,8 +30,8 @@ def show(results: Results) -> None:
     for protocol, timing in results.views[:1]:
         machines = results.merged.own, results.merged.gpu_machine
         form = form_data(results.curves, results.crossings, *machines, protocol, timing)
-        prices = results.asked.price_ratio
-        seconds = at_round_sizes(results.compared(protocol, timing), prices)
+        prices = results.asked.prices
+        seconds = at_round_sizes(results.compared(protocol, timing), prices and prices.ratio)
         if form:
             extra = {"csv": csv_text(curve_numbers(results.curves)), "names": names(results.merged)}
             extra |= {"prices": {"cpu": results.asked.cpu_price, "gpu": results.asked.gpu_price}}
@@ -60,6 +60,7 @@ def at_round_sizes(comparison: Comparison, price_ratio: float | None = None) -> 
     ``price_ratio`` hours of the CPU, ``cheaper``, the verdict on costs.
     """
     measured = [curve["parameters"] for curve in (comparison.cpu, comparison.gpu) if curve]
+    priced = comparison.priced(price_ratio) if price_ratio else None
     low = max((sizes[0] for sizes in measured), default=0)
     high = min((sizes[-1] for sizes in measured), default=0)
     rows = []
@@ -69,8 +70,8 @@ def at_round_sizes(comparison: Comparison, price_ratio: float | None = None) -> 
             even = comparison.break_even(size)
             rows.append({"parameters": size, "cpu": cpu.seconds, "gpu": gpu.seconds,
                          "verdict": told, "even": even})  # fmt: skip
-            if price_ratio:
-                rows[-1]["cheaper"] = comparison.cheaper_at(size, price_ratio)
+            if priced:
+                rows[-1]["cheaper"] = priced.at(size)[2]
     return pd.DataFrame(rows, columns=["parameters", "cpu", "gpu", "verdict", "even", "cheaper"])
 
 
