@@ -16,6 +16,7 @@ import itertools
 import multiprocessing
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,6 @@ EXACT = (GPU_OVERHEAD - CPU_OVERHEAD) / (CPU_EACH - GPU_EACH)
 RATIO = np.log(CPU_MEDIANS / GPU_MEDIANS)
 STRAIGHT = float(np.exp(np.interp(0, RATIO, np.log(SIZES))))
 AT_128, AT_256 = 5, 6
-STEEPEST = crossing.STEEPEST
 SMOOTH = "2%, smooth curves"
 # What the interval is not made for, and how far it is off there.
 SLOWER, DRIFT = "4 of 10 trainings twice as slow, one by one", "sweeps that drift"
@@ -176,15 +176,15 @@ def cell(name: str, repeats: int, paired: bool, studies: int = STUDIES) -> dict[
     """Coverage under one kind of noise, over all its studies (no study is left out)."""
     rng = np.random.default_rng([list(NOISES).index(name), repeats, paired])
     truth = EXACT if name == SMOOTH else STRAIGHT
-    # Straight curves have no error of straight lines for the limits to include.
-    crossing.STEEPEST = STEEPEST if name == SMOOTH else 0.0
     found: list[Crossover] = []
     theirs = []
     for _ in range(studies):
         cpu, gpu = NOISES[name](rng, repeats)
         if not paired:
             _, gpu = NOISES[name](rng, repeats)
-        found.append(find_crossover(timed(CPU_MEDIANS, cpu), timed(GPU_MEDIANS, gpu)))
+        # Straight curves have no error of straight lines for the limits to include.
+        with patch.object(crossing, "STEEPEST", crossing.STEEPEST if name == SMOOTH else 0.0):
+            found.append(find_crossover(timed(CPU_MEDIANS, cpu), timed(GPU_MEDIANS, gpu)))
         curves = cpu + np.log(CPU_MEDIANS), gpu + np.log(GPU_MEDIANS)
         theirs.append(welch(*curves, truth))
     low, high = (np.array([getattr(f, n) for f in found]) for n in ("low", "high"))

@@ -84,7 +84,8 @@ function predict(curve, parameters) {
 
 /** Who wins by a crossover's rule at a size: the twin of verdict.Rule.winner. */
 function ruled(rule, parameters, ratio) {
-  if (rule.low !== null && rule.low <= parameters && parameters <= rule.high) return "either";
+  const sure = parameters <= (rule.cpu_until ?? 0) || parameters >= (rule.gpu_from ?? Infinity);
+  if (rule.low !== null && rule.low <= parameters && parameters <= rule.high && !sure) return "either";
   const told = ratio > 1 ? "GPU" : "CPU";
   const always = { "gpu always faster": "GPU", "cpu always faster": "CPU" };
   const expected = rule.status === "crossed"
@@ -162,8 +163,8 @@ function cheaper({ parameters, medians, log_parameters: grid, lower, upper, repe
   const less = Math.log(priceRatio);
   const winners = grid.map((_, at) => (upper[at] < less ? -1 : lower[at] > less ? 1 : 0));
   const turns = winners.filter((one) => one !== 0).filter((one, at, all) => one !== all[at - 1]);
-  const rule = (status, count, { estimate = null, low = null, high = null, reason = "" }) => ({
-    status, estimate, reason, about: count < 5, single: count < 2,
+  const rule = (status, count, { estimate = null, low = null, high = null, cpu_until = null, gpu_from = null, reason = "" }) => ({
+    status, estimate, reason, cpu_until, gpu_from, about: count < 5, single: count < 2,
     low: count < 2 || low === null ? null : twoDigits(low, Math.floor),
     high: count < 2 || high === null ? null : twoDigits(high, Math.ceil),
   });
@@ -183,12 +184,16 @@ function cheaper({ parameters, medians, log_parameters: grid, lower, upper, repe
     const [estimate, pair] = [crossings[nearest], rising[nearest]];
     const count = Math.min(repeats[last], repeats[first]);
     const most = 1 + straightError(parameters.slice(pair, pair + 2).map(Math.log), ratio.slice(pair, pair + 2));
-    const sure = (winner, inside) => grid.filter((place, at) => winners[at] === winner && inside(at) &&
-      parameters.some((size) => Math.abs(Math.log(size) - place) < 1e-8)).map(Math.exp);
+    const sure = (winner, inside) => parameters.filter((size) => grid.some((place, at) =>
+      winners[at] === winner && inside(at) && Math.abs(Math.log(size) - place) < 1e-8));
+    const cpu_until = sure(-1, (at) => at <= last).at(-1) ?? null;
+    const gpu_from = sure(1, (at) => at >= first)[0] ?? null;
     return rule("crossed", count, {
       estimate,
-      low: Math.max(Math.min(low, estimate) / most, parameters[0], ...sure(-1, (at) => at <= last)),
-      high: Math.min(Math.max(high, estimate) * most, parameters.at(-1), ...sure(1, (at) => at >= first)),
+      low: Math.max(Math.min(low, estimate) / most, parameters[0], cpu_until ?? 0),
+      high: Math.min(Math.max(high, estimate) * most, parameters.at(-1), gpu_from ?? Infinity),
+      cpu_until,
+      gpu_from,
     });
   }
   const ends = [grid[0], grid.at(-1)].map(Math.exp);

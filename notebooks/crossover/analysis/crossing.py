@@ -31,8 +31,9 @@ class Crossover:
     ('interval', 'range' or 'none') over ``repeats``, of the device ``alone`` where the other was
     timed once; one that equals the first or last measured size means 'or beyond'. ``interpolation``
     is how far, as a share of it, the estimate may be off because lines between widths are straight
-    (`interpolation_error`), which the limits include. ``reason`` explains a status without
-    crossover; all was read off ``ratio``.
+    (`interpolation_error`), which the limits include. ``cpu_until`` and ``gpu_from`` are
+    the measured sizes on either side at which the winner is sure. ``reason`` explains a status
+    without crossover; all was read off ``ratio``.
     """
 
     status: Status
@@ -47,6 +48,8 @@ class Crossover:
     alone: Literal["", "CPU", "GPU"] = ""
     interpolation: float = np.nan
     crossings: int = 0
+    cpu_until: float = np.nan
+    gpu_from: float = np.nan
     ratio: Ratio | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -164,32 +167,27 @@ def _crossed(sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: 
     before, after = map(float, sizes[pair])
     repeats = int(min(band.repeats[last], band.repeats[first]))
     off = interpolation_error(np.log(sizes[pair]), ratio[pair])
+    cpu_until = _sure(sizes, band.log_parameters[: last + 1][winners[: last + 1] < 0]).max()
+    gpu_from = _sure(sizes, band.log_parameters[first:][winners[first:] > 0]).min()
     if repeats > 1:
         # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
         low, high = min(low, estimate), max(high, estimate)
-        low = max(low / (1 + off), _sure(band, winners, slice(last + 1), -1, sizes))
-        high = min(high * (1 + off), _sure(band, winners, slice(first, None), 1, sizes))
+        # At a measured size no straight line adds an error.
+        low = np.nanmax([low / (1 + off), sizes[0], cpu_until])
+        high = np.nanmin([high * (1 + off), sizes[-1], gpu_from])
     else:
         low = high = np.nan
     return Crossover(
-        "crossed", bracket_low=before, bracket_high=after, estimate=estimate, low=low, high=high,
-        interval_kind=kind_of(repeats), repeats=repeats, alone=band.alone, interpolation=off,
-        crossings=1,
+        "crossed", bracket_low=before, bracket_high=after, estimate=estimate, low=float(low),
+        high=float(high), interval_kind=kind_of(repeats), repeats=repeats, alone=band.alone,
+        interpolation=off, crossings=1, cpu_until=float(cpu_until), gpu_from=float(gpu_from),
     )  # fmt: skip
 
 
-def _sure(
-    band: Band, winners: npt.NDArray[np.int64], part: slice, winner: int, sizes: Floats
-) -> float:
-    """The measured size nearest to the crossover in a part of the grid that has this winner.
-
-    There no straight line adds an error. The end of all sizes where no measured one has the winner.
-    """
-    at_sizes = np.isin(band.log_parameters[part], np.log(sizes)) & (winners[part] == winner)
-    sure = np.exp(band.log_parameters[part][at_sizes])
-    if winner < 0:
-        return float(sure.max(initial=sizes[0]))
-    return float(sure.min(initial=sizes[-1]))
+def _sure(sizes: Floats, log_parameters: Floats) -> Floats:
+    """The measured sizes among some points of the grid, or NaN alone."""
+    measured = sizes[np.isin(np.log(sizes), log_parameters)]
+    return measured if len(measured) else np.array([np.nan])
 
 
 def interpolation_error(ends: Floats, ratio: Floats) -> float:

@@ -62,7 +62,8 @@ class Rule:
 
     From ``low`` to ``high`` parameters, rounded outwards to two digits as they are shown, it is
     open; they are NaN where nothing is, or single repeats leave no interval. ``about`` says that
-    these are no interval: fewer than five repeats.
+    these are no interval: fewer than five repeats. Up to ``cpu_until`` and from ``gpu_from`` on,
+    which are measured sizes, nothing is open, wherever two digits put the limits.
     """
 
     status: Status
@@ -70,13 +71,16 @@ class Rule:
     low: float
     high: float
     about: bool = False
+    cpu_until: float = np.nan
+    gpu_from: float = np.nan
 
     def winner(self, parameters: float, ratio: float) -> Winner:
         """Who wins at a size where CPU time / GPU time is ``ratio`` by the medians.
 
         Medians that contradict the crossover leave it open.
         """
-        if self.low <= parameters <= self.high:
+        sure = parameters <= self.cpu_until or parameters >= self.gpu_from
+        if self.low <= parameters <= self.high and not sure:
             return "either"
         told: Winner = "GPU" if ratio > 1 else "CPU"
         if self.status == "crossed":
@@ -94,7 +98,8 @@ def rule_of(crossing: Mapping[str, Any] | None) -> Rule | None:
         return None
     low, high = outwards(crossing["low"], crossing["high"])
     about = crossing["interval_kind"] != "interval"
-    return Rule(crossing["status"], float(crossing["estimate"]), low, high, about)
+    sure = crossing["cpu_until"], crossing["gpu_from"]
+    return Rule(crossing["status"], float(crossing["estimate"]), low, high, about, *sure)
 
 
 def cheaper(ratio: Ratio, price_ratio: float) -> Crossover:
