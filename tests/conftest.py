@@ -113,6 +113,7 @@ def make_record(width=4, repeat=1, device="cpu", fit=12.0, **changes):
         "phases": Phases(
             runtime_start=5.0,
             warm_up=1.0,
+            warm_up_width=12,
             data=1.0,
             build=0.1,
             epochs=epochs,

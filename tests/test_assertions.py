@@ -98,8 +98,8 @@ def test_weights_and_both_moments_are_looked_at_after_a_fit(protocol, monkeypatc
     monkeypatch.setattr(sweep, name, watched)
     assert runner(protocol).trial(4, 1, lambda *_: None).settings.dtype == "float32"
     sizes = [int(np.prod(value.shape)) for value in seen if "float" in str(value.dtype)]
-    # The parameters and two moments of each, of the throw-away training (width 16) and the trial.
-    assert sum(size for size in sizes if size > 1) == 3 * (13_274 + 3_230)
+    # The parameters and two moments of each, of the throw-away training (width 12) and the trial.
+    assert sum(size for size in sizes if size > 1) == 3 * (9_862 + 3_230)
 
 
 @pytest.mark.parametrize("protocol", ["published", "tuned"])

@@ -462,7 +462,7 @@ def test_references_that_are_not_compared_with_are_named(tmp_path):
     """An empty file, and one of trials with other epochs; the list is never cut in silence."""
     references = tmp_path / "references"
     write_reference(references / "other.jsonl", [make_record(settings=Settings(epochs=3))])
-    write_reference(references / "like.jsonl", [make_record()])
+    write_reference(references / "like.jsonl", [make_record(repeat=2)])
     (references / "empty.jsonl").write_text("")
     write_record(tmp_path / "trials", make_record())
     merged = merge(tmp_path / "trials", own_settings("tensorflow", 10, 128, None), references)
@@ -471,6 +471,19 @@ def test_references_that_are_not_compared_with_are_named(tmp_path):
         "- not compared with: empty.jsonl: it holds no trial",
         "- not compared with: other.jsonl: 1 trial with other settings",
     ]
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_reference_that_copies_this_machines_trials_is_no_other_machine(tmp_path, more):
+    """After 'make record' each curve would stand there twice; one more trial is another study."""
+    own, references = [make_record(), make_record(8)], tmp_path / "references"
+    for record in own:
+        write_record(tmp_path / "trials", record)
+    write_reference(references / "box.jsonl", [*own, *([make_record(16)] if more else [])])
+    merged = merge(tmp_path / "trials", own_settings("tensorflow", 10, 128, None), references)
+    assert ("reference box" in set(merged.trials["machine"])) is more
+    told = [] if more else ["- not compared with: box.jsonl: a copy of the trials of this study"]
+    assert problems_sentence(merged).replace("&#46;", ".").splitlines() == told
 
 
 @pytest.mark.parametrize("count", [50, 51, 60])

@@ -45,6 +45,15 @@ def test_the_published_winner_is_bold_and_named(tmp_path):
     assert large == ["■ GPU ≈5.83×", "60.75"]
 
 
+def test_the_published_winner_is_named_beside_a_study_of_another_backend(tmp_path):
+    """Its seconds do not compare with such a study's; its own two devices do."""
+    settings = protocol_settings("published", backend="jax")
+    table = beside_published(results_of(tmp_path, make_record(settings=settings), backend="jax"))
+    told = table["published study, 2018"]["faster"]
+    assert (told[3_230], told[2_913_290]) == ("● CPU ≈2.71×", "■ GPU ≈5.83×")
+    assert len(told) == 9
+
+
 def test_what_was_not_measured_is_missing(tmp_path):
     """A study of one epoch, which no GPU was recorded for."""
     settings = protocol_settings("published", epochs=1)

@@ -205,20 +205,16 @@ def test_the_shipped_plans_are_jobs_once_each(backend, tmp_path):
     assert all(is_left(job) for job, _ in found)
 
 
-def test_jaxs_plan_has_both_protocols_and_the_ceilings_before_other_widths(tmp_path):
+def test_jaxs_plan_tries_the_gpu_first_and_trains_every_width_before_any_again(tmp_path):
     found = [job for job, _ in read_plan(PLANS / "jax.csv", str(tmp_path), "jax")]
-    kinds = [job.name.split("-r1")[0].split("-w")[0] for job in found[:6]]
-    assert sorted(kinds) == [
-        "ceilings-jax-cpu", "ceilings-jax-gpu", "published-cpu", "published-gpu", "tuned-cpu",
-        "tuned-gpu",
-    ]  # fmt: skip
-    assert {tuple(job.sweep.widths) for job in found[:6]} == {(4, 128, 1024)}
-    # All nine widths of both protocols on both devices, then second repeats.
-    first = [(job.sweep.protocol, job.device, width) for job in found
-             if job.notebook == "train.ipynb" and job.sweep.repeat == 1
-             for width in job.sweep.widths]  # fmt: skip
-    assert len(first) == len(set(first)) == 2 * 2 * 9
-    assert [job.sweep.repeat for job in found[-4:]] == [2] * 4
+    assert (found[0].device, found[0].sweep.widths) == ("gpu", [4, 128, 1024])
+    trained = [(job.sweep.repeat, job.sweep.protocol, job.device, width) for job in found
+               if job.notebook == "train.ipynb" for width in job.sweep.widths]  # fmt: skip
+    assert len(trained) == len(set(trained)) == 3 * 2 * 2 * 9
+    assert [repeat for repeat, *_ in trained] == sorted(repeat for repeat, *_ in trained)
+    # What explains the trials comes before their second repeats.
+    kinds = [job.notebook for job in found]
+    assert kinds.index("ceilings.ipynb") < [job.sweep.repeat for job in found].index(2)
 
 
 def test_torchs_plan_trains_in_turns_on_both_devices(tmp_path):

@@ -28,7 +28,7 @@ def trial(device: str, repeat: int, cold: float, **other: object) -> dict[str, o
         "width": 64, "parameters": 59_210, "repeat": repeat, "cold_seconds": cold,
         "steady_seconds": cold * 0.9, "accuracy": 0.97, "epochs": 10, "steps": 422,
         "batch_size": 128, "steal_fraction": 0.0, "foreign_fraction": np.nan, "throttled": None,
-        "settings_digest": "aaaaaaaa", "diverged": None,
+        "settings_digest": "aaaaaaaa", "diverged": None, "warmed": None,
         "cpu_throttled_fraction": np.nan, "clocks_held_down": "", "start_seconds": np.nan,
     }  # fmt: skip
     return usual | other
@@ -106,6 +106,7 @@ def test_missing_times_stay_missing() -> None:
 @pytest.mark.parametrize(("other", "reason"), [({"steal_fraction": 0.03}, "steal 3.0%"),
                                                ({"foreign_fraction": 0.2}, "foreign load 20.0%"),
                                                ({"throttled": True}, "throttled"),
+                                               ({"warmed": True}, "cold: warmed up"),
                                                ({"cpu_throttled_fraction": 0.89},
                                                 "held back by the CPU quota 89.0%"),
                                                ({"clocks_held_down": "on battery"},

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +18,12 @@ from crossover.records.jsontext import Problem
 from crossover.records.record import Measured, Record
 from crossover.records.reference import read_reference, reference_paths
 from crossover.records.settings import Backend, Settings
-from crossover.records.storage import read_records, set_aside_before, trial_folders
+from crossover.records.storage import (
+    read_records,
+    record_name,
+    set_aside_before,
+    trial_folders,
+)
 from crossover.words import counted
 
 AnyMeasured = TypeVar("AnyMeasured", bound=Measured)
@@ -133,7 +139,9 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
     own = here if records else published.MACHINE
     groups, mixed = _alike(groups)
     backends = _backends(groups, asked)
-    foreign, foreign_problems, apart = _references(references, source, asked)
+    foreign, foreign_problems, apart = _references(
+        references, source, asked, machines.get(here, [])
+    )
     frames = [to_frame(group.records, group.label) for group in [*groups, *foreign]]
     return Merged(
         trials=pd.concat([*frames, published.load_published(PUBLISHED)], ignore_index=True),
@@ -207,16 +215,23 @@ def with_batch_sizes(merged: Merged, machine: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def _identity(record: Record) -> tuple[str, datetime]:
+    """What no two trials share."""
+    return record_name(record), record.started
+
+
 def _references(
-    folder: Path, source: Path, asked: Settings
+    folder: Path, source: Path, asked: Settings, own: list[Record]
 ) -> tuple[list[Group], list[Problem], list[Problem]]:
     """The trials like the study's of each reference but the source itself, in groups.
 
-    Then what is no valid trial or may share no curve, and the references that hold no such group.
+    Then what is no valid trial or may share no curve, and the references that hold no such group:
+    none either that holds nothing but this machine's ``own`` trials, which 'make record' copied.
     """
     usable = reference_paths(folder)
     unusable = sorted(set(folder.glob("*.jsonl")) - set(usable))
     problems = [Problem(path.name, "no file that 'make record' writes") for path in unusable]
+    known = {*map(_identity, own)}
     groups: list[Group] = []
     apart = []
     for path in usable:
@@ -226,10 +241,12 @@ def _references(
         problems += reference.problems
         named = groups_of(f"reference {path.stem}", reference.records, asked)
         like = [group for group in named if group.threads == asked.threads]
-        groups += like
-        if not like:
+        copied = bool(like) and {*map(_identity, reference.records)} <= known
+        groups += [] if copied else like
+        if copied or not like:
             trials = counted(len(reference.records), "trial")
             why = f"{trials} with other settings" if reference.records else "it holds no trial"
+            why = "a copy of the trials of this study" if copied else why
             apart.append(Problem(path.name, why))
     groups, mixed = _alike(groups)
     return groups, problems + mixed, apart

@@ -1,5 +1,8 @@
 """Speed-ups: the summary with both devices side by side."""
 
+import math
+from typing import NamedTuple
+
 import pandas as pd
 
 COMPARISON = ["machine", "backend", "protocol", "width"]
@@ -27,3 +30,31 @@ def pair_speedups(summary: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
     """`speedups` of one machine's CPU over one machine's GPU, under the CPU's machine's name."""
     wanted = summary["device"].map({"cpu": cpu, "gpu": gpu})
     return speedups(summary[summary["machine"] == wanted].assign(machine=cpu))
+
+
+class Once(NamedTuple):
+    """What the trainings of a comparison cost once, and how many epochs make up for it.
+
+    ``cpu`` and ``gpu`` are the least and the most seconds, over the sizes; from ``epochs`` on the
+    GPU is faster at its largest size, ``parameters``: None where it never is.
+    """
+
+    cpu: tuple[float, float]
+    gpu: tuple[float, float]
+    parameters: int
+    epochs: int | None
+
+
+def paid_once(trials: pd.DataFrame) -> Once | None:
+    """What one CPU's and one GPU's trainings in one protocol cost once; None where unknown."""
+    names = ["start_seconds", "steady_seconds", "epochs"]
+    medians = trials.dropna(subset=names).groupby(["parameters", "device"])[names].median()
+    both = medians.unstack("device").dropna()
+    if both.empty or trials["device"].nunique() < 2:
+        return None
+    starts, largest = both["start_seconds"], both.iloc[-1]
+    later = largest["start_seconds", "gpu"] - largest["start_seconds", "cpu"]
+    gained = largest["steady_seconds", "cpu"] - largest["steady_seconds", "gpu"]
+    epochs = math.floor(later / gained * largest["epochs", "cpu"]) + 1 if gained > 0 else None
+    cpu, gpu = ((float(starts[name].min()), float(starts[name].max())) for name in ("cpu", "gpu"))
+    return Once(cpu, gpu, int(both.index[-1]), epochs)

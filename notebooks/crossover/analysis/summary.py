@@ -102,8 +102,9 @@ def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> list["pd.Series[str]"
         reasons.append((100 * share[share > limit]).map(f"{label} {{:.1f}}%".format))
     two_speeds = summary["two_speeds"].where(summary["two_speeds"] == "", "two speeds")
     throttled = _said(trials, trials["throttled"].eq(True), "throttled")
+    warmed = _said(trials, trials["warmed"].eq(True), "cold: warmed up")
     held = cells["clocks_held_down"].agg(lambda texts: "; ".join(sorted(set(texts) - {""})))
-    return [*reasons, two_speeds, throttled, held]
+    return [*reasons, two_speeds, throttled, held, warmed]
 
 
 def _two_speeds(trials: pd.DataFrame) -> list["pd.Series[str]"]:

@@ -30,8 +30,9 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
 
     ``steps`` counts the optimizer steps of an epoch, and ``evaluated`` the images held out that are
     evaluated after them; ``cpu_joules`` and ``card_joules`` are what the CPU and the GPU's card
-    used during the fit; ``start_seconds`` are those that the fit costs once, and ``position`` is
-    the trial's place in its sweep, from 1; ``clocks_held_down`` says what slowed the CPU's clocks,
+    used during the fit; ``start_seconds`` are those that the fit costs once, and ``warmed`` whether
+    a warm-up of the same width has paid some of them; ``position`` is the trial's place in its
+    sweep, from 1; ``clocks_held_down`` says what slowed the CPU's clocks,
     '' where nothing is known to have; ``processor`` is the device by its own name and ``date`` the
     day of the trial (UTC); seconds, accuracy, shares and joules are NaN where unknown.
     """
@@ -72,6 +73,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "batch_size": lambda record: record.settings.batch_size,
     "throttled": lambda record: record.conditions.gpu_throttled,
     "diverged": _diverged,
+    "warmed": lambda record: record.warmed,
     "settings_digest": lambda record: record.settings.digest,
     "precision": lambda record: record.precision or "float32",
     "clocks_held_down": lambda record: ", ".join(held_down(record.machine, record.conditions)),

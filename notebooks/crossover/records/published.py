@@ -135,6 +135,7 @@ def load_published(path: Path) -> pd.DataFrame:
         precision="float32",
         throttled=None,
         diverged=None,
+        warmed=None,
         **dict.fromkeys(NUMBERS.keys() - {"cold_seconds", "accuracy"}, nan),
     )
 

@@ -143,15 +143,22 @@ class Conditions(Frozen):
     cpu_joules: PhaseJoules | None = None
 
 
+# What the warm-up trained before records told.
+FIRST_WARM_UP_WIDTH = 16
+
+
 class Phases(Frozen):
     """Wall-clock seconds of each phase; every epoch is kept raw.
 
     ``runtime_start`` and ``data`` happen once a sweep, ``warm_up`` is the sweep's throw-away
-    training; they are repeated in each of its records. ``fit`` is what the published study timed.
+    training; they are repeated in each of its records. ``warm_up_width`` is what that trained; None
+    in records of earlier versions, which trained width 16. ``fit`` is what the published study
+    timed.
     """
 
     runtime_start: Seconds
     warm_up: Seconds
+    warm_up_width: Width | None = None
     data: Seconds
     build: Seconds
     epochs: Annotated[list[Duration], Field(min_length=1, max_length=10_000)]
@@ -212,6 +219,11 @@ class Record(Frozen):
         if any(len(values) != self.settings.epochs for values in self.history.values()):
             raise ValueError("its history has not one value an epoch")
         return self
+
+    @property
+    def warmed(self) -> bool:
+        """Whether the warm-up had trained the same width, so that less was left to compile."""
+        return self.width == (self.phases.warm_up_width or FIRST_WARM_UP_WIDTH)
 
     @property
     def cold_seconds(self) -> float:

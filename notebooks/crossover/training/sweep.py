@@ -1,6 +1,7 @@
 """A sweep: the trials of one device, protocol and repeat, one after the other."""
 
 import gc
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -29,8 +30,8 @@ from crossover.training.model import build_model
 from crossover.training.published_training import EpochHook, fit_published
 from crossover.training.tuned import fit_tuned
 
-WARM_UP_WIDTH = 16
-WARM_UP_IMAGES = 1280
+# The throw-away training is of the first width from here on that the sweep does not train.
+SMALLEST_WARM_UP, WARM_UP_IMAGES = 12, 1280
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,16 @@ class Runner:
         return set_precision(self.settings.backend, self.settings.allows_tf32)
 
     @cached_property
+    def warm_up_width(self) -> int:
+        """A width that the sweep does not train: what the warm-up compiles, its trial would not."""
+        return next(w for w in itertools.count(SMALLEST_WARM_UP) if w not in self.sweep.widths)
+
+    @cached_property
     def warm_up_seconds(self) -> float:
         """Seconds of a throw-away training, so that no trial pays the start-up."""
         started = time.perf_counter()
         settings = self.settings.model_copy(update={"epochs": 1})
-        self._fit(WARM_UP_WIDTH, settings, lambda *_: None, images=WARM_UP_IMAGES)
+        self._fit(self.warm_up_width, settings, lambda *_: None, images=WARM_UP_IMAGES)
         return time.perf_counter() - started
 
     def trial(self, width: int, position: int, on_epoch: EpochHook) -> Record:
@@ -144,6 +150,7 @@ class Runner:
             phases=Phases(
                 runtime_start=self.runtime_start_seconds,
                 warm_up=warm_up_seconds,
+                warm_up_width=self.warm_up_width,
                 data=self.data.seconds,
                 build=fit.build_seconds,
                 epochs=fit.epoch_seconds,

@@ -9,6 +9,7 @@ from IPython.display import display
 
 from crossover.analysis.compared import crossing_of
 from crossover.analysis.merge import Merged
+from crossover.analysis.speedup import paid_once
 from crossover.records.backends import BACKENDS
 from crossover.records.parameters import SummaryParameters
 from crossover.records.settings import PROTOCOLS
@@ -81,16 +82,41 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
             f" No GPU was measured on this machine, so that its CPU stands against the "
             f"{text.literal(merged.processor('gpu'))}."
         )
-    lines += [
-        f"> With the protocol *{name}* on both: {rule_words(_row(merged, crossings, name))}."
-        for name in compared[1:]
-    ]
+    for name in compared:
+        if name != compared[0]:
+            rule = rule_words(_row(merged, crossings, name))
+            lines.append(f"> With the protocol *{name}* on both: {rule}.")
+        if once := once_sentence(merged, crossings, name):
+            lines.append(f"> {once}")
     return "\n>\n".join(lines)
 
 
-def _row(merged: Merged, crossings: pd.DataFrame, protocol: str) -> dict[str, Any]:
-    """What the comparison with the study's GPU found in cold times; empty where there is none."""
-    row = crossing_of(crossings, (merged.own, merged.gpu_machine), protocol, "cold")
+def once_sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
+    """What a training costs once, and the rule without it; empty where that is the same rule."""
+    steady = _row(merged, crossings, protocol, "steady")
+    trials = merged.trials.query("protocol == @protocol")
+    once = paid_once(trials[trials["machine"] == trials["device"].map(merged.compared)])
+    if not (steady and once) or rule_words(steady) == rule_words(_row(merged, crossings, protocol)):
+        return ""
+    cpu, gpu = (text.span(f"{low:.1f}", f"{high:.1f}") for low, high in (once.cpu, once.gpu))
+    rule = rule_words(steady)
+    told = (
+        f"Tracing and compiling, once a training, takes {gpu} s on the GPU and {cpu} s on the CPU; "
+        f"without it (*steady* times) {rule[0].lower()}{rule[1:]}."
+    )
+    if once.epochs is None or once.epochs <= trials["epochs"].max():
+        return told
+    return (
+        f"{told} At {once.parameters:,} parameters the GPU is ahead in trainings of "
+        f"{counted(once.epochs, 'epoch')} or more."
+    )
+
+
+def _row(
+    merged: Merged, crossings: pd.DataFrame, protocol: str, timing: str = "cold"
+) -> dict[str, Any]:
+    """What the comparison with the study's GPU found; empty where there is none."""
+    row = crossing_of(crossings, (merged.own, merged.gpu_machine), protocol, timing)
     return {} if row is None or row["status"] == "missing device" else row
 
 

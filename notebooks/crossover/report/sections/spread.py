@@ -87,7 +87,10 @@ def flags_sentence() -> str:
         f"{STEAL_LIMIT:.0%} of the machine's capacity (*steal*), other programs more than "
         f"{FOREIGN_LIMIT:.0%} (*foreign load*), a container's CPU quota held a training back in "
         f"more than {QUOTA_LIMIT:.0%} of the scheduler's periods (grant it more cores), something "
-        f"held the CPU's clock down ({remedies}), or the GPU lowered its clock (*throttled*)."
+        f"held the CPU's clock down ({remedies}), the GPU lowered its clock (*throttled*), or "
+        f"the throw-away training before its sweep had the same width, so that its cold time "
+        f"leaves out some of what a training costs once (*warmed up*; in trials of earlier "
+        f"versions)."
     )
 
 

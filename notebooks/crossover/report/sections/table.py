@@ -5,6 +5,7 @@ from functools import partial
 import pandas as pd
 
 from crossover.analysis.compared import compare
+from crossover.analysis.interpolate import measured_curves
 from crossover.analysis.merge import Merged
 from crossover.analysis.speedup import pair_speedups
 from crossover.records import published
@@ -47,7 +48,11 @@ def _heading(merged: Merged) -> str:
 def _both_devices(results: Results, cpu: str, gpu: str) -> pd.DataFrame:
     """What is known of a CPU and of a GPU by parameters, with the verdict; NaN if not measured."""
     rows = pair_speedups(results.cells, cpu, gpu).query("protocol == 'published'")
-    comparison = compare(results.curves, results.crossings, (cpu, gpu), "published", "cold")
+    # A machine of another backend stands in no form, and is compared with itself all the same.
+    curves = results.curves
+    if not results.merged.comparable(cpu):
+        curves = measured_curves(results.merged.of(cpu), results.cells)
+    comparison = compare(curves, results.crossings, (cpu, gpu), "published", "cold")
     told = [comparison.at(size)[2] for size in rows["parameters"]]
     return rows.assign(verdict=pd.Series(told, rows.index, dtype=object)).set_index("parameters")
 

@@ -1,0 +1,105 @@
+"""What a training costs once: told beside the answer, made up for by epochs, and flagged."""
+
+import pytest
+
+from conftest import make_record
+from crossover.analysis.speedup import paid_once
+from crossover.records.frame import to_frame
+from crossover.records.record import Phases
+from crossover.records.settings import protocol_settings
+from crossover.report.sections.answer import answer
+from crossover.report.sections.spread import flags_sentence
+from crossover.training.sweep import Runner
+from test_assertions import runner
+from test_sections import results_of
+
+
+def timed(device, start, epoch, width=4, warm_up=12, **changes):
+    """A trial of ten epochs of which the first takes ``start`` seconds more."""
+    epochs = [start + epoch] + [epoch] * 9
+    phases = Phases(
+        runtime_start=5.0, warm_up=1.0, warm_up_width=warm_up, data=1.0, build=0.1, epochs=epochs,
+        fit=sum(epochs), evaluate=0.5,
+    )  # fmt: skip
+    return make_record(width, device=device, phases=phases, **changes)
+
+
+def study(start, epoch):
+    """Two sizes; the CPU takes 1 s once and 1 s an epoch at the larger one."""
+    sizes = ((4, 1.0, 0.5), (128, 1.0, 1.0))
+    cpu = [timed("cpu", begin, one, width) for width, begin, one in sizes]
+    return [*cpu, timed("gpu", abs(start - 1), epoch, 4), timed("gpu", start, epoch, 128)]
+
+
+@pytest.mark.parametrize(
+    ("start", "epoch"), [(20.0, 0.5), (20.1, 0.25), (2.0, 0.9), (1.0, 0.5), (0.9, 0.1)]
+)
+def test_the_epochs_that_make_up_for_it_are_the_first_that_do(start, epoch):
+    once = paid_once(to_frame(study(start, epoch), "box"))
+    ahead = [n for n in range(1, 200) if start + n * epoch < 1 + n * 1.0]
+    assert (once.parameters, max(once.epochs, 1)) == (134_794, ahead[0])
+    assert once.cpu == (1.0, 1.0)
+    assert once.gpu == pytest.approx((abs(start - 1), start), abs=1e-9)
+
+
+def test_nothing_makes_up_for_it_where_the_gpu_is_slower_an_epoch_too():
+    assert paid_once(to_frame(study(20.0, 1.5), "box")).epochs is None
+
+
+def test_one_device_alone_costs_nothing_once_that_can_be_compared():
+    assert paid_once(to_frame([timed("cpu", 1.0, 1.0)], "box")) is None
+
+
+def test_the_answer_tells_it_where_it_changes_the_rule(tmp_path):
+    results = results_of(tmp_path, *study(20.0, 0.6))
+    lines = answer(results.merged, results.crossings).split("\n>\n")
+    assert len(lines) == 2
+    assert "The CPU is faster, as single trainings tell, at all sizes" in lines[0]
+    assert lines[1] == (
+        "> Tracing and compiling, once a training, takes 19.0 to 20.0 s on the GPU and 1.0 s on "
+        "the CPU; without it (*steady* times) below about 8,600 parameters take the CPU, above it "
+        "the GPU. At 134,794 parameters the GPU is ahead in trainings of 48 epochs or more."
+    )
+
+
+def test_the_answer_is_silent_where_the_rule_stays(tmp_path):
+    both = [timed(device, 0.0, epoch, width) for width in (4, 128)
+            for device, epoch in (("cpu", 1.0), ("gpu", 0.5))]  # fmt: skip
+    results = results_of(tmp_path, *both)
+    assert "Tracing" not in answer(results.merged, results.crossings)
+
+
+@pytest.mark.parametrize(("warm_up", "flag"), [(4, "cold: warmed up"), (12, ""), (None, "")])
+def test_a_cell_that_the_warm_up_had_trained_is_flagged(warm_up, flag, tmp_path):
+    results = results_of(tmp_path, timed("cpu", 1.0, 1.0, warm_up=warm_up))
+    assert results.own_cells["noise"].tolist() == [flag]
+
+
+def test_records_that_tell_no_warm_up_had_one_of_width_16(tmp_path):
+    """As the first version's; what its flag means stands below the table."""
+    results = results_of(tmp_path, timed("cpu", 1.0, 1.0, width=16, warm_up=None))
+    assert results.own_cells["noise"].tolist() == ["cold: warmed up"]
+    assert "*warmed up*" in flags_sentence()
+
+
+@pytest.mark.parametrize(
+    ("widths", "warm_up"), [([16], 12), ([12], 13), ([12, 13, 15], 14), ([4, 8, 16, 32], 12)]
+)
+def test_no_trial_has_the_warm_ups_width(widths, warm_up):
+    given = runner("published")
+    sweep = given.sweep.model_copy(update={"widths": widths})
+    assert Runner(sweep, "cpu", "CPU:0", given.data, 0.0).warm_up_width == warm_up
+
+
+def test_a_record_tells_the_warm_ups_width():
+    record = runner("published").trial(4, 1, lambda *_: None)
+    assert record.phases.warm_up_width == 12
+    assert not record.warmed
+
+
+def test_a_study_of_another_backend_tells_it_too(tmp_path):
+    settings = protocol_settings("published", backend="jax")
+    both = [timed(device, start, 0.1, settings=settings)
+            for device, start in (("cpu", 1.0), ("gpu", 9.0))]  # fmt: skip
+    results = results_of(tmp_path, *both, backend="jax")
+    assert paid_once(results.own_trials).gpu == (9.0, 9.0)
