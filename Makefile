@@ -16,14 +16,15 @@ BIN := $(VENV)/bin
 # Where the driver's library shows a card, the script that makes the environment takes the lock
 # with CUDA instead (some 3 GB more); torch has one for both.
 LOCK := $(patsubst tensorflow,cpu,$(BACKEND))
-SAMPLE ?= amd-epyc-2-cores
+# The references that have a sample report, with the backend of its study; the README shows the first.
+SAMPLES ?= nvidia-h100:jax amd-epyc-2-cores:tensorflow
 SOURCES := $(patsubst %,notebooks/%.ipynb,train ceilings explain summary)
 NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS \
   CPU_PRICE GPU_PRICE
 # A misspelt setting is refused by the script that makes the environment, and not ignored.
 GIVEN = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 MISSPELT = $(filter-out $(NAMES) $(OTHERS),$(GIVEN))
-OTHERS := PYTHON SAMPLE NAME VENV LOCK PARAMETERS ENVIRONMENT
+OTHERS := PYTHON SAMPLES NAME VENV LOCK PARAMETERS ENVIRONMENT
 # The default backend is not handed on: `partial` is about the last study's.
 ASKED = $(if $(filter file,$(origin BACKEND)),$(filter-out BACKEND,$(NAMES)),$(NAMES))
 SETTINGS = $(foreach name,$(ASKED),$(if $($(name)),"$(name)=$($(name))"))
@@ -82,12 +83,14 @@ record: ready  ## keep this machine's trials: make record NAME=my-box
 	@$(BIN)/python -m crossover record "NAME=$(NAME)"
 
 sample: tested  ## rebuild figures/reference from the tracked references, its pictures with Chromium
-	@mkdir -p data/runs && cd notebooks && ../$(BIN)/papermill summary.ipynb ../data/runs/sample.ipynb --kernel crossover-cpu \
-	  --no-progress-bar --log-level ERROR -p records ../data/reference/$(SAMPLE).jsonl \
-	  -p ceilings ../data/reference/$(SAMPLE) -p rounds ../data/reference/$(SAMPLE)/rounds \
-	  -p figure_folder ../figures/reference -p table_folder ../figures/reference \
-	  2>../data/runs/sample.log || { tail -n 5 ../data/runs/sample.log >&2; exit 1; }
-	@$(BIN)/python -m crossover render NOTEBOOK=data/runs/sample.ipynb PAGE=figures/reference/report.html
+	@mkdir -p data/runs; for sample in $(SAMPLES); do name=$${sample%:*} run=data/runs/sample-$${sample%:*}; \
+	  ( cd notebooks && ../$(BIN)/papermill summary.ipynb ../$$run.ipynb --kernel crossover-cpu \
+	    --no-progress-bar --log-level ERROR -p backend $${sample#*:} -p records ../data/reference/$$name.jsonl \
+	    -p ceilings ../data/reference/$$name -p rounds ../data/reference/$$name/rounds \
+	    -p figure_folder ../figures/reference/$$name -p table_folder ../figures/reference/$$name \
+	    2>../$$run.log ) || { tail -n 5 $$run.log >&2; exit 1; }; \
+	  $(BIN)/python -m crossover render NOTEBOOK=$$run.ipynb PAGE=figures/reference/$$name/report.html || exit 1; \
+	done
 	@$(BIN)/python docs/pictures.py
 
 test: tested lint  ## run the tests, in some six minutes on two cores

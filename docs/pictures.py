@@ -1,7 +1,7 @@
-"""Photograph the top of the sample report for the README, light and dark, with Chromium.
+"""Photograph the top of the H100's sample report for the README, light and dark, with Chromium.
 
-Writes ``figures/reference/page-light.png`` and ``page-dark.png``, each with the digest of the page
-that it shows, so that a test tells a picture that is out of date.
+Writes ``page-light.png`` and ``page-dark.png`` beside it, each with the digest of the page that it
+shows, so that a test tells a picture that is out of date.
 """
 
 import hashlib
@@ -14,7 +14,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, sync_playwright
 
-SAMPLE = Path(__file__).parents[1] / "figures" / "reference"
+PROJECT = Path(__file__).parents[1]
+SAMPLE = PROJECT / "figures" / "reference" / "nvidia-h100"
 SOURCE = "Source"  # The picture's text that holds the page's digest.
 VIEW = {"width": 1280, "height": 1000}
 MARGIN, COLOURS = 12, 256
@@ -51,7 +52,7 @@ def main() -> str | None:
             path = SAMPLE / f"page-{scheme}.png"
             small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
             small.save(path, pnginfo=about, optimize=True)
-            print(f"{path.relative_to(SAMPLE.parents[1])}: {path.stat().st_size / 1e3:.0f} kB")
+            print(f"{path.relative_to(PROJECT)}: {path.stat().st_size / 1e3:.0f} kB")
     return None
 
 

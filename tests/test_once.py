@@ -5,6 +5,7 @@ import pytest
 from conftest import make_record
 from crossover.analysis.speedup import paid_once
 from crossover.records.frame import to_frame
+from crossover.records.published import MACHINE
 from crossover.records.record import Phases
 from crossover.records.settings import protocol_settings
 from crossover.report.sections.answer import answer
@@ -48,6 +49,14 @@ def test_nothing_makes_up_for_it_where_the_gpu_is_slower_an_epoch_too():
 
 def test_one_device_alone_costs_nothing_once_that_can_be_compared():
     assert paid_once(to_frame([timed("cpu", 1.0, 1.0)], "box")) is None
+    sizes = [timed("cpu", 1.0, 1.0, 4), timed("gpu", 1.0, 1.0, 8)]
+    assert paid_once(to_frame(sizes, "box")) is None
+
+
+def test_what_the_published_gpu_costs_once_is_not_known(tmp_path):
+    results = results_of(tmp_path, timed("cpu", 1.0, 1.0))
+    assert results.merged.gpu_machine == MACHINE
+    assert "Tracing" not in answer(results.merged, results.crossings)
 
 
 def test_the_answer_tells_it_where_it_changes_the_rule(tmp_path):

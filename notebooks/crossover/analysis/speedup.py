@@ -48,9 +48,11 @@ class Once(NamedTuple):
 def paid_once(trials: pd.DataFrame) -> Once | None:
     """What one CPU's and one GPU's trainings in one protocol cost once; None where unknown."""
     names = ["start_seconds", "steady_seconds", "epochs"]
-    medians = trials.dropna(subset=names).groupby(["parameters", "device"])[names].median()
-    both = medians.unstack("device").dropna()
-    if both.empty or trials["device"].nunique() < 2:
+    known = trials.dropna(subset=names)
+    if known["device"].nunique() < 2:
+        return None
+    both = known.groupby(["parameters", "device"])[names].median().unstack("device").dropna()
+    if both.empty:
         return None
     starts, largest = both["start_seconds"], both.iloc[-1]
     later = largest["start_seconds", "gpu"] - largest["start_seconds", "cpu"]
