@@ -1,11 +1,13 @@
 """The reader of compiled programs: kernels, loops, bytes and products of one written by hand."""
 
 import importlib.util
+import re
 import sys
 
 import pytest
 
-from crossover.paths import PROJECT
+from crossover.paths import PROJECT, REFERENCES
+from crossover.records.reference import read_reference
 
 spec = importlib.util.spec_from_file_location("compiled", PROJECT / "benchmarks" / "compiled.py")
 compiled = importlib.util.module_from_spec(spec)
@@ -89,3 +91,31 @@ def test_a_program_without_a_loop_is_a_step_itself():
     lines = [line for line in TEXT.splitlines() if "while(" not in line]
     row = compiled.describe("step", 8, "\n".join(lines).replace("PRECISION", ""))
     assert (row["loops"], row["kernels"], row["outside"]) == ("none", 1, 0)
+
+
+def measured_steps():
+    """Microseconds of a steady step on the recorded H100, by protocol, device and width."""
+    trials = read_reference(REFERENCES / "nvidia-h100.jsonl").records
+    return {
+        (one.settings.protocol, one.device, one.width): one.steady_seconds
+        / (one.settings.epochs * one.settings.steps) * 1e6
+        for one in trials
+    }  # fmt: skip
+
+
+def test_the_estimates_stand_beside_what_the_records_hold():
+    text = (PROJECT / "docs" / "tuned.md").read_text(encoding="utf-8")
+    estimated, measured = (
+        [line.strip("| ").split(" | ") for line in re.findall(r"^\| \d+ \|.*$", part, re.MULTILINE)]
+        for part in text.split("## Compiled for a GPU")[1].split("### Then measured on one")
+    )
+    assert [int(row[0]) for row in measured] == [4, 8, 16, 32, 64, 128, 256, 512, 1024]
+    steps = measured_steps()
+    for before, row in zip(estimated, measured, strict=True):
+        width, guess = int(row[0]), before[-1].split(" → ")[1]
+        tuned = steps["tuned", "gpu", width]
+        others = ("published", "gpu"), ("tuned", "cpu"), ("published", "cpu")
+        assert row[1:] == [
+            guess, f"{tuned:.0f}", f"{tuned / int(guess):.2f}",
+            *(f"{steps[*one, width]:,.0f}" for one in others),
+        ]  # fmt: skip

@@ -82,6 +82,8 @@ def test_the_answer_is_silent_where_the_rule_stays(tmp_path):
 def test_a_cell_that_the_warm_up_had_trained_is_flagged(warm_up, flag, tmp_path):
     results = results_of(tmp_path, timed("cpu", 1.0, 1.0, warm_up=warm_up))
     assert results.own_cells["noise"].tolist() == [flag]
+    # What it costs once is not known then: some of it was paid before.
+    assert results.own_trials["start_seconds"].isna().tolist() == [bool(flag)]
 
 
 def test_records_that_tell_no_warm_up_had_one_of_width_16(tmp_path):

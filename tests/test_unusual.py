@@ -11,6 +11,7 @@ import pytest
 
 from conftest import make_record
 from crossover.hardware.clocks import describe_clocks, read_clocks
+from crossover.records.generations import generation
 from crossover.records.record import Conditions, Machine, Software
 from crossover.records.settings import Settings
 from crossover.records.unusual import (
@@ -19,7 +20,7 @@ from crossover.records.unusual import (
     held_down,
     unusual_of,
 )
-from crossover.report.sections.machine import clocks_text, cores_text, cpu_name
+from crossover.report.sections.machine import clocks_text, cores_text, cpu_name, gpu_name
 
 LAPTOP = {
     "scaling_driver": "intel_pstate", "scaling_governor": "powersave",
@@ -215,6 +216,31 @@ def test_names_and_texts_of_the_hardware():
     )
     assert clocks_text([make_record()]) == "unknown"
     assert cpu_name(Machine(cpu_model="Core i5")) == "Core i5"
+
+
+def test_a_virtual_machine_that_hides_features_is_named_by_its_numbers():
+    """Without 'waitpkg' an Emerald Rapids looks like an Ice Lake; the numbers do not lie."""
+    machine = Machine(cpu_model="Xeon", cpu_generation="icelake", cpu_family=6, cpu_number=207,
+                      cpu_stepping=2)  # fmt: skip
+    assert cpu_name(machine) == "Xeon (Emerald Rapids: family 6, model 207, stepping 2)"
+    assert cpu_name(machine.model_copy(update={"cpu_number": 158})).startswith("Xeon (icelake: ")
+
+
+@pytest.mark.parametrize(
+    ("family", "number", "name"),
+    [(6, 106, "Ice Lake"), (6, 143, "Sapphire Rapids"), (6, 207, "Emerald Rapids"), (6, 85, None),
+     (25, 17, "Zen 4"), (25, 1, "Zen 3"), (26, 2, "Zen 5"), (23, 49, "Zen 2"), (None, 1, None),
+     (6, None, None)],
+)  # fmt: skip
+def test_a_generation_is_that_of_the_processors_numbers(family, number, name):
+    assert generation(family, number) == name
+
+
+def test_a_gpu_is_named_with_what_bounds_it():
+    card = Machine(gpu_model="NVIDIA H100", gpu_memory_bytes=80 * 2**30, gpu_driver="580.1",
+                   gpu_power_limit_watts=700.0)  # fmt: skip
+    assert gpu_name(card) == "NVIDIA H100, 80 GiB, 700 W at most, driver 580.1"
+    assert gpu_name(Machine(gpu_model="A card")) == "A card"
 
 
 ANNOUNCE = """

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 
 from conftest import make_record
@@ -24,7 +25,8 @@ from crossover.report.sections.guess import (
     gpu_guess,
     published_guess,
 )
-from crossover.report.sections.roofline import roofline_plot, roofline_sentences
+from crossover.report.sections.roofline import roofline_plot, roofline_sentences, unmeasured
+from crossover.report.text import three_digits
 from test_ceilings import make_ceilings
 from test_sections import results_of
 
@@ -163,7 +165,7 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     assert table["blas_flops"].tolist() == pytest.approx([flops / 4e-6])
     assert table["peak_flops"].tolist() == pytest.approx([flops / 5e-7])
     text = roofline_sentences(table)
-    assert f"seen to do is {flops / 5e-7 / 1e9:,.3g} GFLOP/s (a loop). Of that" in text
+    assert f"seen to do is {three_digits(flops / 5e-7 / 1e9)} GFLOP/s (a loop). Of that" in text
     assert "products alone 25%, NumPy's BLAS with the same products 12%, the best tra" in text
     shown = written(table, roofline_section.COLUMNS).iloc[0]
     assert shown["BLAS GFLOP/s"] == f"{flops / 4e-6 / 1e9:,.3g}"
@@ -172,7 +174,7 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     _, axis = new_figure()
     roofline_plot(axis, table)
     drawn = [text.get_text() for text in axis.texts]
-    assert f"most of all on the CPU, {flops / 5e-7 / 1e9:,.3g} GFLOP/s" in drawn
+    assert f"most of all on the CPU, {three_digits(flops / 5e-7 / 1e9)} GFLOP/s" in drawn
 
 
 def test_what_disturbed_the_ceilings_is_told():
@@ -199,6 +201,40 @@ def test_trainings_in_tf32_have_tf32s_ceiling(trials):
     # Where TF32 was not measured, float32's ceiling stands in.
     alone = roofline(trials.assign(precision="tf32"), [ceilings]).set_index("width")
     assert alone.loc[4, "ceiling_flops"] == pytest.approx(plain)
+
+
+def test_each_precision_has_its_ceilings_in_chart_and_words(trials):
+    """Tuned trainings in TF32 would lie above float32's ceiling."""
+    ceilings = make_ceilings(memory=[1e-6])
+    width = ceilings.widths[0].model_copy(update={"tf32_loop": [1e-6], "tf32_call": [9e-6]})
+    peaks = [Peak(way="exact", flops=10**12, seconds=[0.02]),
+             Peak(way="rounded", precision="tf32", flops=10**12, seconds=[0.0025])]  # fmt: skip
+    both = ceilings.model_copy(update={"widths": [width], "peaks": peaks})
+    rounded = trials.assign(precision="tf32", protocol="tuned")
+    table = roofline(pd.concat([trials, rounded], ignore_index=True), [both])
+    _, axis = new_figure()
+    roofline_plot(axis, table)
+    drawn = [text.get_text() for text in axis.texts]
+    assert "CPU matrix\nproducts alone\nfloat32 and TF32" in drawn
+    for told in (drawn, roofline_sentences(table).splitlines()):
+        text = "; ".join(told)
+        assert re.search("in float32,? (is )?50,000 GFLOP/s", text)
+        assert re.search("in TF32,? (is )?400,000 GFLOP/s", text)
+    # One precision needs no name.
+    assert "seen to do is 50,000" in roofline_sentences(roofline(trials, [both]))
+
+
+def test_what_has_trainings_and_no_ceilings_is_told(trials):
+    rates = roofline(trials, [make_ceilings()])
+    own = trials[trials["width"].isin(rates["width"])]
+    assert unmeasured(own, rates) == ""
+    more, other = (
+        trials.iloc[[0]].assign(**given) for given in ({"width": 512}, {"device": "gpu"})
+    )
+    assert unmeasured(pd.concat([own, more, other]), rates) == (
+        "The CPU's ceilings at the widths 512: `make report` measures them. "
+        "The GPU's ceilings: `make report` measures them."
+    )
 
 
 def test_the_rooflines_alt_text_states_the_finding(trials):

@@ -11,7 +11,7 @@ from crossover.records.ceilings import Ceilings, WidthCeilings
 from crossover.records.frame import groups
 
 COLUMNS = [
-    "protocol", "device", "width", "intensity", "flops_per_second", "bytes_per_second",
+    "protocol", "device", "precision", "width", "intensity", "flops_per_second", "bytes_per_second",
     "ceiling_flops", "ceiling_bytes", "share", "blas_flops", "peak_flops", "peak_way",
 ]  # fmt: skip
 STEP = ["backend", "protocol", "device", "width"]
@@ -37,7 +37,8 @@ def measured_steps(
 def roofline(trials: pd.DataFrame, ceilings: Sequence[Ceilings]) -> pd.DataFrame:
     """Achieved rates of one machine's steady training steps beside its measured ceilings.
 
-    One row for each protocol, device and width with ceilings: ``intensity`` (FLOP/byte),
+    One row for each protocol, device and width with ceilings: the products' ``precision``,
+    ``intensity`` (FLOP/byte),
     ``flops_per_second`` and ``bytes_per_second`` achieved (the products that evaluate the images
     held out count), ``ceiling_flops`` (matrix products of the same shapes and precision),
     ``ceiling_bytes`` (the device's memory) and ``share``, the achieved part of the lower ceiling
@@ -54,7 +55,7 @@ def roofline(trials: pd.DataFrame, ceilings: Sequence[Ceilings]) -> pd.DataFrame
         reached = min(ceiling, flops / moved * measured.memory_bytes_per_second)
         rows.append(
             {
-                **trial[["protocol", "device", "width"]],
+                **trial[["protocol", "device", "precision", "width"]],
                 "intensity": flops / moved,
                 "flops_per_second": rate,
                 "bytes_per_second": moved / seconds,

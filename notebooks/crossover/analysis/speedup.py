@@ -46,12 +46,12 @@ class Once(NamedTuple):
 
 
 def paid_once(trials: pd.DataFrame) -> Once | None:
-    """What one CPU's and one GPU's trainings in one protocol cost once; None where unknown."""
+    """What one CPU's and one GPU's trainings in one protocol cost once; None where untimed."""
     names = ["start_seconds", "steady_seconds", "epochs"]
-    known = trials.dropna(subset=names)
-    if known["device"].nunique() < 2:
+    timed = trials.dropna(subset=names)
+    if timed["device"].nunique() < 2:
         return None
-    both = known.groupby(["parameters", "device"])[names].median().unstack("device").dropna()
+    both = timed.groupby(["parameters", "device"])[names].median().unstack("device").dropna()
     if both.empty:
         return None
     starts, largest = both["start_seconds"], both.iloc[-1]

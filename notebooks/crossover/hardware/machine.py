@@ -4,7 +4,6 @@ import hashlib
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -24,19 +23,10 @@ from crossover.hardware.runtimes.base import version
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
 from crossover.records.backends import BACKENDS
+from crossover.records.generations import generation
 from crossover.records.record import Code, Machine, Software
 from crossover.records.settings import Backend, Device
 from crossover.words import printable
-
-# AMD's microarchitectures by family and ranges of model numbers, as Linux 6.11 tells them apart
-# (arch/x86/kernel/cpu/amd.c): a virtual machine hides features that would tell.
-ZEN = {
-    23: [("Zen", 0x00, 0x2F), ("Zen 2", 0x30, 0x4F), ("Zen", 0x50, 0x5F), ("Zen 2", 0x60, 0x7F),
-         ("Zen 2", 0x90, 0x91), ("Zen 2", 0xA0, 0xAF)],
-    25: [("Zen 3", 0x00, 0x0F), ("Zen 4", 0x10, 0x1F), ("Zen 3", 0x20, 0x5F),
-         ("Zen 4", 0x60, 0xAF)],
-    26: [("Zen 5", 0x00, 0x2F), ("Zen 5", 0x40, 0x4F), ("Zen 5", 0x60, 0x7F)],
-}  # fmt: skip
 
 
 def describe_run(backend: Backend, device: Device, device_name: str) -> dict[str, Any]:
@@ -78,20 +68,13 @@ def _processor() -> dict[str, Any]:
     """The CPU's model and microarchitecture; asking takes a second."""
     cpu = cpuinfo.get_cpu_info()
     numbers = {"cpu_family": "family", "cpu_number": "model", "cpu_stepping": "stepping"}
+    own = {field: cpu[key] for field, key in numbers.items() if isinstance(cpu.get(key), int)}
+    name = generation(own.get("cpu_family"), own.get("cpu_number"))
     return {
         "cpu_model": _text(cpu.get("brand_raw")),
-        "cpu_generation": _text(amd_generation(cpu) or archspec.cpu.host().name),
-        **{field: cpu[key] for field, key in numbers.items() if isinstance(cpu.get(key), int)},
+        "cpu_generation": _text(name or archspec.cpu.host().name),
+        **own,
     }
-
-
-def amd_generation(cpu: Mapping[str, Any]) -> str | None:
-    """The microarchitecture of one of AMD's CPUs by its family and model; None of others."""
-    if cpu.get("vendor_id_raw") != "AuthenticAMD":
-        return None
-    model = cpu.get("model", -1)
-    ranges = ZEN.get(cpu.get("family", 0), [])
-    return next((name for name, first, last in ranges if first <= model <= last), None)
 
 
 def _operating_system() -> str:

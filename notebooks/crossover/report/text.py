@@ -87,7 +87,7 @@ def hourly(prices: Prices) -> str:
 
 def three_digits(value: float) -> str:
     """A number with three significant digits and no exponent: 25.5, 1,720."""
-    return f"{float(f'{value:.3g}'):,g}"
+    return f"{float(f'{value:.3g}'):,.15g}"
 
 
 def seconds(value: float) -> str:

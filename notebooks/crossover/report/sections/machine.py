@@ -11,6 +11,7 @@ from crossover.analysis.compared import crossing_of
 from crossover.analysis.crossing import capitals, limits_text, rounded
 from crossover.analysis.merge import Merged
 from crossover.problem import TEST_IMAGES, TRAIN_IMAGES
+from crossover.records.generations import generation
 from crossover.records.record import Machine, Record, Software
 from crossover.records.settings import PROTOCOLS
 from crossover.records.unusual import environment_text
@@ -127,7 +128,7 @@ def _facts(records: list[Record]) -> dict[str, str]:
         "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
         "clocks": clocks_text(records),
         "memory": f"{memory}, of which {limit} granted" if limit else memory or "unknown",
-        "GPU": (on_gpu and on_gpu.machine.gpu_model) or text.MISSING,
+        "GPU": (on_gpu and gpu_name(on_gpu.machine)) or text.MISSING,
         "operating system": f"{machine.operating_system}, kernel {machine.kernel}",
         "software": f"{record.settings.backend} {software.backend}, Keras {software.keras}, "
         f"Python {software.python}, NumPy {software.numpy}",
@@ -155,13 +156,26 @@ def _precisions(records: list[Record]) -> str:
 
 def cpu_name(machine: Machine) -> str:
     """The CPU's model and, by its own numbers, its microarchitecture."""
-    model, generation = machine.cpu_model or "unknown", machine.cpu_generation
-    if generation is None:
-        return model
     family, number, stepping = machine.cpu_family, machine.cpu_number, machine.cpu_stepping
+    model, name = machine.cpu_model or "unknown", generation(family, number)
+    # Records of earlier versions may name another, by what a virtual machine lets be seen.
+    if (name := name or machine.cpu_generation) is None:
+        return model
     if None not in (family, number, stepping):
-        generation += f": family {family}, model {number}, stepping {stepping}"
-    return f"{model} ({generation})"
+        name += f": family {family}, model {number}, stepping {stepping}"
+    return f"{model} ({name})"
+
+
+def gpu_name(machine: Machine) -> str:
+    """The GPU's model, memory, power limit and driver, as far as they are known."""
+    memory, watts = machine.gpu_memory_bytes, machine.gpu_power_limit_watts
+    parts = [
+        machine.gpu_model,
+        memory and f"{memory / 2**30:.3g} GiB",
+        watts and f"{watts:,.0f} W at most",
+        machine.gpu_driver and f"driver {machine.gpu_driver}",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def cores_text(machine: Machine, software: Software) -> str:

@@ -13,16 +13,26 @@ from crossover.report import axes, figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column
 from crossover.report.results import Results
 
+# As readers write them; a CPU's are all float32.
+PRECISIONS = {"tf32": "TF32"}
+
+
+def billions(number: float) -> str:
+    """A rate in thousand millions a second, as GFLOP/s and GB/s are."""
+    return text.three_digits(number / 1e9)
+
+
 COLUMNS = [
     PROTOCOL, DEVICE, WIDTH,
+    Column("precision", form=lambda name: PRECISIONS.get(name, name), text=True),
     Column("FLOP/byte", "intensity", ".1f"),
-    Column("GFLOP/s", "flops_per_second", ",.3g", 1e-9),
-    Column("matrix products GFLOP/s", "ceiling_flops", ",.3g", 1e-9),
-    Column("GB/s", "bytes_per_second", ",.3g", 1e-9),
-    Column("memory GB/s", "ceiling_bytes", ",.3g", 1e-9),
+    Column("GFLOP/s", "flops_per_second", billions),
+    Column("matrix products GFLOP/s", "ceiling_flops", billions),
+    Column("GB/s", "bytes_per_second", billions),
+    Column("memory GB/s", "ceiling_bytes", billions),
     Column("share of the ceiling", "share", ".1%"),
-    Column("BLAS GFLOP/s", "blas_flops", ",.3g", 1e-9),
-    Column("most of all GFLOP/s", "peak_flops", ",.3g", 1e-9),
+    Column("BLAS GFLOP/s", "blas_flops", billions),
+    Column("most of all GFLOP/s", "peak_flops", billions),
 ]  # fmt: skip
 
 
@@ -33,14 +43,28 @@ def show(results: Results) -> None:
         figure.show(results.figures, "roofline", roofline_plot, rates)
         text.show(roofline_sentences(rates))
         htmltable.show(rates, "Steps against the measured ceilings", COLUMNS)
+        if lacking := unmeasured(results.own_trials, rates):
+            text.not_measured(lacking)
     else:
         text.not_measured("The hardware's ceilings: `make report` measures them.")
+
+
+def unmeasured(trials: pd.DataFrame, rates: pd.DataFrame) -> str:
+    """The devices and widths of which only trainings were measured; empty without any."""
+    lines = []
+    for device, cells in groups(trials, "device"):
+        measured = set(rates.loc[rates["device"] == device, "width"])
+        widths = sorted(set(cells["width"]) - measured)
+        where = f" at the widths {', '.join(map(str, widths))}" if measured else ""
+        if widths:
+            lines.append(f"The {device.upper()}'s ceilings{where}: `make report` measures them.")
+    return " ".join(lines)
 
 
 def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
     """Draw achieved FLOP/s against arithmetic intensity, under the measured ceilings."""
     for device, rows in groups(table, "device"):
-        _ceilings(ax, device, rows.drop_duplicates("width").sort_values("intensity"))
+        _ceilings(ax, device, rows.drop_duplicates(["precision", "width"]))
     told = []
     for (device, protocol), rows in groups(table, ["device", "protocol"]):
         look, rows = looks.LOOKS[device, protocol], rows.sort_values("width")
@@ -64,10 +88,13 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
 
 
 def _ceilings(ax: Axes, device: str, rows: pd.DataFrame) -> None:
-    """Draw and name a device's memory, its matrix products, and its most arithmetic of all."""
+    """Draw and name a device's memory, its matrix products, and its most arithmetic of all.
+
+    The last two in each precision that its trainings had.
+    """
     name, colour = device.upper(), looks.LOOKS[device, "published"].colour
     x = np.geomspace(rows["intensity"].min() / 2, rows["intensity"].max() * 2, 50)
-    memory, last = rows["ceiling_bytes"].iloc[0] / 1e9, rows.iloc[-1]
+    memory = rows["ceiling_bytes"].iloc[0] / 1e9
 
     def note(
         words: str, place: tuple[float, float], offset: tuple[float, float], side: str = "left"
@@ -77,13 +104,29 @@ def _ceilings(ax: Axes, device: str, rows: pd.DataFrame) -> None:
 
     ax.plot(x, x * memory, color=colour, lw=1, ls=":")
     note(f"{name} memory, {memory:,.0f} GB/s", (x[-1], x[-1] * memory), (-8, 3), "right")
-    ax.plot(rows["intensity"], rows["ceiling_flops"] / 1e9, color=colour, lw=1, ls="--")
-    alone = (last["intensity"], last["ceiling_flops"] / 1e9)
-    note(f"{name} matrix\nproducts alone", alone, (8, -2))
-    if rows["peak_flops"].notna().any():
-        most = float(rows["peak_flops"].max()) / 1e9
-        ax.plot([x[0], last["intensity"]], [most, most], color=colour, lw=1, ls="-.")
-        note(f"most of all on the {name}, {most:,.3g} GFLOP/s", (x[0], most), (4, 7))
+    slowest = rows.sort_values(["intensity", "ceiling_flops"], ascending=[False, True]).iloc[0]
+    alone = (slowest["intensity"], slowest["ceiling_flops"] / 1e9)
+    several = " and ".join(precision for precision, _ in _by_precision(rows))
+    note("\n".join([f"{name} matrix", "products alone", several]).strip(), alone, (8, -2))
+    for precision, same in _by_precision(rows):
+        same = same.sort_values("intensity")
+        ax.plot(same["intensity"], same["ceiling_flops"] / 1e9, color=colour, lw=1, ls="--")
+        if same["peak_flops"].notna().any():
+            most = float(same["peak_flops"].max())
+            ax.plot([x[0], alone[0]], [most / 1e9] * 2, color=colour, lw=1, ls="-.")
+            words = f"most of all on the {name}{_in(precision)}, {billions(most)} GFLOP/s"
+            note(words, (x[0], most / 1e9), (4, 7))
+
+
+def _by_precision(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """One device's rows of each precision, which is named where there are several."""
+    parts = list(groups(rows, "precision"))
+    for precision, same in parts:
+        yield PRECISIONS.get(precision, precision) if len(parts) > 1 else "", same
+
+
+def _in(precision: str) -> str:
+    return f" in {precision}" if precision else ""
 
 
 def roofline_sentences(table: pd.DataFrame) -> str:
@@ -94,7 +137,7 @@ def roofline_sentences(table: pd.DataFrame) -> str:
         lines.append(
             f"- {device.upper()}, {protocol}: {low['share']:.1%} of the ceiling at width "
             f"{low['width']}, {high['share']:.0%} at width {high['width']} "
-            f"({high['flops_per_second'] / 1e9:,.3g} of {high['ceiling_flops'] / 1e9:,.3g} GFLOP/s "
+            f"({billions(high['flops_per_second'])} of {billions(high['ceiling_flops'])} GFLOP/s "
             "that the matrix products alone reach)."
         )
     lines.extend(_peak_sentences(table))
@@ -107,16 +150,17 @@ def roofline_sentences(table: pd.DataFrame) -> str:
 
 def _peak_sentences(table: pd.DataFrame) -> Iterator[str]:
     """How far trainings and ceilings are from the most that each device was seen to do."""
-    for device, rows in groups(table.dropna(subset="peak_flops"), "device"):
-        most = rows.sort_values("peak_flops").iloc[-1]
-        peak = float(most["peak_flops"])
-        reached = [("the step's products alone", rows["ceiling_flops"].max())]
-        if rows["blas_flops"].notna().any():
-            reached.append(("NumPy's BLAS with the same products", rows["blas_flops"].max()))
-        reached.append(("the best training", rows["flops_per_second"].max()))
-        shares = ", ".join(f"{what} {rate / peak:.0%}" for what, rate in reached)
-        yield (
-            f"- The most arithmetic that this machine's {device.upper()} was seen to do is "
-            f"{peak / 1e9:,.3g} GFLOP/s ({most['peak_way']}). Of that, at their best width, "
-            f"{shares}."
-        )
+    for device, own in groups(table.dropna(subset="peak_flops"), "device"):
+        for precision, rows in _by_precision(own):
+            most = rows.sort_values("peak_flops").iloc[-1]
+            peak = float(most["peak_flops"])
+            reached = [("the step's products alone", rows["ceiling_flops"].max())]
+            if rows["blas_flops"].notna().any():
+                reached.append(("NumPy's BLAS with the same products", rows["blas_flops"].max()))
+            reached.append(("the best training", rows["flops_per_second"].max()))
+            shares = ", ".join(f"{what} {rate / peak:.0%}" for what, rate in reached)
+            yield (
+                f"- The most arithmetic that this machine's {device.upper()} was seen to do"
+                f"{_in(precision)} is {billions(peak)} GFLOP/s ({most['peak_way']}). Of that, at "
+                f"their best width, {shares}."
+            )
