@@ -231,7 +231,7 @@ def _references(
     usable = reference_paths(folder)
     unusable = sorted(set(folder.glob("*.jsonl")) - set(usable))
     problems = [Problem(path.name, "no file that 'make record' writes") for path in unusable]
-    own_trials = {*map(_identity, own)}
+    own_trials = {_identity(one): one for one in own}
     groups: list[Group] = []
     apart = []
     for path in usable:
@@ -241,7 +241,7 @@ def _references(
         problems += reference.problems
         named = groups_of(f"reference {path.stem}", reference.records, asked)
         like = [group for group in named if group.threads == asked.threads]
-        copied = bool(like) and {*map(_identity, reference.records)} <= own_trials
+        copied = like and all(own_trials.get(_identity(one)) == one for one in reference.records)
         groups += [] if copied else like
         if copied or not like:
             trials = counted(len(reference.records), "trial")

@@ -90,6 +90,11 @@ def three_digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.15g}"
 
 
+def billions(rate: float) -> str:
+    """A rate in thousand millions a second, as GFLOP/s and GB/s are."""
+    return three_digits(rate / 1e9)
+
+
 def seconds(value: float) -> str:
     """A time with its unit: 12.5 s, or milliseconds where it is under a tenth of a second."""
     if abs(value) < 0.1:

@@ -52,7 +52,7 @@ OVERHEAD = ("overhead_seconds", "overhead_low", "overhead_high")
 COLUMNS = [
     *words("machine"), PROTOCOL, DEVICE, Column("times", "timing"),
     Column("overhead µs a step", OVERHEAD, ",.0f", 1e6),
-    Column("GFLOP/s", ("flops_per_second", "flops_low", "flops_high"), ",.1f", 1e-9),
+    Column("GFLOP/s", ("flops_per_second", "flops_low", "flops_high"), text.billions),
     Column("off the line", _missed),
     Column("once a training s", _once),
 ]  # fmt: skip
@@ -86,8 +86,8 @@ def _overhead(row: Row) -> str:
 
 def _rate(row: Row) -> str:
     if text.finite(row["flops_high"]):
-        return f"{text.three_digits(row['flops_per_second'] / 1e9)} GFLOP/s"
-    return f"{text.three_digits(row['flops_low'] / 1e9)} GFLOP/s or more"
+        return f"{text.billions(row['flops_per_second'])} GFLOP/s"
+    return f"{text.billions(row['flops_low'])} GFLOP/s or more"
 
 
 def _bent(row: Row) -> str:

@@ -17,22 +17,17 @@ from crossover.report.results import Results
 PRECISIONS = {"tf32": "TF32"}
 
 
-def billions(number: float) -> str:
-    """A rate in thousand millions a second, as GFLOP/s and GB/s are."""
-    return text.three_digits(number / 1e9)
-
-
 COLUMNS = [
     PROTOCOL, DEVICE, WIDTH,
     Column("precision", form=lambda name: PRECISIONS.get(name, name), text=True),
     Column("FLOP/byte", "intensity", ".1f"),
-    Column("GFLOP/s", "flops_per_second", billions),
-    Column("matrix products GFLOP/s", "ceiling_flops", billions),
-    Column("GB/s", "bytes_per_second", billions),
-    Column("memory GB/s", "ceiling_bytes", billions),
+    Column("GFLOP/s", "flops_per_second", text.billions),
+    Column("matrix products GFLOP/s", "ceiling_flops", text.billions),
+    Column("GB/s", "bytes_per_second", text.billions),
+    Column("memory GB/s", "ceiling_bytes", text.billions),
     Column("share of the ceiling", "share", ".1%"),
-    Column("BLAS GFLOP/s", "blas_flops", billions),
-    Column("most of all GFLOP/s", "peak_flops", billions),
+    Column("BLAS GFLOP/s", "blas_flops", text.billions),
+    Column("most of all GFLOP/s", "peak_flops", text.billions),
 ]  # fmt: skip
 
 
@@ -114,7 +109,7 @@ def _ceilings(ax: Axes, device: str, rows: pd.DataFrame) -> None:
         if same["peak_flops"].notna().any():
             most = float(same["peak_flops"].max())
             ax.plot([x[0], alone[0]], [most / 1e9] * 2, color=colour, lw=1, ls="-.")
-            words = f"most of all on the {name}{_in(precision)}, {billions(most)} GFLOP/s"
+            words = f"most of all on the {name}{_in(precision)}, {text.billions(most)} GFLOP/s"
             note(words, (x[0], most / 1e9), (4, 7))
 
 
@@ -134,11 +129,11 @@ def roofline_sentences(table: pd.DataFrame) -> str:
     lines = []
     for (protocol, device), rows in groups(table, ["protocol", "device"]):
         low, high = rows.sort_values("width").iloc[[0, -1]].to_dict("records")
+        rate, alone = (text.billions(high[name]) for name in ("flops_per_second", "ceiling_flops"))
         lines.append(
             f"- {device.upper()}, {protocol}: {low['share']:.1%} of the ceiling at width "
             f"{low['width']}, {high['share']:.0%} at width {high['width']} "
-            f"({billions(high['flops_per_second'])} of {billions(high['ceiling_flops'])} GFLOP/s "
-            "that the matrix products alone reach)."
+            f"({rate} of {alone} GFLOP/s that the matrix products alone reach)."
         )
     lines.extend(_peak_sentences(table))
     if (table["share"] > 1).any():
@@ -161,6 +156,6 @@ def _peak_sentences(table: pd.DataFrame) -> Iterator[str]:
             shares = ", ".join(f"{what} {rate / peak:.0%}" for what, rate in reached)
             yield (
                 f"- The most arithmetic that this machine's {device.upper()} was seen to do"
-                f"{_in(precision)} is {billions(peak)} GFLOP/s ({most['peak_way']}). Of that, at "
-                f"their best width, {shares}."
+                f"{_in(precision)} is {text.billions(peak)} GFLOP/s ({most['peak_way']}). Of that, "
+                f"at their best width, {shares}."
             )
