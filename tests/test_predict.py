@@ -84,6 +84,15 @@ def test_only_cold_times_are_predicted_as_such():
     assert np.isnan(known.start(500_000))
 
 
+def test_what_one_size_does_not_tell_of_its_start_its_neighbours_do():
+    """As where a warm-up of the same width has paid some of it."""
+    trials = made_trials(1e-3, 0, 1e11)
+    known = fit_predictor(trials.assign(
+        start_seconds=trials["start_seconds"].where(trials["parameters"] != parameter_count(16))
+    ))  # fmt: skip
+    assert known.start(parameter_count(16)) == pytest.approx(START)
+
+
 def test_a_batch_size_with_many_widths_is_predicted_from_its_own():
     """What a map's few noisy trials of other batch sizes say makes it no less sure."""
     own = made_trials(1e-3, 0, 1e11, noise=0.02)

@@ -65,6 +65,8 @@ class Predictor:
 
     def start(self, parameters: int) -> float:
         """Seconds that a training of so many parameters costs once, NaN where unknown."""
+        if self.starts.empty:
+            return float("nan")
         sizes = np.log(self.starts.index.to_numpy(dtype=np.float64))
         return float(np.interp(np.log(parameters), sizes, self.starts.to_numpy()))
 
@@ -105,7 +107,7 @@ def _fit(trials: pd.DataFrame, timing: str) -> Predictor | None:
         parameters=(int(sizes[0]), int(sizes[-1])),
         batch_sizes=tuple(map(int, batch_sizes)),
         timing=timing,
-        starts=trials.groupby("parameters")["start_seconds"].median(),
+        starts=trials.groupby("parameters")["start_seconds"].median().dropna(),
         alone={},
         epochs=int(trials["epochs"].max()),
     )

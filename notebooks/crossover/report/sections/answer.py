@@ -76,19 +76,20 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
     compared = [name for name in PROTOCOLS if _row(merged, crossings, name)]
     if not compared:
         return "> **No protocol was trained on both devices, so that there is nothing to compare.**"
-    lines = [f"> {_sentences(merged, crossings, compared[0])}"]
+    first, *others = compared
+    told = _sentences(merged, crossings, first)
     if "gpu" not in merged.devices:
-        lines[0] += (
+        told += (
             f" No GPU was measured on this machine, so that its CPU stands against the "
             f"{text.literal(merged.processor('gpu'))}."
         )
-    for name in compared:
-        if name != compared[0]:
-            rule = rule_words(_row(merged, crossings, name))
-            lines.append(f"> With the protocol *{name}* on both: {rule}.")
-        if once := once_sentence(merged, crossings, name):
-            lines.append(f"> {once}")
-    return "\n>\n".join(lines)
+    paragraphs = [told, once_sentence(merged, crossings, first)]
+    paragraphs += [
+        f"With the protocol *{name}* on both: {rule_words(_row(merged, crossings, name))}. "
+        f"{once_sentence(merged, crossings, name)}"
+        for name in others
+    ]
+    return "\n>\n".join(f"> {paragraph.strip()}" for paragraph in paragraphs if paragraph)
 
 
 def once_sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
@@ -101,8 +102,8 @@ def once_sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str
     cpu, gpu = (text.span(f"{low:.1f}", f"{high:.1f}") for low, high in (once.cpu, once.gpu))
     rule = rule_words(steady)
     told = (
-        f"Tracing and compiling, once a training, takes {gpu} s on the GPU and {cpu} s on the CPU; "
-        f"without it (*steady* times) {rule[0].lower()}{rule[1:]}."
+        f"Tracing and compiling take the GPU {gpu} s once a training, the CPU {cpu} s. Without "
+        f"them (*steady* times): {rule[0].lower()}{rule[1:]}."
     )
     if once.epochs is None or once.epochs <= trials["epochs"].max():
         return told
