@@ -91,7 +91,7 @@ sample: tested  ## rebuild figures/reference from the tracked references, its pi
 	    2>../$$run.log ) || { tail -n 5 $$run.log >&2; exit 1; }; \
 	  $(BIN)/python -m crossover render NOTEBOOK=$$run.ipynb PAGE=figures/reference/$$name/report.html || exit 1; \
 	done
-	@$(BIN)/python docs/pictures.py
+	@$(BIN)/python docs/pictures.py figures/reference/$(firstword $(subst :, ,$(SAMPLES)))
 
 test: tested lint  ## run the tests, in some six minutes on two cores
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"

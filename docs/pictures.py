@@ -1,7 +1,9 @@
-"""Photograph the top of the H100's sample report for the README, light and dark, with Chromium.
+"""Photograph the top of a sample report for the README, light and dark, with Chromium.
 
-Writes ``page-light.png`` and ``page-dark.png`` beside it, each with the digest of the page that it
-shows, so that a test tells a picture that is out of date.
+    python docs/pictures.py figures/reference/nvidia-h100
+
+Writes ``page-light.png`` and ``page-dark.png`` beside its page, each with the digest of the page
+that it shows, so that a test tells a picture that is out of date.
 """
 
 import hashlib
@@ -14,8 +16,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, sync_playwright
 
-PROJECT = Path(__file__).parents[1]
-SAMPLE = PROJECT / "figures" / "reference" / "nvidia-h100"
 SOURCE = "Source"  # The picture's text that holds the page's digest.
 VIEW = {"width": 1280, "height": 1000}
 MARGIN, COLOURS = 12, 256
@@ -26,10 +26,10 @@ def digest(page: Path) -> str:
     return hashlib.sha256(page.read_bytes()).hexdigest()
 
 
-def photograph(browser: Browser, scheme: str) -> bytes:
+def photograph(browser: Browser, page_file: Path, scheme: str) -> bytes:
     """The page from its title to the end of the form, in a colour scheme, as PNG."""
     page = browser.new_page(viewport=VIEW, color_scheme=scheme, device_scale_factor=1.5)  # type: ignore[arg-type]
-    page.goto((SAMPLE / "report.html").as_uri())
+    page.goto(page_file.as_uri())
     main, form = (page.locator(place).bounding_box() for place in ("main", ".model form"))
     assert main and form
     end = form["y"] + form["height"]
@@ -38,8 +38,8 @@ def photograph(browser: Browser, scheme: str) -> bytes:
     return page.screenshot(full_page=True, clip=clip)  # type: ignore[arg-type]
 
 
-def main() -> str | None:
-    """Write both pictures; return why not, if so."""
+def main(folder: Path) -> str | None:
+    """Write both pictures of a sample; return why not, if so."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         return "The README's pictures stay as they are: install Chromium to make them anew."
@@ -47,14 +47,15 @@ def main() -> str | None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for scheme in ("light", "dark"):
             about = PngInfo()
-            about.add_text(SOURCE, digest(SAMPLE / "report.html"))
-            picture = Image.open(io.BytesIO(photograph(browser, scheme))).convert("RGB")
-            path = SAMPLE / f"page-{scheme}.png"
+            about.add_text(SOURCE, digest(folder / "report.html"))
+            shot = photograph(browser, (folder / "report.html").resolve(), scheme)
+            picture = Image.open(io.BytesIO(shot)).convert("RGB")
+            path = folder / f"page-{scheme}.png"
             small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
             small.save(path, pnginfo=about, optimize=True)
-            print(f"{path.relative_to(PROJECT)}: {path.stat().st_size / 1e3:.0f} kB")
+            print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
     return None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

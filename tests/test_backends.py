@@ -479,7 +479,9 @@ def test_a_reference_that_copies_this_machines_trials_is_no_other_machine(tmp_pa
     own, references = [make_record(), make_record(8)], tmp_path / "references"
     for record in own:
         write_record(tmp_path / "trials", record)
-    write_reference(references / "box.jsonl", [*own, *([make_record(16)] if more else [])])
+    # Of the same name and time, with other seconds: another machine's.
+    kept = [own[0], make_record(8, fit=9.0)] if more else own
+    write_reference(references / "box.jsonl", kept)
     merged = merge(tmp_path / "trials", own_settings("tensorflow", 10, 128, None), references)
     assert ("reference box" in set(merged.trials["machine"])) is more
     told = [] if more else ["- not compared with: box.jsonl: a copy of the trials of this study"]

@@ -41,10 +41,14 @@ def test_a_smallest_step_below_all_limits_of_the_overhead_is_told():
     seconds[0] *= 0.9
     text = sentences(seconds)
     smallest = 1e6 * seconds[0] / STEPS
-    assert f"that of the smallest model, {smallest:,.0f} µs with all its arithmetic, lies" in text
+    assert f"that of 3,230 parameters, {smallest:,.0f} µs with all its arithmetic, lies" in text
     assert "so that the line is not exact there" in text
     noisy = sentences(seconds * [1, 1.3, 0.8, 1.2, 1, 0.9, 1.1, 1, 1])
-    assert "smallest model" not in noisy
+    assert "not exact there" not in noisy
+    # Another model's too: flat times, and the third one shorter.
+    flat = seconds * 0 + 1
+    flat[2] = 0.9
+    assert "that of 13,274 parameters" in sentences(flat)
 
 
 def test_the_farthest_median_is_told_with_its_size():

@@ -11,7 +11,7 @@ from crossover.analysis.roofline import roofline
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.problem import product_flops, step_bytes
-from crossover.records.ceilings import Peak
+from crossover.records.ceilings import Peak, write_ceilings
 from crossover.records.frame import to_frame
 from crossover.records.published import MACHINE, load_published
 from crossover.records.record import Conditions
@@ -216,6 +216,9 @@ def test_each_precision_has_its_ceilings_in_chart_and_words(trials):
     roofline_plot(axis, table)
     drawn = [text.get_text() for text in axis.texts]
     assert "CPU matrix\nproducts alone\nfloat32 and TF32" in drawn
+    (named,) = (text for text in axis.texts if "products alone" in text.get_text())
+    slowest = table[table["intensity"] == table["intensity"].max()]["ceiling_flops"].min()
+    assert named.xy == (table["intensity"].max(), pytest.approx(slowest / 1e9))
     for told in (drawn, roofline_sentences(table).splitlines()):
         text = "; ".join(told)
         assert re.search("in float32,? (is )?50,000 GFLOP/s", text)
@@ -228,13 +231,27 @@ def test_what_has_trainings_and_no_ceilings_is_told(trials):
     rates = roofline(trials, [make_ceilings()])
     own = trials[trials["width"].isin(rates["width"])]
     assert unmeasured(own, rates) == ""
+    wide = own.assign(width=own["width"] + 100)
+    assert " at the widths 104, " in unmeasured(pd.concat([own, wide]), rates)
     more, other = (
         trials.iloc[[0]].assign(**given) for given in ({"width": 512}, {"device": "gpu"})
     )
     assert unmeasured(pd.concat([own, more, other]), rates) == (
-        "The CPU's ceilings at the widths 512: `make report` measures them. "
-        "The GPU's ceilings: `make report` measures them."
+        "The CPU's ceilings, and what is inside its step at width 512: `make report` measures "
+        "them. The GPU's ceilings, and what is inside its step: `make report` measures them."
     )
+
+
+def test_the_report_lists_ceilings_that_are_missing(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(roofline_section.text, "not_measured", told.append)
+    monkeypatch.setattr(roofline_section.figure, "show", lambda *_, **__: None)
+    write_ceilings(tmp_path / "ceilings", make_ceilings())
+    records = [make_record(width) for width in (4, 512)]
+    roofline_section.show(results_of(tmp_path, *records))
+    assert told == [
+        "The CPU's ceilings, and what is inside its step at width 512: `make report` measures them."
+    ]
 
 
 def test_the_rooflines_alt_text_states_the_finding(trials):

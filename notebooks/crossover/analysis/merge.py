@@ -139,9 +139,8 @@ def merge(source: Path, settings: list[Settings], references: Path = REFERENCES)
     own = here if records else published.MACHINE
     groups, mixed = _alike(groups)
     backends = _backends(groups, asked)
-    foreign, foreign_problems, apart = _references(
-        references, source, asked, machines.get(here, [])
-    )
+    own_trials = {_identity(trial) for trials in machines.values() for trial in trials}
+    foreign, foreign_problems, apart = _references(references, source, asked, own_trials)
     frames = [to_frame(group.records, group.label) for group in [*groups, *foreign]]
     return Merged(
         trials=pd.concat([*frames, published.load_published(PUBLISHED)], ignore_index=True),
@@ -215,23 +214,17 @@ def with_batch_sizes(merged: Merged, machine: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _identity(record: Record) -> tuple[str, datetime]:
-    """What no two trials share."""
-    return record_name(record), record.started
-
-
 def _references(
-    folder: Path, source: Path, asked: Settings, own: list[Record]
+    folder: Path, source: Path, asked: Settings, own_trials: set[tuple[str, datetime, float]]
 ) -> tuple[list[Group], list[Problem], list[Problem]]:
     """The trials like the study's of each reference but the source itself, in groups.
 
     Then what is no valid trial or may share no curve, and the references that hold no such group:
-    none either that holds nothing but this machine's ``own`` trials, which 'make record' copied.
+    those too that hold nothing but the study's ``own_trials``, which 'make record' copied.
     """
     usable = reference_paths(folder)
     unusable = sorted(set(folder.glob("*.jsonl")) - set(usable))
     problems = [Problem(path.name, "no file that 'make record' writes") for path in unusable]
-    own_trials = {_identity(one): one for one in own}
     groups: list[Group] = []
     apart = []
     for path in usable:
@@ -241,15 +234,29 @@ def _references(
         problems += reference.problems
         named = groups_of(f"reference {path.stem}", reference.records, asked)
         like = [group for group in named if group.threads == asked.threads]
-        copied = like and all(own_trials.get(_identity(one)) == one for one in reference.records)
-        groups += [] if copied else like
-        if copied or not like:
-            trials = counted(len(reference.records), "trial")
-            why = f"{trials} with other settings" if reference.records else "it holds no trial"
-            why = "a copy of the trials of this study" if copied else why
+        if why := _why_apart(reference.records, like, own_trials):
             apart.append(Problem(path.name, why))
+        else:
+            groups += like
     groups, mixed = _alike(groups)
     return groups, problems + mixed, apart
+
+
+def _why_apart(
+    records: list[Record], like: list[Group], own_trials: set[tuple[str, datetime, float]]
+) -> str:
+    """Why a reference's trials are not compared with; empty where they are."""
+    if not records:
+        return "it holds no trial"
+    if not like:
+        return f"{counted(len(records), 'trial')} with other settings"
+    copied = own_trials.issuperset(map(_identity, records))
+    return "a copy of the trials of this study" if copied else ""
+
+
+def _identity(trial: Record) -> tuple[str, datetime, float]:
+    """What no two trials share, and what `make record` copies: name, time, and seconds."""
+    return record_name(trial), trial.started, trial.phases.fit
 
 
 def _alike(groups: list[Group]) -> tuple[list[Group], list[Problem]]:

@@ -38,13 +38,12 @@ def roofline(trials: pd.DataFrame, ceilings: Sequence[Ceilings]) -> pd.DataFrame
     """Achieved rates of one machine's steady training steps beside its measured ceilings.
 
     One row for each protocol, device and width with ceilings: the products' ``precision``,
-    ``intensity`` (FLOP/byte),
-    ``flops_per_second`` and ``bytes_per_second`` achieved (the products that evaluate the images
-    held out count), ``ceiling_flops`` (matrix products of the same shapes and precision),
-    ``ceiling_bytes`` (the device's memory) and ``share``, the achieved part of the lower ceiling
-    (Williams, Waterman & Patterson 2009): min(ceiling_flops, intensity · ceiling_bytes).
-    ``blas_flops`` is what NumPy's BLAS reaches with those products (NaN on a GPU), and
-    ``peak_flops`` the most arithmetic of any kind, done in ``peak_way``.
+    ``intensity`` (FLOP/byte), ``flops_per_second`` and ``bytes_per_second`` achieved (the products
+    that evaluate the images held out count), ``ceiling_flops`` (matrix products of the same shapes
+    and precision), ``ceiling_bytes`` (the device's memory) and ``share``, the achieved part of the
+    lower ceiling (Williams, Waterman & Patterson 2009): min(ceiling_flops, intensity ·
+    ceiling_bytes). ``blas_flops`` is what NumPy's BLAS reaches with those products (NaN on a GPU),
+    and ``peak_flops`` the most arithmetic of any kind, done in ``peak_way``.
     """
     rows = []
     for seconds, trial, measured, parts in measured_steps(trials, ceilings):

@@ -35,28 +35,45 @@ def pair_speedups(summary: pd.DataFrame, cpu: str, gpu: str) -> pd.DataFrame:
 class Once(NamedTuple):
     """What the trainings of a comparison cost once, and how many epochs make up for it.
 
-    ``cpu`` and ``gpu`` are the least and the most seconds, over the sizes; from ``epochs`` on the
-    GPU is faster at its largest size, ``parameters``: None where it never is.
+    ``cpu`` and ``gpu`` are the least and the most seconds over the sizes of which that is known.
+    At the largest of them, ``parameters``, ``share`` is that of the GPU's whole training,
+    ``speedup`` the CPU's time an epoch / the GPU's, and from ``epochs`` on, at least 1, the GPU is
+    faster: None where it is no faster an epoch.
     """
 
     cpu: tuple[float, float]
     gpu: tuple[float, float]
     parameters: int
+    share: float
+    speedup: float
     epochs: int | None
 
 
 def paid_once(trials: pd.DataFrame) -> Once | None:
-    """What one CPU's and one GPU's trainings in one protocol cost once; None where untimed."""
+    """What one CPU's and one GPU's trainings in one protocol cost once; None where unknown."""
     names = ["start_seconds", "steady_seconds", "epochs"]
     timed = trials.dropna(subset=names)
     if timed["device"].nunique() < 2:
         return None
-    both = timed.groupby(["parameters", "device"])[names].median().unstack("device").dropna()
+    epoch = timed["steady_seconds"] / timed["epochs"]
+    medians = (
+        timed.assign(epoch=epoch).groupby(["parameters", "device"])[[*names, "epoch"]].median()
+    )
+    both = medians.unstack("device").dropna()
     if both.empty:
         return None
-    starts, largest = both["start_seconds"], both.iloc[-1]
-    later = largest["start_seconds", "gpu"] - largest["start_seconds", "cpu"]
-    gained = largest["steady_seconds", "cpu"] - largest["steady_seconds", "gpu"]
-    epochs = math.floor(later / gained * largest["epochs", "cpu"]) + 1 if gained > 0 else None
+    starts = both["start_seconds"]
+    once, an_epoch, whole = (
+        {device: float(both[name, device].iloc[-1]) for device in ("cpu", "gpu")}
+        for name in ("start_seconds", "epoch", "steady_seconds")
+    )
+    later, gained = once["gpu"] - once["cpu"], an_epoch["cpu"] - an_epoch["gpu"]
     cpu, gpu = ((float(starts[name].min()), float(starts[name].max())) for name in ("cpu", "gpu"))
-    return Once(cpu, gpu, int(both.index[-1]), epochs)
+    return Once(
+        cpu=cpu,
+        gpu=gpu,
+        parameters=int(both.index[-1]),
+        share=once["gpu"] / (once["gpu"] + whole["gpu"]),
+        speedup=an_epoch["cpu"] / an_epoch["gpu"],
+        epochs=max(1, math.floor(later / gained) + 1) if gained > 0 else None,
+    )

@@ -27,8 +27,8 @@ class TimeModel:
     ``overhead_seconds`` and ``flops_per_second`` (infinite if the times do not grow) come with the
     limits that Student's t gives the fit, as if a straight line were exact. ``typical_miss`` and
     ``greatest_miss`` are the median and the greatest distance of the fitted times from the line, as
-    shares of it, ``missed_at`` the parameters of the greatest; ``smallest_seconds`` is the time of
-    the smallest model's step.
+    shares of it, ``missed_at`` the parameters of the greatest; ``least_seconds`` is the shortest
+    step, of ``least_at`` parameters.
     """
 
     batch_size: int
@@ -41,7 +41,8 @@ class TimeModel:
     typical_miss: float
     greatest_miss: float
     missed_at: int
-    smallest_seconds: float
+    least_seconds: float
+    least_at: int
 
     @property
     def line(self) -> Floats:
@@ -90,7 +91,8 @@ def fit_time_model(medians: "pd.Series[float]") -> TimeModel:
         typical_miss=float(np.median(misses)),
         greatest_miss=float(misses[worst]),
         missed_at=int(sizes[worst]),
-        smallest_seconds=float(medians.iloc[int(sizes.argmin())]),
+        least_seconds=float(medians.min()),
+        least_at=int(sizes[int(medians.to_numpy().argmin())]),
     )
 
 

@@ -1,10 +1,11 @@
 """A CPU's microarchitecture by the processor's own numbers.
 
-A virtual machine hides features that would tell: what is told by them is another one's.
+A virtual machine hides features: by those that are left, a CPU may look like an older one.
 """
 
 # AMD's by family and ranges of model numbers, as Linux 6.11 tells them apart
-# (arch/x86/kernel/cpu/amd.c), and Intel's servers' (arch/x86/include/asm/intel-family.h).
+# (arch/x86/kernel/cpu/amd.c), and Intel's servers' (arch/x86/include/asm/intel-family.h); no other
+# maker's CPU has these numbers.
 GENERATIONS = {
     6: [("Ice Lake", 0x6A, 0x6A), ("Ice Lake", 0x6C, 0x6C), ("Sapphire Rapids", 0x8F, 0x8F),
         ("Granite Rapids", 0xAD, 0xAE), ("Sierra Forest", 0xAF, 0xAF),

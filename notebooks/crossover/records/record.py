@@ -238,12 +238,12 @@ class Record(Frozen):
 
     @property
     def start_seconds(self) -> float | None:
-        """What the fit costs once: tracing and compiling; None for one epoch, or if `warmed`.
+        """What the fit costs once: tracing and compiling; None for one epoch.
 
         The first epoch less the median of the later ones, and what lies outside of epochs.
         """
         first, *later = self.phases.epochs
-        if not later or self.warmed:
+        if not later:
             return None
         outside = max(self.phases.fit - sum(self.phases.epochs), 0.0)
         return outside + max(first - statistics.median(later), 0.0)

@@ -7,6 +7,8 @@ from crossover.analysis.crossing import Crossover, outwards, rounded
 from crossover.report import text
 from crossover.words import counted
 
+# Crossovers whose limits are no further apart say the same.
+NEAR = 1.25
 # How a reason begins that leaves the winner open.
 OPEN = ("from ", "the devices' ")
 
@@ -45,6 +47,23 @@ def rule_words(crossing: Mapping[str, Any], measure: Measure = TIME) -> str:
     device = str(crossing["status"])[:3].upper()
     about = ", as single trainings tell," if crossing["interval_kind"] == "none" else ""
     return f"The {device} {measure.better}{about} {reason}"
+
+
+def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rules say much the same: the same device, or crossovers near each other."""
+    if one["status"] != other["status"]:
+        return False
+    if one["status"] != "crossed":
+        return True
+    (low, high), (lower, higher) = _limits(one), _limits(other)
+    return max(low, lower) <= NEAR * min(high, higher)
+
+
+def _limits(crossing: Mapping[str, Any]) -> tuple[float, float]:
+    """A crossover's limits; its estimate where it has none."""
+    if text.finite(crossing["low"]):
+        return crossing["low"], crossing["high"]
+    return crossing["estimate"], crossing["estimate"]
 
 
 def measured_rule(crossover: Crossover, measure: Measure) -> str:

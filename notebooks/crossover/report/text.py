@@ -90,6 +90,11 @@ def three_digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.15g}"
 
 
+def precision(name: str) -> str:
+    """A precision as readers write it: float32, TF32, bfloat16."""
+    return name.replace("tf32", "TF32")
+
+
 def billions(rate: float) -> str:
     """A rate in thousand millions a second, as GFLOP/s and GB/s are."""
     return three_digits(rate / 1e9)

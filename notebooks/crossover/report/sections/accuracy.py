@@ -32,14 +32,18 @@ def parity_sentence(parity: pd.DataFrame, machine: str) -> str:
             "problem."
         )
     worst = rows.iloc[int(rows["difference"].abs().to_numpy().argmax())]
+    difference, low, high = (text.signed_points(worst[n]) for n in ("difference", "low", "high"))
     largest = (
         f"The largest difference in test accuracy between the devices is "
-        f"{text.signed_points(worst['difference'])} points (GPU − CPU) at width {worst['width']} "
-        f"(95% interval {text.signed_points(worst['low'])} to {text.signed_points(worst['high'])})."
+        f"{difference} points (GPU − CPU) at width {worst['width']}, {worst['protocol']} (95% "
+        f"interval {low} to {high})."
     )
     differing = rows[rows["differs"]]["width"].tolist()
     if not differing:
-        return f"{largest} No width differs by more than chance."
+        return (
+            f"{largest} That is the interval of one width alone; with Holm's correction for "
+            "several, none differs by more than chance."
+        )
     widths = ", ".join(map(str, differing))
     told = f"**Warning: the devices differ at width {widths}.** {largest}"
     if (rows["method"] == "binomial").any():

@@ -10,13 +10,14 @@ from IPython.display import display
 from crossover.analysis.compared import crossing_of
 from crossover.analysis.merge import Merged
 from crossover.analysis.speedup import paid_once
+from crossover.analysis.verdict import rule_of
 from crossover.records.backends import BACKENDS
 from crossover.records.parameters import SummaryParameters
 from crossover.records.settings import PROTOCOLS
 from crossover.records.unusual import unusual_of
 from crossover.report import text
 from crossover.report.results import Results
-from crossover.report.rule import evidence, rule_words
+from crossover.report.rule import alike, evidence, rule_words
 from crossover.report.sections.accuracy import parity_warning
 from crossover.words import counted
 
@@ -93,24 +94,28 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
 
 
 def once_sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str:
-    """What a training costs once, and the rule without it; empty where that is the same rule."""
-    steady = _row(merged, crossings, protocol, "steady")
+    """What a training costs once, and the rule without it; empty where that rule is the same."""
+    cold, steady = (_row(merged, crossings, protocol, timing) for timing in ("cold", "steady"))
     trials = merged.trials.query("protocol == @protocol")
-    once = paid_once(trials[trials["machine"] == trials["device"].map(merged.compared)])
-    if not (steady and once) or rule_words(steady) == rule_words(_row(merged, crossings, protocol)):
+    own = trials[trials["machine"] == trials["device"].map(merged.compared)]
+    once = paid_once(own)
+    if not steady or once is None or alike(cold, steady):
         return ""
+    compiled = BACKENDS[own["backend"].iloc[0]].xla != "never"
     cpu, gpu = (text.span(f"{low:.1f}", f"{high:.1f}") for low, high in (once.cpu, once.gpu))
-    rule = rule_words(steady)
+    rule, size = rule_words(steady), f"{once.parameters:,} parameters"
     told = (
-        f"Tracing and compiling take the GPU {gpu} s once a training, the CPU {cpu} s. Without "
-        f"them (*steady* times): {rule[0].lower()}{rule[1:]}."
+        f"What a training costs once{' (tracing, compiling)' if compiled else ''} is "
+        f"{cpu} s on the CPU and {gpu} s on the GPU, {once.share:.0%} of its training at {size}. "
+        f"Without it (*steady* times): {rule[0].lower()}{rule[1:]}."
     )
-    if once.epochs is None or once.epochs <= trials["epochs"].max():
+    decided, trained = rule_of(steady), own["epochs"].max()
+    if once.epochs is None or once.epochs <= trained or decided is None:
         return told
-    return (
-        f"{told} At {once.parameters:,} parameters the GPU is ahead in trainings of "
-        f"{counted(once.epochs, 'epoch')} or more."
-    )
+    if decided.winner(once.parameters, once.speedup) != "GPU":
+        return told
+    about = "" if steady["interval_kind"] == "interval" else "about "
+    return f"{told} At {size} the GPU is ahead from {about}{counted(once.epochs, 'epoch')} on."
 
 
 def _row(

@@ -145,7 +145,7 @@ def _precisions(records: list[Record]) -> str:
     unknown = {"cpu": "float32", "gpu": "unknown"}
     precisions = {
         f"{record.settings.protocol}, {record.device.upper()}": (
-            (record.precision or unknown[record.device]).replace("tf32", "TF32")
+            text.precision(record.precision or unknown[record.device])
         )
         for record in records
     }

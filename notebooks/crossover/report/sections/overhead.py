@@ -91,12 +91,12 @@ def _rate(row: Row) -> str:
 
 
 def _bent(row: Row) -> str:
-    """Where even the smallest model's step is below the overhead's limits: no line is exact."""
-    if not row["smallest_seconds"] < row["overhead_low"]:
+    """Where a whole step is below the overhead's limits: no line is exact."""
+    if not row["least_seconds"] < row["overhead_low"]:
         return ""
     return (
-        f"; that of the smallest model, {row['smallest_seconds'] * 1e6:,.0f} µs with all its "
-        "arithmetic, lies below the overhead's limits, so that the line is not exact there"
+        f"; that of {row['least_at']:,.0f} parameters, {row['least_seconds'] * 1e6:,.0f} µs with "
+        "all its arithmetic, lies below the overhead's limits, so that the line is not exact there"
     )
 
 

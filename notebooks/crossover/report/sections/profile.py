@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.profile import SAVED, profile_table
+from crossover.analysis.stepmodel import step_seconds
 from crossover.problem import explained_widths
 from crossover.records.backends import BACKENDS
 from crossover.records.ceilings import KINDS, Kind
@@ -32,7 +33,7 @@ def show(results: Results) -> None:
         phone = {"figsize": (figure.NARROW_INCHES[0], 2.3 + 0.45 * len(told))}
         figure.show(results.figures, "profile", profile_plot, told, backend, phone=phone)
         text.show(overlap_sentences(told, backend))
-        text.show(path_sentences(told))
+        text.show(path_sentences(told) or beside_trials(told, results.own_trials))
         columns = [
             DEVICE, WIDTH, Column("on the path", "path_us", ",.0f"),
             Column("step without the profiler", "untraced_us", ",.0f"),
@@ -131,6 +132,22 @@ def overlap_sentences(profile: pd.DataFrame, backend: Backend) -> str:
     return (
         "A moment when several threads were busy counts once, for the first of their kinds in the "
         f"order of the bars.{untraced if hidden else ''}"
+    )
+
+
+def beside_trials(profile: pd.DataFrame, trials: pd.DataFrame) -> str:
+    """How the step here compares with that of the trials; empty where none was trained."""
+    published = trials[trials["protocol"] == "published"].dropna(subset=["steady_seconds"])
+    steps = step_seconds(published).groupby([published["device"], published["width"]]).median()
+    beside = profile.join((steps * 1e6).rename("trial_us"), on=["device", "width"])
+    longer = (beside["untraced_us"] / beside["trial_us"]).dropna()
+    if longer.empty:
+        return ""
+    times = text.span(f"{longer.min():.2f}", f"{longer.max():.2f}")
+    return (
+        f"This step without the profiler takes {times} times as long as the published trials' "
+        "steady step, which has its share of the validation besides: they were timed in other "
+        "processes, at other times."
     )
 
 

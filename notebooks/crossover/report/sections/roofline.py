@@ -13,13 +13,9 @@ from crossover.report import axes, figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column
 from crossover.report.results import Results
 
-# As readers write them; a CPU's are all float32.
-PRECISIONS = {"tf32": "TF32"}
-
-
 COLUMNS = [
     PROTOCOL, DEVICE, WIDTH,
-    Column("precision", form=lambda name: PRECISIONS.get(name, name), text=True),
+    Column("precision", form=text.precision, text=True),
     Column("FLOP/byte", "intensity", ".1f"),
     Column("GFLOP/s", "flops_per_second", text.billions),
     Column("matrix products GFLOP/s", "ceiling_flops", text.billions),
@@ -50,9 +46,13 @@ def unmeasured(trials: pd.DataFrame, rates: pd.DataFrame) -> str:
     for device, cells in groups(trials, "device"):
         measured = set(rates.loc[rates["device"] == device, "width"])
         widths = sorted(set(cells["width"]) - measured)
-        where = f" at the widths {', '.join(map(str, widths))}" if measured else ""
+        words = "width" if len(widths) == 1 else "the widths"
+        where = f" at {words} {', '.join(map(str, widths))}" if measured else ""
         if widths:
-            lines.append(f"The {device.upper()}'s ceilings{where}: `make report` measures them.")
+            lines.append(
+                f"The {device.upper()}'s ceilings, and what is inside its step{where}: `make "
+                "report` measures them."
+            )
     return " ".join(lines)
 
 
@@ -68,8 +68,8 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
                 color=look.colour, label=name)  # fmt: skip
         low, high = rows.iloc[0], rows.iloc[-1]
         told.append(
-            f"{name}: {low['share']:.1%} of its ceiling at width {low['width']}, "
-            f"{high['share']:.0%} at width {high['width']}"
+            f"{name}: {_share(low['share'])} of its ceiling at width {low['width']}, "
+            f"{_share(high['share'])} at width {high['width']}"
         )
     ax.set(xscale="log", yscale="log")
     axes.plain_numbers(ax.xaxis)
@@ -91,14 +91,13 @@ def _ceilings(ax: Axes, device: str, rows: pd.DataFrame) -> None:
     x = np.geomspace(rows["intensity"].min() / 2, rows["intensity"].max() * 2, 50)
     memory = rows["ceiling_bytes"].iloc[0] / 1e9
 
-    def note(
-        words: str, place: tuple[float, float], offset: tuple[float, float], side: str = "left"
-    ) -> None:
-        ax.annotate(words, place, offset, textcoords="offset points", va="center", ha=side,
+    def note(words: str, place: tuple[float, float], offset: tuple[float, float]) -> None:
+        ax.annotate(words, place, offset, textcoords="offset points", va="center",
                     color=colour, fontsize=9)  # fmt: skip
 
     ax.plot(x, x * memory, color=colour, lw=1, ls=":")
-    note(f"{name} memory, {memory:,.0f} GB/s", (x[-1], x[-1] * memory), (-8, 3), "right")
+    apart, down = ("\n", -15) if figure.on_a_phone(ax) else (" ", -9)
+    note(f"{name} memory,{apart}{memory:,.0f} GB/s", (x[0], x[0] * memory), (4, down))
     slowest = rows.sort_values(["intensity", "ceiling_flops"], ascending=[False, True]).iloc[0]
     alone = (slowest["intensity"], slowest["ceiling_flops"] / 1e9)
     several = " and ".join(precision for precision, _ in _by_precision(rows))
@@ -117,7 +116,12 @@ def _by_precision(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """One device's rows of each precision, which is named where there are several."""
     parts = list(groups(rows, "precision"))
     for precision, same in parts:
-        yield PRECISIONS.get(precision, precision) if len(parts) > 1 else "", same
+        yield text.precision(precision) if len(parts) > 1 else "", same
+
+
+def _share(share: float) -> str:
+    """A share of the ceiling, with a digit after the point where it is small."""
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
 
 
 def _in(precision: str) -> str:
@@ -131,8 +135,8 @@ def roofline_sentences(table: pd.DataFrame) -> str:
         low, high = rows.sort_values("width").iloc[[0, -1]].to_dict("records")
         rate, alone = (text.billions(high[name]) for name in ("flops_per_second", "ceiling_flops"))
         lines.append(
-            f"- {device.upper()}, {protocol}: {low['share']:.1%} of the ceiling at width "
-            f"{low['width']}, {high['share']:.0%} at width {high['width']} "
+            f"- {device.upper()}, {protocol}: {_share(low['share'])} of the ceiling at width "
+            f"{low['width']}, {_share(high['share'])} at width {high['width']} "
             f"({rate} of {alone} GFLOP/s that the matrix products alone reach)."
         )
     lines.extend(_peak_sentences(table))

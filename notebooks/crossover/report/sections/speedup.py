@@ -60,7 +60,7 @@ def speedup_plot(ax: Axes, curves: dict[str, pd.DataFrame]) -> str:
         size, ratio = curve[["parameters", RATIO]].iloc[-1]
         labels.append(endlabels.EndLabel(size, ratio, f"{ratio:.3g}×, {name}", look.colour))
         told.append(_finding(name, curve))
-    ax.set_ylabel("speed-up: CPU time / GPU time")
+    ax.set_ylabel("speed-up: CPU time / GPU time (cold)")
     _equal_line(ax)
     endlabels.end_labels(ax, labels)
     return "Speed-up of the GPU over the CPU against parameters. " + " ".join(told)

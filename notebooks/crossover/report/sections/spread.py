@@ -1,16 +1,22 @@
 """Each cell with its spread over the repeats and its flags."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from crossover.analysis.modes import APART
 from crossover.analysis.order import FEWEST_REPEATS
 from crossover.analysis.position import position_effects
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
+from crossover.records.record import Record
 from crossover.records.unusual import REMEDIES
 from crossover.report import htmltable, text
 from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column, Row, limits
 from crossover.report.results import Results
 from crossover.words import counted
+
+# Sweeps in parts that are named.
+LISTED = 12
 
 
 def show(results: Results) -> None:
@@ -18,6 +24,7 @@ def show(results: Results) -> None:
     trials, cells = results.own_trials, results.own_cells
     text.show(noise_sentence(cells, len(trials)))
     text.show(two_speeds_sentence(cells))
+    text.show(processes_sentence(results.merged.records))
     caption = "Medians; from two repeats their range, from five an interval by order statistics"
     htmltable.show(cells, caption, COLUMNS)
     text.show(flags_sentence())
@@ -44,12 +51,15 @@ COLUMNS = [
 def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
     """How many cells of a machine are flagged, and how many repeats stand behind each."""
     fewest, most = cells["repeats"].min(), cells["repeats"].max()
-    outliers = f"{counted(int(cells['outliers'].sum()), 'trial')} as outliers (none is dropped)"
+    outliers = (
+        f"{counted(int(cells['outliers'].sum()), 'trial')} outside the usual range of its cell "
+        "(none is dropped)"
+    )
     if most < FEWEST_REPEATS:
         outliers = f"outliers are assessable from {FEWEST_REPEATS} repeats on"
     told = (
         f"{counted(trials, 'trial')}, {text.span(fewest, most)} a cell; {cells['noisy'].sum()} of "
-        f"{counted(len(cells), 'cell')} are flagged as noisy and {outliers}."
+        f"{counted(len(cells), 'cell')} are flagged; {outliers}."
     )
     if fewest == 1:
         told += (
@@ -74,6 +84,32 @@ def two_speeds_sentence(cells: pd.DataFrame) -> str:
     return (
         f"**{counted(len(rows), 'cell')} with two speeds:** the repeats fall into two groups with "
         f"a gap between them. Read both speeds, not only the median:\n\n{told}"
+    )
+
+
+def processes_sentence(records: Sequence[Record]) -> str:
+    """The repeats whose widths were trained in several processes, as Markdown; empty without any.
+
+    Trials of one process share the seconds that its framework took to start.
+    """
+    processes: dict[tuple[str, str, int], dict[float, list[int]]] = {}
+    for one in records:
+        sweep = processes.setdefault((one.settings.protocol, one.device, one.repeat), {})
+        sweep.setdefault(one.phases.runtime_start, []).append(one.width)
+    several = {sweep: parts for sweep, parts in processes.items() if len(parts) > 1}
+    if not several:
+        return ""
+    lines = [
+        f"- {protocol}, {device.upper()}, repeat {repeat}: widths "
+        + "; ".join(", ".join(map(str, sorted(widths))) for widths in parts.values())
+        for (protocol, device, repeat), parts in list(several.items())[:LISTED]
+    ]
+    if len(several) > LISTED:
+        lines.append(f"- and {len(several) - LISTED} more")
+    return (
+        f"**{counted(len(several), 'curve')} trained in parts:** processes differ in speed, so "
+        "that a step between widths of two processes may be theirs and not the widths':\n\n"
+        + "\n".join(lines)
     )
 
 

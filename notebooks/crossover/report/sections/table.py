@@ -48,7 +48,7 @@ def _heading(merged: Merged) -> str:
 def _both_devices(results: Results, cpu: str, gpu: str) -> pd.DataFrame:
     """What is known of a CPU and of a GPU by parameters, with the verdict; NaN if not measured."""
     rows = pair_speedups(results.cells, cpu, gpu).query("protocol == 'published'")
-    # A machine of another backend stands in no form, and is compared with itself all the same.
+    # A machine of another backend or other settings stands in no form; its own devices compare.
     curves = results.curves
     if not results.merged.comparable(cpu):
         curves = measured_curves(results.merged.of(cpu), results.cells)
