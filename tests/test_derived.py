@@ -75,7 +75,8 @@ def derived(trials: pd.DataFrame, *pairs: tuple[str, str]) -> pd.DataFrame:
 def model(line: Line, miss: float = 0.0) -> TimeModel:
     """A time model of batches of 128 whose line is this one."""
     rate = 6 * 128 / line[1]
-    return TimeModel(128, line[0], line[0], line[0], rate, rate, rate, miss, miss, 3_230, line[0])
+    overhead, rates, size = [line[0]] * 3, [rate] * 3, 3_230
+    return TimeModel(128, *overhead, *rates, miss, miss, size, line[0], size)
 
 
 def test_exact_lines_cross_where_they_do_by_hand() -> None:
