@@ -8,10 +8,10 @@ What the other machine has already (Python, NumPy, pandas, JAX or PyTorch) is
 used as it is; its Python needs pip, and no ensurepip. Nothing outside WORK and
 the archive is written there: the archive holds the trials, ceilings, executed
 notebooks and logs so far and is renewed every 20 seconds, so that whatever is
-cut off, what had ended is kept. The same command goes on in the same WORK, and on another
-machine of the same hardware and software where the archive was unpacked into WORK/study.
-Unpacked into an empty `data/runs/main`, `make record` and `make partial BACKEND=jax`
-read it. Only the standard library is imported here.
+cut off, what had ended is kept. The same command goes on in the same WORK, and
+on another machine of the same hardware and software where the archive was
+unpacked into WORK/study. Unpacked into an empty `data/runs/main`, `make record`
+and `make partial BACKEND=jax` read it. Only the standard library is imported here.
 """
 
 import argparse

@@ -18,12 +18,14 @@ from test_assertions import runner
 from test_sections import results_of
 
 
-def timed(device, start, epoch, width=4, warm_up=12, epochs=10, **changes):
+def timed(
+    device, start, epoch, width=4, warm_up=12, epochs=10, runtime_start=5.0, **changes
+):  # fmt: skip
     """A trial of which the first epoch takes ``start`` seconds more."""
     epochs = [start + epoch] + [epoch] * (epochs - 1)
     phases = Phases(
-        runtime_start=5.0, warm_up=1.0, warm_up_width=warm_up, data=1.0, build=0.1, epochs=epochs,
-        fit=sum(epochs), evaluate=0.5,
+        runtime_start=runtime_start, warm_up=1.0, warm_up_width=warm_up, data=1.0, build=0.1,
+        epochs=epochs, fit=sum(epochs), evaluate=0.5,
     )  # fmt: skip
     return make_record(width, device=device, phases=phases, **changes)
 
@@ -176,9 +178,15 @@ def test_curves_trained_in_parts_are_told():
     """A study that was stopped between widths, and gone on with: its processes differ."""
     whole = [timed("cpu", 1.0, 1.0, width) for width in (4, 8)]
     assert processes_sentence(whole) == ""
-    later = [timed("cpu", 1.0, 1.0, width) for width in (64, 16)]
-    for record in later:
-        record.phases.__dict__["runtime_start"] = 6.5
+    later = [timed("cpu", 1.0, 1.0, width, runtime_start=6.5) for width in (64, 16)]
     assert processes_sentence([*whole, *later]).splitlines()[-1] == (
         "- published, CPU, repeat 1: widths 4, 8; 16, 64"
     )
+
+
+def test_of_many_curves_in_parts_the_first_are_told():
+    parts = [timed("cpu", 1.0, 1.0, width, repeat=repeat, runtime_start=float(width))
+             for repeat in range(1, 14) for width in (4, 8)]  # fmt: skip
+    lines = processes_sentence(parts).splitlines()
+    assert lines[0].startswith("**13 curves trained in parts:**")
+    assert lines[-2:] == ["- published, CPU, repeat 12: widths 4; 8", "- and 1 more"]

@@ -51,14 +51,11 @@ class Once(NamedTuple):
 
 def paid_once(trials: pd.DataFrame) -> Once | None:
     """What one CPU's and one GPU's trainings in one protocol cost once; None where unknown."""
-    names = ["start_seconds", "steady_seconds", "epochs"]
-    timed = trials.dropna(subset=names)
+    names = ["start_seconds", "steady_seconds", "epoch"]
+    timed = trials.assign(epoch=trials["steady_seconds"] / trials["epochs"]).dropna(subset=names)
     if timed["device"].nunique() < 2:
         return None
-    epoch = timed["steady_seconds"] / timed["epochs"]
-    medians = (
-        timed.assign(epoch=epoch).groupby(["parameters", "device"])[[*names, "epoch"]].median()
-    )
+    medians = timed.groupby(["parameters", "device"])[names].median()
     both = medians.unstack("device").dropna()
     if both.empty:
         return None

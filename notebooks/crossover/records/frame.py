@@ -32,9 +32,9 @@ def to_frame(records: Sequence[Record], machine: str) -> pd.DataFrame:
     evaluated after them; ``cpu_joules`` and ``card_joules`` are what the CPU and the GPU's card
     used during the fit; ``start_seconds`` are those that the fit costs once, and ``warmed`` whether
     a warm-up of the same width has paid some of them; ``position`` is the trial's place in its
-    sweep, from 1; ``clocks_held_down`` says what slowed the CPU's clocks,
-    '' where nothing is known to have; ``processor`` is the device by its own name and ``date`` the
-    day of the trial (UTC); seconds, accuracy, shares and joules are NaN where unknown.
+    sweep, from 1; ``clocks_held_down`` says what slowed the CPU's clocks, '' where nothing is known
+    to have; ``processor`` is the device by its own name and ``date`` the day of the trial (UTC);
+    seconds, accuracy, shares and joules are NaN where unknown.
     """
     columns = {"machine": lambda _: machine, **COLUMNS, **NUMBERS}
     frame = pd.DataFrame({name: list(map(read, records)) for name, read in columns.items()})

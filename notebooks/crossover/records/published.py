@@ -188,7 +188,7 @@ def _gpu_wins(both: pd.DataFrame) -> tuple[bool | None, str]:
     row = rows.iloc[int((rows["parameters"] - LARGE).abs().to_numpy().argmin())]
     speedup = float(row["cold_speedup"])
     evidence = f"At {row['parameters']:,} parameters, CPU time / GPU time is {speedup:.2f}"
-    if (steady := row["steady_speedup"]) == steady:  # Not NaN.
+    if not isnan(steady := row["steady_speedup"]):
         evidence += f" (of steady times, without what a training costs once, {steady:.2f})"
     evidence += "."
     return speedup >= LARGE_SPEEDUP, evidence

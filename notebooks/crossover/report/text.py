@@ -1,7 +1,7 @@
 """Words and numbers of the page: what was not measured, and strangers' texts that stay texts."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -57,6 +57,12 @@ def listed(names: Iterable[str], last_word: str = "and") -> str:
     """Names as a sentence lists them: *a*, *b* and *c*."""
     *others, last = (f"*{name}*" for name in names)
     return f"{', '.join(others)} {last_word} {last}" if others else last
+
+
+def first(items: Sequence[str], most: int = 12) -> list[str]:
+    """The first items, and how many more there are."""
+    more = [f"and {len(items) - most} more"] if len(items) > most else []
+    return [*items[:most], *more]
 
 
 def signed(value: float, plus: str = "") -> str:

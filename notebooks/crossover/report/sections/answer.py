@@ -21,7 +21,6 @@ from crossover.report.rule import alike, evidence, rule_words
 from crossover.report.sections.accuracy import parity_warning
 from crossover.words import counted
 
-LISTED = 12
 NO_GPU = (
     "A GPU of this machine: `make report` measures one where its driver shows it; `make record` "
     "there and a copy of that file in `data/reference` here compare with another machine's."
@@ -148,8 +147,7 @@ def missing_sentence(merged: Merged, asked: SummaryParameters) -> str:
         if absent:
             protocol, device, repeat = key
             lacking.append(f"{protocol} {device.upper()}, repeat {repeat}: {', '.join(absent)}")
-    more = f"; and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
-    listed = "; ".join(lacking[:LISTED]) + more
+    listed = "; ".join(text.first(lacking))
     return f"**Unfinished study.** Widths without a trial: {listed}." if lacking else ""
 
 

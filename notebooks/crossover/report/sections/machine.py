@@ -121,8 +121,7 @@ def _facts(records: list[Record]) -> dict[str, str]:
     machine, software = record.machine, record.software
     cuda = on_gpu.software if on_gpu else None
     memory, limit = (
-        size and f"{size / 2**30:.3g} GiB"
-        for size in (machine.memory_bytes, machine.memory_limit_bytes)
+        size and _gibibytes(size) for size in (machine.memory_bytes, machine.memory_limit_bytes)
     )
     return {
         "CPU": f"{cpu_name(machine)}; {cores_text(machine, software)}",
@@ -171,11 +170,15 @@ def gpu_name(machine: Machine) -> str:
     memory, watts = machine.gpu_memory_bytes, machine.gpu_power_limit_watts
     parts = [
         machine.gpu_model,
-        memory and f"{memory / 2**30:.3g} GiB",
+        memory and _gibibytes(memory),
         watts and f"{watts:,.0f} W at most",
         machine.gpu_driver and f"driver {machine.gpu_driver}",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"
 
 
 def cores_text(machine: Machine, software: Software) -> str:

@@ -15,9 +15,6 @@ from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column, Row, 
 from crossover.report.results import Results
 from crossover.words import counted
 
-# Sweeps in parts that are named.
-LISTED = 12
-
 
 def show(results: Results) -> None:
     """Show this machine's cells, what is to be said against them, and what a flag means."""
@@ -96,20 +93,18 @@ def processes_sentence(records: Sequence[Record]) -> str:
     for one in records:
         sweep = processes.setdefault((one.settings.protocol, one.device, one.repeat), {})
         sweep.setdefault(one.phases.runtime_start, []).append(one.width)
-    several = {sweep: parts for sweep, parts in processes.items() if len(parts) > 1}
+    several = [
+        f"{protocol}, {device.upper()}, repeat {repeat}: widths "
+        + "; ".join(", ".join(map(str, sorted(widths))) for widths in parts.values())
+        for (protocol, device, repeat), parts in processes.items()
+        if len(parts) > 1
+    ]
     if not several:
         return ""
-    lines = [
-        f"- {protocol}, {device.upper()}, repeat {repeat}: widths "
-        + "; ".join(", ".join(map(str, sorted(widths))) for widths in parts.values())
-        for (protocol, device, repeat), parts in list(several.items())[:LISTED]
-    ]
-    if len(several) > LISTED:
-        lines.append(f"- and {len(several) - LISTED} more")
     return (
         f"**{counted(len(several), 'curve')} trained in parts:** processes differ in speed, so "
         "that a step between widths of two processes may be theirs and not the widths':\n\n"
-        + "\n".join(lines)
+        + "\n".join(f"- {one}" for one in text.first(several))
     )
 
 
