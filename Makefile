@@ -18,13 +18,13 @@ BIN := $(VENV)/bin
 LOCK := $(patsubst tensorflow,cpu,$(BACKEND))
 # The references that have a sample report, with the backend of its study; the README shows the first.
 SAMPLES ?= nvidia-h100:jax amd-epyc-2-cores:tensorflow
-SOURCES := $(patsubst %,notebooks/%.ipynb,train ceilings explain summary)
+SOURCES := $(patsubst %,notebooks/%.ipynb,train ceilings explain own summary)
 NAMES := WIDTHS DEVICES PROTOCOLS REPEATS EPOCHS BATCH_SIZE BACKEND THREADS SEED SHARDS PROFILE PARTITIONS NOTEBOOKS \
   CPU_PRICE GPU_PRICE
 # A misspelt setting is refused by the script that makes the environment, and not ignored.
 GIVEN = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 MISSPELT = $(filter-out $(NAMES) $(OTHERS),$(GIVEN))
-OTHERS := PYTHON SAMPLES NAME VENV LOCK PARAMETERS ENVIRONMENT
+OTHERS := PYTHON SAMPLES NAME VENV LOCK PARAMETERS MODEL SECONDS ENVIRONMENT
 # The default backend is not handed on: `partial` is about the last study's.
 ASKED = $(if $(filter file,$(origin BACKEND)),$(filter-out BACKEND,$(NAMES)),$(NAMES))
 SETTINGS = $(foreach name,$(ASKED),$(if $($(name)),"$(name)=$($(name))"))
@@ -55,7 +55,7 @@ ENVIRONMENT ?= for each in $(BIN)/python python3 python3.13 python3.12 python3.1
   echo "crossover: no Python 3 is on PATH: install Python 3.13, then run the same command." >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report quick partial explain map predict lab sample test test-all test-slurm lint format lock record audit compiled \
+.PHONY: help report quick partial explain map mine predict lab sample test test-all test-slurm lint format lock record audit compiled \
   clean clean-env ready tested
 
 help:  ## this list
@@ -72,6 +72,9 @@ map:  ## batch size x width: where the GPU pays off, then the report
 report quick partial explain map: ready
 	@$(BIN)/python -m crossover $@ $(SETTINGS)
 
+mine: ready  ## your own model, measured: make mine MODEL=examples/convolution.py
+	@$(BIN)/python -m crossover mine $(SETTINGS) "MODEL=$(MODEL)" "SECONDS=$(if $(filter command,$(origin SECONDS)),$(SECONDS))"
+
 predict: ready  ## which device for my model: make predict PARAMETERS=500000 BATCH_SIZE=128
 	@$(BIN)/python -m crossover predict "PARAMETERS=$(PARAMETERS)" "BATCH_SIZE=$(BATCH_SIZE)" \
 	  "CPU_PRICE=$(CPU_PRICE)" "GPU_PRICE=$(GPU_PRICE)"
@@ -86,7 +89,7 @@ sample: tested  ## rebuild figures/reference from the tracked references, its pi
 	@mkdir -p data/runs; for sample in $(SAMPLES); do name=$${sample%:*} run=data/runs/sample-$${sample%:*}; \
 	  ( cd notebooks && ../$(BIN)/papermill summary.ipynb ../$$run.ipynb --kernel crossover-cpu \
 	    --no-progress-bar --log-level ERROR -p backend $${sample#*:} -p records ../data/reference/$$name.jsonl \
-	    -p ceilings ../data/reference/$$name -p rounds ../data/reference/$$name/rounds \
+	    -p ceilings ../data/reference/$$name -p rounds ../data/reference/$$name/rounds -p own ../data/reference/$$name/own \
 	    -p figure_folder ../figures/reference/$$name -p table_folder ../figures/reference/$$name \
 	    2>../$$run.log ) || { tail -n 5 $$run.log >&2; exit 1; }; \
 	  $(BIN)/python -m crossover render NOTEBOOK=$$run.ipynb PAGE=figures/reference/$$name/report.html || exit 1; \

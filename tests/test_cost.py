@@ -23,7 +23,7 @@ from crossover.report import ask, text
 from crossover.report.columns import written
 from crossover.report.rule import COST, ENERGY, rule_words
 from crossover.report.sections.cost import cost_lines
-from crossover.report.sections.own_model import COLUMNS, at_round_sizes
+from crossover.report.sections.form import COLUMNS, at_round_sizes
 from crossover.study.configuration import configuration, study_from
 from crossover.study.workflow import workflow_plan
 

@@ -23,6 +23,8 @@ VERBS = {
     "partial": ("report what is recorded so far, train nothing", STUDY),
     "explain": ("why: the path from published to tuned, trained in turns, then the report", STUDY),
     "map": ("batch size x width: where the GPU pays off, then the report", STUDY),
+    "mine": ("a model of your own, measured", "crossover.study.mine:mine"),
+    "repeat": ("one repeat of that, in this process", "crossover.training.own_repeats:repeat"),
     "offline": ("a study against the clock", "crossover.study.offline:offline"),
     "predict": ("which device for my model", "crossover.report.ask:predict"),
     "record": ("keep this machine's trials", "crossover.records.reference:record"),

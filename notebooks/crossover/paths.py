@@ -9,6 +9,8 @@ MNIST = DATA / "mnist.npz"
 REFERENCES = DATA / "reference"
 PUBLISHED = REFERENCES / "published.csv"
 RUNS = DATA / "runs"
+# Of the reader's own models, beside the main study's trials.
+OWN_MODELS = RUNS / "main" / "own"
 FIGURES = PROJECT / "figures"
 PROFILES = PROJECT / "workflow" / "profiles"
 # What benchmarks/coverage.py measured.

@@ -15,7 +15,7 @@ import numpy as np
 from crossover.analysis.band import Ratio
 from crossover.analysis.crossing import Crossover, Status, crossover_of, outwards
 
-Source = Literal["interpolated", "extrapolated", "unknown"]
+Source = Literal["measured", "interpolated", "extrapolated", "unknown"]
 Winner = Literal["CPU", "GPU", "either", "unknown"]
 # A ratio that reads 1.00 names no winner.
 EQUAL = 1.005

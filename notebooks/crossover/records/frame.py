@@ -127,9 +127,13 @@ def unlike(measured: Measured, records: Sequence[Record]) -> str:
 
     Machine and software must agree, and on a GPU its model.
     """
-    own = [_machine_facts(one) for one in records if one.settings.backend == measured.backend]
-    differences = (_difference(_machine_facts(measured), facts) for facts in own)
-    return next(filter(None, differences), "")
+    own = (one for one in records if one.settings.backend == measured.backend)
+    return next(filter(None, (difference(measured, one) for one in own)), "")
+
+
+def difference(one: Record | Measured, other: Record | Measured) -> str:
+    """In what machine or software two records differ, with both values; empty where none."""
+    return _difference(_machine_facts(one), _machine_facts(other))
 
 
 def _machine_facts(record: Record | Measured) -> dict[str, Any]:

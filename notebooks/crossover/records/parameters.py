@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from crossover.errors import CrossoverError
-from crossover.paths import DATA, FIGURES, RUNS
+from crossover.paths import DATA, FIGURES, OWN_MODELS, RUNS
 from crossover.problem import BATCH_SIZE, EPOCHS, WIDTHS, trained_images
 from crossover.records.backends import BACKENDS, DEFAULT_BACKEND
 from crossover.records.jsontext import Model
@@ -59,6 +59,7 @@ OWN_FOLDERS = {
     "records": RUNS / "main" / "trials",
     "ceilings": RUNS / "main" / "ceilings",
     "rounds": RUNS / "main" / "rounds",
+    "own": OWN_MODELS,
     "figure_folder": FIGURES,
     "table_folder": DATA,
 }
@@ -133,6 +134,7 @@ class SummaryParameters(Frozen):
     records: Folder
     ceilings: Folder
     rounds: Folder
+    own: Folder
     backend: Backend = DEFAULT_BACKEND
     protocols: Annotated[list[Protocol], BeforeValidator(split_words), Field(max_length=2)]
     devices: Annotated[list[Device], BeforeValidator(split_words), Field(max_length=2)]
@@ -193,7 +195,7 @@ def check_parameters(
     process, its own stand beside the parameters, and no name is unknown. ``output`` None is the
     folder of that kind in the project's main study, wherever the notebook is executed from.
     """
-    given = _given(SweepParameters, namespace, hidden)
+    given = given_parameters(SweepParameters, namespace, hidden)
     if given.get("output") is None:
         given["output"] = str(RUNS / "main" / kind)
     return parse_parameters(given)
@@ -201,13 +203,13 @@ def check_parameters(
 
 def check_summary(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> SummaryParameters:
     """Validate the summary notebook's literals as ``check_parameters`` does the other's."""
-    return _built(SummaryParameters, _given(SummaryParameters, namespace, hidden))
+    return built(SummaryParameters, given_parameters(SummaryParameters, namespace, hidden))
 
 
-def _given(
+def given_parameters(
     model: type[Frozen], namespace: Mapping[str, Any], hidden: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The parameters in a namespace, once it is sure that no other is there."""
+    """The parameters in a notebook's namespace, once it is sure that no other is there."""
     names = list(model.model_fields)
     literals = (bool, int, float, str, list, dict, tuple, type(None))
     rerun = any(isinstance(value, model) for value in namespace.values())
@@ -225,14 +227,15 @@ def _given(
 
 def parse_parameters(given: Mapping[str, Any]) -> SweepParameters:
     """Build the parameters, or say in one ``ParameterError`` which one is wrong and why."""
-    parameters = _built(SweepParameters, given)
+    parameters = built(SweepParameters, given)
     if first := next(_contradictions(parameters), None):
         name, why = first
         raise ParameterError(f"parameter '{name}' is {getattr(parameters, name)!r:.80}: {why}.")
     return parameters
 
 
-def _built(model: type[Model], given: Mapping[str, Any]) -> Model:
+def built(model: type[Model], given: Mapping[str, Any]) -> Model:
+    """Build a model of parameters; `ParameterError` says which of them is wrong, and why."""
     try:
         return model(**given)
     except ValidationError as error:

@@ -23,7 +23,7 @@ from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.parameters import PRICES, ParameterError, Prices, prices_of
 from crossover.records.settings import Settings
 from crossover.report import text
-from crossover.report.sections.own_model import predictors_of
+from crossover.report.sections.form import predictors_of
 from crossover.words import counted
 
 MOST = 10**12

@@ -10,6 +10,7 @@ from crossover.analysis.comparison import crossovers
 from crossover.analysis.interpolate import Curve, measured_curves
 from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import AnyMeasured, Merged, merge
+from crossover.analysis.own import OwnModel, own_models
 from crossover.analysis.parity import accuracy_parity
 from crossover.analysis.speedup import speedups
 from crossover.analysis.summary import summarise
@@ -17,6 +18,7 @@ from crossover.analysis.timemodel import fit_all
 from crossover.files import write_text
 from crossover.records.ceilings import Ceilings, read_ceilings
 from crossover.records.jsontext import Problem
+from crossover.records.own import read_own
 from crossover.records.parameters import SummaryParameters
 from crossover.records.rounds import Rounds, read_rounds
 from crossover.records.settings import PROTOCOLS
@@ -33,8 +35,8 @@ class Results:
 
     The functions that `read_results` calls describe the frames' columns. ``curves`` are those of
     all machines that solved the same learning problem with the same backend. ``ceilings`` and
-    ``rounds`` are those of the study's machine, software, batch size and threads; ``problems``
-    names those set aside.
+    ``rounds`` are those of the study's machine, software, batch size and threads, ``own_models``
+    what was measured there of the reader's own; ``problems`` names those set aside.
     """
 
     asked: SummaryParameters
@@ -47,6 +49,7 @@ class Results:
     curves: list[Curve]
     ceilings: list[Ceilings]
     rounds: list[Rounds]
+    own_models: list[OwnModel]
     problems: list[Problem]
 
     @property
@@ -99,9 +102,11 @@ def read_results(asked: SummaryParameters) -> Results:
     rounds, no_rounds = read_rounds(Path(asked.rounds))
     own_ceilings, others_ceilings = merged.own_of(_as_asked(ceilings, asked), "ceilings")
     own_rounds, others_rounds = merged.own_of(_as_asked(rounds, asked), "rounds")
+    runs, no_runs = read_own(Path(asked.own))
+    own_runs, others_runs = merged.own_of(runs, "a model of your own")
     aside = [
         problem
-        for folder in (asked.ceilings, asked.rounds)
+        for folder in (asked.ceilings, asked.rounds, asked.own)
         for problem in set_aside_before(Path(folder), "measurement")
     ]
     return Results(
@@ -115,7 +120,16 @@ def read_results(asked: SummaryParameters) -> Results:
         curves=measured_curves(merged.trials[merged.trials["machine"].isin(alike)], cells),
         ceilings=own_ceilings,
         rounds=own_rounds,
-        problems=[*no_ceilings, *no_rounds, *others_ceilings, *others_rounds, *aside],
+        own_models=own_models(own_runs),
+        problems=[
+            *no_ceilings,
+            *no_rounds,
+            *no_runs,
+            *others_ceilings,
+            *others_rounds,
+            *others_runs,
+            *aside,
+        ],
     )
 
 

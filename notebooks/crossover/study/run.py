@@ -77,9 +77,8 @@ def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
         left = "; ".join(left_text(lacked) for lacked in lists if lacked)
     if left:
         print("\nNot everything was trained; reporting what is recorded.", flush=True)
-    if extra:  # Changes are shown in the report of a study.
-        studies, config = _last_study(folder)
-    reported = _report(folder, studies, config)
+    # Changes are shown in the report of a study.
+    reported = report_last(folder) if extra else _report(folder, studies, config)
     if left:
         sentence = f"still missing: {left}. The same command goes on when the cause is mended."
         raise CrossoverError(sentence, code or 1)
@@ -109,7 +108,7 @@ def _report(folder: Path, studies: list[Study], config: dict[str, Any]) -> int:
     return code
 
 
-def _last_study(folder: Path) -> tuple[list[Study], dict[str, Any]]:
+def last_study(folder: Path) -> tuple[list[Study], dict[str, Any]]:
     """The study that was last reported from a folder; the default one where no settings tell."""
     if config := read_settings(folder / FILE):
         with suppress(CrossoverError):
@@ -152,13 +151,18 @@ def _sound_records(study: Study) -> list[Record]:
     """
     check_folder(study.trials)
     loaded = read_records(study.trials)
-    _set_aside(study.trials, loaded.problems)
+    set_aside_unreadable(study.trials, loaded.problems)
     for folder, read in ((study.ceilings, read_ceilings), (study.rounds, read_rounds)):
-        _set_aside(folder, read(folder)[1])
+        set_aside_unreadable(folder, read(folder)[1])
     return loaded.records
 
 
-def _set_aside(folder: Path, problems: Sequence[Problem]) -> None:
+def report_last(folder: Path) -> int:
+    """Make the report of the study that was last reported from a folder anew; an exit code."""
+    return _report(folder, *last_study(folder))
+
+
+def set_aside_unreadable(folder: Path, problems: Sequence[Problem]) -> None:
     """Name the files that are no records, and set aside those that no newer version wrote."""
     for problem in problems:
         done = "Not read" if problem.reason == NEWER else f"Set aside into {folder.name}/rejected"

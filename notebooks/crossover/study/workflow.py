@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from crossover.errors import tell
 from crossover.files import write_text
-from crossover.paths import NOTEBOOKS, PROJECT, REFERENCES, RUNS
+from crossover.paths import NOTEBOOKS, OWN_MODELS, PROJECT, REFERENCES, RUNS
 from crossover.records.storage import trial_folders
 from crossover.study.failures import failures, unexplained
 from crossover.study.planner import Job
@@ -35,7 +35,7 @@ def workflow_plan(
             "mark": f"{folder}/notebooks/report-of-{Path(figures).name}.txt",
             "page": f"{figures}/report.html",
             "tables": [f"{tables}/{name}.csv" for name in ("summary", "crossover", "chart")],
-            "parameters": json.dumps(_summary(studies, config)),
+            "parameters": json.dumps(summary_parameters(studies, config)),
             "studies": json.dumps([study.model_dump() for study in studies]),
             "state": _state(PROJECT / folder),
         },
@@ -56,13 +56,14 @@ def _entry(job: Job, number: int, count: int) -> dict[str, Any]:
     }
 
 
-def _summary(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, Any]:
+def summary_parameters(studies: Sequence[Study], config: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of the summary notebook, which speaks of the machine with most trials."""
     study, most = studies[0], max(studies, key=lambda one: one.trial_count)
     return study.model_dump(include=SHARED | {"widths", "protocols", "repeats"}) | {
         "records": str(PROJECT / study.folder / "trials"),
         "ceilings": str(most.ceilings.resolve()),
         "rounds": str(most.rounds.resolve()),
+        "own": str(OWN_MODELS),
         "devices": sorted({device for one in studies for device in one.devices}),
         "figure_folder": str(PROJECT / config["figures"]),
         "table_folder": str(PROJECT / config["tables"]),
@@ -85,6 +86,7 @@ def _parts(folder: Path) -> Iterator[str]:
     """
     kinds = ("trials", "ceilings", "rounds")
     records = [place for kind in kinds for place in trial_folders(folder / kind)]
+    records += trial_folders(OWN_MODELS)
     for place in [*records, *trial_folders(REFERENCES)]:
         for path in sorted(place.iterdir()):
             if not path.is_dir() and not path.name.startswith("."):
@@ -122,7 +124,7 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) 
     command += ["--", target]
     log, before = folder / f"messages-{target}.log", _job_logs(folder)
     with log.open("w", encoding="utf-8") as messages:
-        code = _execute(command, messages)
+        code = execute(command, messages)
     if code:
         jobs = [path for path, about in _job_logs(folder).items() if before.get(path) != about]
         texts = [
@@ -136,7 +138,7 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) 
     return code
 
 
-def _execute(command: list[str], messages: TextIO) -> int:
+def execute(command: list[str], messages: TextIO) -> int:
     """Run a command apart from this terminal's Ctrl-C, and leave no process of it behind."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, MARK: str(PROJECT)}

@@ -14,6 +14,17 @@ BASE_BYTES = 900_000_000
 VALUES = 4
 
 
+# How frameworks, NumPy and C++ say that memory did not suffice, in lower case.
+SAID = ("resource_exhausted", "resource exhausted", "resourceexhausted", "out of memory",
+        "outofmemory", "oom when", "can't allocate", "bad_alloc", "unable to allocate",
+        "memoryerror")  # fmt: skip
+
+
+def lacks_memory(said: str) -> bool:
+    """Whether what an error said is that memory did not suffice."""
+    return any(words in said.lower() for words in SAID)
+
+
 class MemoryLimitError(CrossoverError):
     """A width cannot be trained with the memory that there is."""
 
@@ -30,15 +41,20 @@ def least_bytes(width: int, batch_size: int, device: Device) -> int:
     return BASE_BYTES + FLOAT_BYTES * values
 
 
+def most_memory(granted: int | None = None) -> int:
+    """The bytes that a process may have: what is granted, by default by a container, or present."""
+    limit = memory_limit() if granted is None else granted
+    present = int(psutil.virtual_memory().total)
+    return present if limit is None else min(limit, present)
+
+
 def check_memory(sweep: SweepParameters, device: Device, granted: int | None = None) -> None:
     """Refuse a sweep with a width that cannot fit.
 
     The bytes granted are by default what a container grants, or else what the machine has.
     `MemoryLimitError` names the width, both sizes, and the widest that fits.
     """
-    limit = memory_limit() if granted is None else granted
-    present = psutil.virtual_memory().total
-    most = present if limit is None else min(limit, present)
+    most = most_memory(granted)
     fitting = [w for w in sweep.widths if least_bytes(w, sweep.batch_size, device) <= most]
     if len(fitting) == len(sweep.widths):
         return

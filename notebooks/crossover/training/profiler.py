@@ -26,7 +26,10 @@ STEPS, FEWEST_STEPS, SECONDS = 100, 25, 0.5
 # Of a first fit, which compiles and tells how long a step takes.
 FIRST_STEPS = 6
 # XLA hands products to libraries together with the additions that follow them (YNNPACK on CPUs).
-PRODUCTS = re.compile(r"(?i)matmul|gemm|gemv|splitk|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion")
+PRODUCTS = re.compile(
+    r"(?i)matmul|gemm|gemv|splitk|cutlass|\bdot\b|xmma|nvjet|[xy]nn_fusion|einsum"
+    r"|conv\dd|convolution|cudnn|winograd"
+)
 TO_DEVICE = re.compile(
     r"(?i)memcpy_?h(ost)?(2|to)d|\bh2d\b|host ?to ?device|copytodevice|deviceput"
 )
@@ -44,30 +47,51 @@ IGNORED = re.compile(
 RUNTIME = re.compile(r"::|\(|^(FunctionRun|ExecutorDoneCallback|Memory\w+|end: .*)$")
 
 
+# Trains so many steps with a callback.
+Fit = Callable[["StepClock", int], object]
+
+
 def profile_step(
     backend: Backend, device: Device, width: int, batch_size: int
 ) -> StepProfile | None:
     """Profile published steps at one width; None where the profiler does not work.
 
-    The images are random: a step's time does not depend on them. The same fit runs without the
-    profiler just before.
+    The images are random: a step's time does not depend on them.
+    """
+    if runtime_class(backend).step_event is None:
+        return None
+    fit = _published_fit(backend, width, batch_size)
+    return profile_fit(backend, device, fit, f"width {width}")
+
+
+def profile_fit(
+    backend: Backend,
+    device: Device,
+    fit: Fit,
+    what: str,
+    wait: Callable[[], None] = lambda: None,
+) -> StepProfile | None:
+    """Profile a short epoch of Keras's ``fit``; None where the profiler does not work.
+
+    The same fit runs without the profiler just before. A step that takes longer than Python needs
+    to begin the next must be waited for, lest the beginnings of steps tell nothing of their ends.
     """
     step = runtime_class(backend).step_event
     if step is None:
         return None
-    fit = _short_fit(backend, width, batch_size)
-    untraced = fit()
+    short = _short(fit, wait)
+    untraced = short()
     try:
         with tempfile.TemporaryDirectory() as folder:
             with runtime(backend).tracing(Path(folder)):
-                fit()
+                short()
             (trace,) = Path(folder).rglob("*.xplane.pb")
             events = list(runtime(backend).events(trace))
         if device == "gpu" and not any(STREAM.search(event.thread) for event in events):
             raise ValueError("the trace holds nothing of the GPU (is CUPTI installed?)")
         return step_profile(events, step).model_copy(update={"untraced_seconds": untraced})
     except Exception as error:  # The frameworks' own errors have no other class in common.
-        print(f"No profile at width {width}: {str(error)[:200]}")
+        print(f"No profile of {what}: {str(error)[:200]}")
         return None
 
 
@@ -142,12 +166,17 @@ def _step_starts(events: Iterable[Event], step: str) -> list[float]:
 class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
     """Tell when each training batch of a fit begins, as the steps of a trace do."""
 
+    def __init__(self, wait: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.wait = wait
+
     def on_train_begin(self, logs: object = None) -> None:
         """Forget an earlier fit."""
         self.begins: list[float] = []
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """Read the clock; the device may still be at work, as it may be in a trace."""
+        """Read the clock; unless it is waited for, the device may still be at work."""
+        self.wait()
         self.begins.append(time.perf_counter())
 
     def steps(self) -> NDArray[np.float64]:
@@ -155,23 +184,32 @@ class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
         return np.diff(self.begins)
 
 
-def _short_fit(backend: Backend, width: int, batch_size: int) -> Callable[[], float]:
-    """Keras's ``fit`` of one short epoch on random images, compiled beforehand.
-
-    It returns the mean seconds from the beginning of a step to that of the next.
-    """
+def _published_fit(backend: Backend, width: int, batch_size: int) -> Fit:
+    """Keras's ``fit`` of a published model on random images."""
     settings = protocol_settings("published", backend=backend, batch_size=batch_size, epochs=1)
     model = build_model(width, settings)
     random = np.random.default_rng(0)
     images = random.random((STEPS * batch_size, IMAGE_PIXELS), dtype=np.float32)
     labels = one_hot(random.integers(CLASSES, size=len(images)))
-    clock = StepClock()
 
-    def fit(steps: int) -> NDArray[np.float64]:
+    def fit(clock: StepClock, steps: int) -> None:
         rows = slice(steps * batch_size)
         model.fit(images[rows], labels[rows], batch_size=batch_size, verbose=0, callbacks=[clock])
+
+    return fit
+
+
+def _short(fit: Fit, wait: Callable[[], None]) -> Callable[[], float]:
+    """A fit of one short epoch, compiled beforehand.
+
+    It returns the mean seconds from the beginning of a step to that of the next.
+    """
+    clock = StepClock(wait)
+
+    def timed(steps: int) -> NDArray[np.float64]:
+        fit(clock, steps)
         return clock.steps()
 
-    once = np.median(fit(FIRST_STEPS))
+    once = np.median(timed(FIRST_STEPS))
     steps = int(np.clip(SECONDS / once, FEWEST_STEPS, STEPS))
-    return lambda: float(fit(steps).mean())
+    return lambda: float(timed(steps).mean())

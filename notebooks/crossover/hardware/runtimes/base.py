@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossover.errors import CrossoverError
+from crossover.records.own import StepCost
 from crossover.records.settings import Device
 
 Call = Callable[..., Any]
@@ -89,6 +90,13 @@ class BaseRuntime(abc.ABC):
         returns. None where the backend or the device has no such memory.
         """
         return None
+
+    def step_cost(self, model: Any, inputs: Any, targets: Any) -> StepCost:
+        """What a training step of a compiled Keras model computes and moves, by its own counting.
+
+        Whatever it raises says why it cannot be counted.
+        """
+        raise NotImplementedError("this backend counts no operations")
 
     def compiled(self, function: Call) -> Call:
         """The function as one XLA program; as it is where the backend has no XLA."""

@@ -1,5 +1,6 @@
 """JAX: its first device. Calls return before they are done, on the CPU too."""
 
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from crossover.hardware.pools import ARITHMETIC, count_threads
 from crossover.hardware.runtimes.base import BaseRuntime, Call, Event, version
+from crossover.records.own import StepCost
 from crossover.records.settings import Device
 
 # The oldest by JAX's installation guide, the newest by the assembler that comes with its CUDA.
@@ -91,6 +93,28 @@ class Runtime(BaseRuntime):
         source = jax.block_until_ready(jax.device_put(block, pinned))
         return lambda: jax.device_put(source, there)
 
+    def step_cost(self, model: Any, inputs: Any, targets: Any) -> StepCost:
+        jax, names = self.framework, ("trainable", "non_trainable", "metrics")
+        state = [[one.value for one in getattr(model, f"{name}_variables")] for name in names]
+        state.insert(2, [one.value for one in model.optimizer.variables])
+        step = jax.make_jaxpr(model.train_step)(tuple(state), (inputs, targets))
+        flops, moved = self._cost_of(step)
+        return StepCost(flops=round(flops), data_bytes=round(moved))
+
+    def _cost_of(self, step: Any) -> Any:
+        """FLOPs and bytes of a closed jaxpr, shape (2,): each scan's body as often as it runs."""
+        counted = self._once(step)
+        for scan in _scans(step.jaxpr):
+            body = scan.params["jaxpr"]
+            counted += scan.params["length"] * self._cost_of(body) - self._once(body)
+        return counted
+
+    def _once(self, step: Any) -> Any:
+        """The same by XLA's cost analysis, which counts the body of a loop once."""
+        function = importlib.import_module("jax.extend.core").jaxpr_as_fun(step)
+        counted = self.framework.jit(function).lower(*step.in_avals).cost_analysis()
+        return np.array([counted["flops"], counted["bytes accessed"]])
+
     def compiled(self, function: Call) -> Call:
         jitted: Call = self.framework.jit(function)
         return jitted
@@ -109,6 +133,18 @@ class Runtime(BaseRuntime):
                 for event in line.events:
                     start = event.start_ns
                     yield Event(event.name, line.name, start, start + event.duration_ns)
+
+
+def _scans(jaxpr: Any) -> Iterator[Any]:
+    """The scans of a jaxpr, wherever in it, but not those inside another."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation
+            continue
+        for value in equation.params.values():
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _scans(inner)
 
 
 def _cuda_major() -> str | None:

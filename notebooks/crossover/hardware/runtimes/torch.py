@@ -1,5 +1,6 @@
 """PyTorch: its first CUDA device; computing on the CPU is synchronous."""
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from crossover.hardware.pools import ARITHMETIC
 from crossover.hardware.runtimes.base import BaseRuntime, Call
+from crossover.records.own import StepCost
 from crossover.records.settings import Device
 
 
@@ -34,6 +36,12 @@ class Runtime(BaseRuntime):
             return None
         source = self.framework.from_numpy(block).pin_memory()
         return lambda: source.to("cuda", non_blocking=True)
+
+    def step_cost(self, model: Any, inputs: Any, targets: Any) -> StepCost:
+        counter = importlib.import_module("torch.utils.flop_counter").FlopCounterMode(display=False)
+        with counter:
+            model.train_on_batch(inputs, targets)
+        return StepCost(flops=counter.get_total_flops())
 
     def place(self, tensor: Any) -> str:
         return str(tensor.device.type)

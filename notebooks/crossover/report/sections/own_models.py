@@ -1,0 +1,360 @@
+"""Models of the reader's own: what a step takes on each device, why, and what a GPU would need."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from crossover.analysis.interpolate import choose, predict
+from crossover.analysis.own import OwnModel
+from crossover.analysis.own_estimate import Estimate, Recorded, recorded, recorded_gpus
+from crossover.analysis.stepmodel import step_medians, timing_of
+from crossover.analysis.verdict import Prediction, verdict
+from crossover.problem import product_flops
+from crossover.records.backends import BACKENDS
+from crossover.records.ceilings import KINDS
+from crossover.records.frame import machine_label
+from crossover.records.own import OwnRun
+from crossover.records.settings import Device
+from crossover.report import axes, figure, htmltable, looks, text
+from crossover.report.columns import DEVICE, Column, limits, numbers, words
+from crossover.report.disturbances import cautions
+from crossover.report.endlabels import EndLabel, end_labels
+from crossover.report.results import Results
+from crossover.words import counted
+
+NONE = (
+    "A model of your own: `make mine MODEL=path/to/model.py` measures it on each device there is."
+)
+SHARE = 0.005  # Parts of a step that are less than this of it are not named.
+SIZES = [
+    *words("model"), DEVICE, Column("batch", "batch_size", ","),
+    Column("step, ms", limits("step_ms"), text.three_digits), *words("limits"),
+    Column("rows a second", "rows_per_second", ",.0f"), Column("times the first", "gain", ".2f"),
+    Column("first steps, s", "first_seconds", ".2g"), Column("why not", "missing", text=True),
+]  # fmt: skip
+
+
+def show(results: Results) -> None:
+    """Show what was measured of each model, or how to measure one."""
+    models = results.own_models
+    if not models:
+        text.not_measured(NONE)
+        return
+    devices = Devices(results)
+    for model in models:
+        first, *rest = devices.lines(model)
+        text.show(f"**{text.literal(model.first.model)}** {first}\n\n" + listed(rest))
+    text.show(cautions(_repeats(models)))
+    phone = {"nrows": 2, "ncols": 1, "figsize": (figure.NARROW_INCHES[0], 7.0)}
+    figure.show(results.figures, "own", own_plot, models, devices, ncols=2, figsize=(10.5, 4.4),
+                phone=phone)  # fmt: skip
+    caption = (
+        "Batch sizes that took turns: a step (median of the repeats) and rows trained a second"
+    )
+    htmltable.show(sizes_table(models), caption, SIZES)
+    profile = profiles(models)
+    if len(profile):
+        columns = [
+            *words("model"), DEVICE, Column("steps waited for", "untraced_us", ",.0f"),
+            Column("under the profiler", "profiled_us", ",.0f"),
+            *numbers([kind for kind in KINDS if profile[kind].any()], ",.0f"),
+        ]  # fmt: skip
+        htmltable.show(profile, "A step under the profiler, each waited for, microseconds", columns)
+
+
+def _repeats(models: Sequence[OwnModel]) -> Iterator[tuple[str, OwnRun]]:
+    """Every repeat, with the words that say what was done in it."""
+    for run in (run for model in models for run in model.runs):
+        where = f"on the {run.device.upper()} (repeat {run.repeat})"
+        yield f"*{text.literal(run.model)}* was measured {where}", run
+
+
+def listed(lines: Iterable[str]) -> str:
+    """Lines as a Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+class Devices:
+    """What the report knows of devices beside a model's repeats: recorded GPUs, and its own CPU.
+
+    ``check`` is this machine's CPU as a recorded device, to put the way of estimating to the test
+    where the outcome is known.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.gpus = recorded_gpus()
+        trials = results.own_trials if results.merged.records else results.own_trials[:0]
+        self.check = recorded("this CPU", "", trials, results.ceilings, "cpu")
+
+    def lines(self, model: OwnModel) -> list[str]:
+        """What was measured of a model, and what follows: sentences, the first without its name."""
+        told = [_heading(model), *(_measured(model, device) for device in model.devices)]
+        if len(model.devices) > 1:
+            told.append(text.verdict_sentence(model.verdict()))
+        told += [_beside_study(self.results, model, device) for device in model.devices]
+        told += list(_profiled(model))
+        told += list(_larger(model))
+        if "gpu" not in model.devices:
+            told += self.estimates(model)
+        return [line for line in told if line]
+
+    def estimates(self, model: OwnModel) -> Iterator[str]:
+        """What each recorded GPU would need, and what the same way says of the CPU here."""
+        if model.cost is None:
+            why = f" ({text.literal(model.uncounted)})" if model.uncounted else ""
+            yield (
+                "What a recorded GPU would need is not known: the step's operations were not "
+                f"counted{why}."
+            )
+            return
+        run = model.of("cpu")[0]
+        yield _counted(model)
+        for gpu in self.gpus:
+            estimate = gpu.estimate(run, model.cost)
+            told = verdict(model.step("cpu"), estimate.prediction)
+            yield f"{_estimated(gpu, estimate, run)} {text.verdict_sentence(told)}"
+        if self.check and self.check.backend == run.backend:
+            yield _checked(self.check.estimate(run, model.cost), model.step("cpu"))
+
+
+def _heading(model: OwnModel) -> str:
+    run = model.first
+    xla = "with XLA" if run.jit_compile else "without XLA"
+    threads = f", {counted(run.threads, 'thread')}" if run.threads else ""
+    policy = "" if run.policy == "float32" else f", policy {text.literal(run.policy)}"
+    return (
+        f"({run.parameters:,} trained parameters; a row is {text.literal(run.inputs)}; batches of "
+        f"{run.batch_size:,}; {BACKENDS[run.backend].name} {xla}, products in "
+        f"{text.precision(run.precision)}{policy}{threads}):"
+    )
+
+
+def _name(run: OwnRun) -> str:
+    """The device of a repeat by its own name."""
+    if run.device == "gpu":
+        return text.literal(run.machine.gpu_model or "unknown GPU")
+    return text.literal(machine_label(run.machine.model_copy(update={"gpu_model": None})))
+
+
+def _measured(model: OwnModel, device: Device) -> str:
+    """Seconds of a step on a device, and how sure they are."""
+    runs, step = model.of(device), model.step(device)
+    assert step.seconds is not None
+    row = model.table().query("device == @device").iloc[0]
+    sure = f"{row['interval']}, {counted(len(runs), 'repeat')}"
+    if step.low is not None and step.high is not None:
+        sure = f"{ms(step.low)} to {ms(step.high)}: {sure}"
+    return f"{device.upper()}, {_name(runs[0])}: a step takes **{ms(step.seconds)}** ({sure})."
+
+
+def _beside_study(results: Results, model: OwnModel, device: Device) -> str:
+    """How long a step takes beside the study's perceptron of as many parameters."""
+    study, run = results.own_trials, model.first
+    here = study[(study["device"] == device) & (study["protocol"] == "published")]
+    if not results.merged.records or here.empty or results.asked.batch_size != run.batch_size:
+        return ""
+    facts, machine = here.iloc[0], results.merged.own
+    curve = choose(results.curves, machine, device, "published", "steady")
+    step, own = predict(curve, run.parameters), model.step(device)
+    if facts["backend"] != run.backend or step.source != "interpolated" or own.seconds is None:
+        return ""
+    assert step.seconds is not None
+    seconds = step.seconds / (facts["epochs"] * facts["steps"])
+    return (
+        f"On the {device.upper()} that is {text.times(own.seconds / seconds)} times the study's "
+        f"perceptron of as many parameters ({ms(seconds)} a published step, its share of the "
+        "validation included)."
+    )
+
+
+def _profiled(model: OwnModel) -> Iterator[str]:
+    """Where a step's time goes on each device."""
+    for row in model.profile().to_dict("records"):
+        shares = {kind: row[kind] / row["profiled_us"] for kind in KINDS}
+        ranked = sorted((kind for kind in KINDS if shares[kind] >= SHARE), key=lambda k: -shares[k])
+        told = ", ".join(f"{shares[kind]:.0%} {_kind(kind)}" for kind in ranked)
+        yield (
+            f"Where a step's time goes on the {str(row['device']).upper()}, by the profiler, each "
+            f"step waited for: {told}."
+        )
+
+
+def _kind(kind: str) -> str:
+    return "matrix products and convolutions" if kind == "matrix products" else kind
+
+
+def _larger(model: OwnModel) -> Iterator[str]:
+    """What a larger batch changes on each device."""
+    table = gains(model)
+    for device in model.devices:
+        own = table[table["device"] == device]
+        timed = own.dropna(subset=["step_ms"])
+        best = timed.sort_values("gain").iloc[-1]
+        if best["gain"] > 1:
+            yield (
+                f"Larger batches on the {device.upper()}: {best['batch_size']:,} train "
+                f"{text.times(best['gain'])} times as many rows a second as "
+                f"{model.first.batch_size:,}."
+            )
+        else:
+            yield f"Larger batches on the {device.upper()} train no more rows a second."
+        for row in own[own["missing"] != ""].to_dict("records"):
+            why = text.literal(str(row["missing"]))
+            yield f"Batches of {row['batch_size']:,} on the {device.upper()}: {why}."
+    if len(model.devices) > 1:
+        sizes = [one.batch_size for one in model.first.batches[1:]]
+        told = [f"{size:,}: {text.faster(model.verdict(size))}" for size in sizes]
+        yield f"Which device is faster in larger batches: {'; '.join(told)}."
+
+
+def _counted(model: OwnModel) -> str:
+    """What a step computes and moves."""
+    cost, run = model.cost, model.first
+    assert cost is not None
+    moved = (
+        f", and reads and writes {cost.data_bytes / 1e6:,.4g} MB if no operation is fused with "
+        "another" if cost.data_bytes else ""
+    )  # fmt: skip
+    share = cost.flops / (run.parameters * run.batch_size)
+    return (
+        f"A step computes {cost.flops / 1e6:,.4g} million floating-point operations, as "
+        f"{BACKENDS[run.backend].name} counts them ({share:,.3g} a parameter and row; the "
+        f"perceptrons' are about 6){moved}."
+    )
+
+
+def _estimated(gpu: Recorded, estimate: Estimate, run: OwnRun) -> str:
+    """What a recorded GPU would need, and of what that is made."""
+    other = "" if gpu.backend == run.backend else (
+        f", whose overhead is that of {BACKENDS[gpu.backend].name}"
+    )  # fmt: skip
+    return (
+        f"Not measured but **estimated**: {text.literal(gpu.name)} (reference {gpu.source}{other}) "
+        f"would need at least {ms(estimate.low)} and at most {ms(estimate.high)}: "
+        f"{ms(estimate.overhead_low)} to {ms(estimate.overhead_high)} of overhead, as its "
+        f"published steps have (95% limits), and {ms(estimate.work_low)} to "
+        f"{ms(estimate.work_high)} of arithmetic, copying and memory."
+    )
+
+
+def _checked(estimate: Estimate, step: Prediction) -> str:
+    """What the same way says where the outcome was measured."""
+    assert step.seconds is not None
+    inside = estimate.low <= step.seconds <= estimate.high
+    off = max(estimate.low / step.seconds, step.seconds / estimate.high)
+    told = "which holds" if inside else f"{text.times(off)} times outside, so that it is rough"
+    return (
+        f"The same way of estimating says {ms(estimate.low)} to {ms(estimate.high)} of the CPU "
+        f"here, where it took {ms(step.seconds)}: {told}."
+    )
+
+
+def ms(seconds: float) -> str:
+    """A step's time with three digits: 554 µs, 3.31 ms, 1.27 s."""
+    if seconds < 1e-3:
+        return f"{text.three_digits(seconds * 1e6)} µs"
+    return f"{text.three_digits(seconds * 1e3)} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def gains(model: OwnModel) -> pd.DataFrame:
+    """A model's `OwnModel.table` with ``gain``: rows a second beside those of its first size."""
+    table = model.table()
+    first = table.groupby("device")["rows_per_second"].transform("first")
+    return table.assign(gain=table["rows_per_second"] / first)
+
+
+def sizes_table(models: Sequence[OwnModel]) -> pd.DataFrame:
+    """Every batch size of every model, with the name of its limits and its gain."""
+    parts = [gains(model).assign(model=_label(model)) for model in models]
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.assign(limits=whole["interval"].where(whole["step_ms"].notna(), ""))
+
+
+def profiles(models: Sequence[OwnModel]) -> pd.DataFrame:
+    """What the profiler saw of every model's step."""
+    parts = [model.profile().assign(model=_label(model)) for model in models]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _label(model: OwnModel) -> str:
+    """A model's name, with its batch size where that is not the usual one, and its backend."""
+    run = model.first
+    return f"{run.model}, {run.backend}, {run.batch_size}"
+
+
+def own_plot(panels: npt.NDArray[Any], models: Sequence[OwnModel], devices: Devices) -> str:
+    """Draw a step's milliseconds against parameters, and against operations, with the study's.
+
+    ``panels`` has shape (2,).
+    """
+    by_size, by_flops = panels.flat
+    told = [
+        _panel(by_size, models, devices, "parameters"),
+        _panel(by_flops, models, devices, "flops"),
+    ]
+    by_size.set_xlabel("trained parameters")
+    by_flops.set_xlabel("million floating-point operations a step")
+    for panel in (by_size, by_flops):
+        panel.set_ylabel("milliseconds a step")
+    return f"A step of each model, and of the study's perceptrons. {' '.join(told)}"
+
+
+def _panel(ax: Axes, models: Sequence[OwnModel], devices: Devices, by: str) -> str:
+    labels = _study(ax, devices.results, by)
+    told = []
+    for model in models:
+        run, cost = model.first, model.cost
+        if by == "flops" and cost is None:
+            continue
+        x = run.parameters if by == "parameters" else cost.flops / 1e6 if cost else np.nan
+        for device in model.devices:
+            step, look = model.step(device), looks.LOOKS[device, "published"]
+            assert step.seconds is not None
+            low, high = (step.seconds if end is None else end for end in (step.low, step.high))
+            ax.plot([x, x], [low * 1e3, high * 1e3], color=look.colour, lw=2)
+            ax.plot(x, step.seconds * 1e3, "D" if device == "cpu" else "s", c=look.colour,
+                    ms=7, mec=looks.INK, zorder=4)  # fmt: skip
+            told.append(f"{run.model} on the {device.upper()}: {ms(step.seconds)}.")
+            labels.append(EndLabel(x, step.seconds * 1e3, run.model, looks.INK, faint=True))
+        if "gpu" not in model.devices and cost:
+            for gpu in devices.gpus:
+                estimate = gpu.estimate(run, cost)
+                ax.plot([x * 1.08] * 2, [estimate.low * 1e3, estimate.high * 1e3], ls=":", lw=2,
+                        color=looks.VERMILION)  # fmt: skip
+    ax.set_xscale("log")
+    axes.log_axis(ax)
+    axes.plain_numbers(ax.xaxis)
+    end_labels(ax, labels)
+    return " ".join(told) if by == "parameters" else ""
+
+
+def _study(ax: Axes, results: Results, by: str) -> list[EndLabel]:
+    """The study's own published steps, thin: a line a device; return their names."""
+    labels: list[EndLabel] = []
+    trials = results.own_trials[results.own_trials["protocol"] == "published"]
+    if not results.merged.records:
+        return labels
+    for device, rows in trials.groupby("device"):
+        medians = step_medians(rows, timing_of(rows)) * 1e3
+        widths = rows.groupby("parameters")["width"].first()
+        batch = int(rows["batch_size"].iloc[0])
+        sizes = [int(size) for size in medians.index.get_level_values("parameters")]
+        x = (
+            sizes
+            if by == "parameters"
+            else [product_flops(int(widths[s]), batch) / 1e6 for s in sizes]
+        )
+        look = looks.LOOKS[str(device), "published"]
+        pale = looks.pale(look.colour)
+        ax.plot(x, medians.to_numpy(), c=pale, lw=1.4, marker=look.marker, ms=4, zorder=1)
+        labels.append(
+            EndLabel(
+                x[-1], float(medians.iloc[-1]), f"study's {str(device).upper()}", pale, faint=True
+            )
+        )
+    return labels

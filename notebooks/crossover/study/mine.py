@@ -1,0 +1,155 @@
+"""``make mine``: the reader's own model on each device there is, the answer, and the report."""
+
+import html
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from crossover.assignments import assigned
+from crossover.errors import CrossoverError, tell
+from crossover.files import check_folder
+from crossover.paths import OWN_MODELS, PROJECT, RUNS
+from crossover.records.own import read_own, recorded_repeats
+from crossover.records.own_parameters import OwnParameters, file_digest
+from crossover.records.parameters import (
+    ParameterError,
+    SummaryParameters,
+    built,
+    split_words,
+)
+from crossover.records.settings import Device
+from crossover.report.results import read_results
+from crossover.report.sections.own_models import Devices
+from crossover.study.configuration import present_devices
+from crossover.study.failures import failures, unexplained
+from crossover.study.processes import Stopped, end_study, stoppable
+from crossover.study.run import BUSY, last_study, report_last, set_aside_unreadable
+from crossover.study.workflow import execute, summary_parameters
+from crossover.training.progress import clock_text
+from crossover.words import counted
+
+SETTINGS = ("MODEL", "BATCH_SIZE", "BACKEND", "REPEATS", "SECONDS", "THREADS", "DEVICES")
+# Starting a process and its framework, building, trying four batch sizes, and a short last epoch.
+START_SECONDS = 20.0
+
+
+def mine(_: str, words: list[str]) -> int:
+    """Measure a model on each device that has repeats to run, then make the report."""
+    given = assigned(words, SETTINGS)
+    if "MODEL" not in given:
+        raise CrossoverError(
+            "MODEL is missing: name a Python file that defines build(), as in "
+            "make mine MODEL=examples/perceptron.py"
+        )
+    asked, devices = parameters_of(given), _devices(given.get("DEVICES", ""))
+    try:
+        with stoppable(), FileLock(PROJECT / ".study.lock").acquire(timeout=0):
+            return _measure(asked, devices)
+    except Timeout:
+        sentence = "another study runs in this folder: wait for it or stop it."
+        raise CrossoverError(sentence, BUSY) from None
+    except Stopped as stopped:
+        end_study(str(PROJECT))
+        sentence = "stopped; the repeats that have ended are kept: the same command goes on."
+        raise CrossoverError(sentence, 128 + stopped.number) from None
+
+
+def parameters_of(given: Mapping[str, str]) -> OwnParameters:
+    """What the settings of a command ask for; `CrossoverError` says which one is wrong."""
+    file = Path(given["MODEL"]).absolute()
+    file_digest(file)
+    values: dict[str, Any] = {"model": str(file), "output": str(OWN_MODELS)}
+    for name, kind in (("BATCH_SIZE", int), ("REPEATS", int), ("THREADS", int), ("SECONDS", float)):
+        if name in given:
+            try:
+                values[name.lower()] = kind(given[name])
+            except ValueError:
+                raise ParameterError(f"{name} is {given[name]!r:.80}: give a number.") from None
+    if "BACKEND" in given:
+        values["backend"] = given["BACKEND"]
+    return built(OwnParameters, values)
+
+
+def _devices(text: str) -> list[Device]:
+    """The devices that are named; where none is, those that there are."""
+    named = split_words(text)
+    if not named:
+        return present_devices()
+    if not isinstance(named, list) or not set(named) <= {"cpu", "gpu"}:
+        raise ParameterError(f'DEVICES is {text!r:.80}: give "cpu", "gpu" or "cpu gpu".')
+    return [device for device in ("cpu", "gpu") if device in named]
+
+
+def _measure(asked: OwnParameters, devices: list[Device]) -> int:
+    check_folder(asked.folder)
+    set_aside_unreadable(asked.folder, read_own(asked.folder)[1])
+    if ended := end_study(str(PROJECT)):
+        processes = counted(ended, "process", "processes")
+        print(f"Ended {processes} that a killed run had left behind.", flush=True)
+    print(*_plan(asked, devices), sep="\n", flush=True)
+    codes = [_run(asked, device) for device in devices if _left(asked, device)]
+    if not any(recorded_repeats(asked, device) for device in devices):
+        return max(codes)
+    print(*_answer(asked), sep="\n", flush=True)
+    return max([*codes, report_last(RUNS / "main")])
+
+
+def _answer(asked: OwnParameters) -> Iterator[str]:
+    """What the report will say of the model, without its marks."""
+    results = read_results(SummaryParameters(**summary_parameters(*last_study(RUNS / "main"))))
+    digest = file_digest(asked.file)
+    for model in results.own_models:
+        run = model.first
+        if (run.file_digest, run.backend) == (digest, asked.backend):
+            name, *lines = Devices(results).lines(model)
+            yield from (html.unescape(line.replace("**", "")) for line in (f"{run.model} {name}",
+                        *(f"  {line}" for line in lines)))  # fmt: skip
+
+
+def _left(asked: OwnParameters, device: Device) -> int:
+    """The repeats that have no record."""
+    return asked.repeats - len(recorded_repeats(asked, device))
+
+
+def _plan(asked: OwnParameters, devices: list[Device]) -> Iterator[str]:
+    left = {device: _left(asked, device) for device in devices}
+    told = ", ".join(
+        f"{counted(count, 'repeat')} on the {device.upper()}" for device, count in left.items()
+    )
+    seconds = sum(left.values()) * (asked.seconds + START_SECONDS)
+    if not seconds:
+        yield f"Your model {asked.name}: all repeats are recorded; nothing to measure."
+    else:
+        yield f"Your model {asked.name}: {told} to measure; about {clock_text(seconds)} (m:ss)."
+    if "gpu" not in devices:
+        yield "No GPU: none was found, or DEVICES leaves it out; recorded ones are estimated."
+
+
+def _run(asked: OwnParameters, device: Device) -> int:
+    """Execute the notebook with a device's kernel; say in sentences what failed."""
+    kind = f"own-{asked.name}-{asked.backend}-{device}"
+    logs, target = RUNS / "main" / "logs", RUNS / "main" / "notebooks" / device / f"{kind}.ipynb"
+    logs.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    executed, log = logs / f"{kind}.ipynb", logs / f"{kind}.txt"
+    command = [
+        *(sys.executable, "-m", "papermill", "notebooks/own.ipynb", str(executed)),
+        *("--kernel", f"crossover-{device}", "--cwd", "notebooks"),
+        *("--no-progress-bar", "--log-level", "WARNING", "--stdout-file", "-"),
+        *("--parameters_yaml", json.dumps(asked.model_dump())),
+    ]
+    with log.open("w", encoding="utf-8") as messages:
+        code = execute(command, messages)
+    if code:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        for line in failures(said) or [unexplained(logs)]:
+            tell(line)
+        tell(f"all messages: {os.path.relpath(log, PROJECT)}")
+    else:
+        executed.replace(target)
+    return code
