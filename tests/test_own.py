@@ -574,7 +574,8 @@ def test_what_differs_is_never_mixed_and_the_last_file_counts():
 
 def known_gpu():
     """2 ms of overhead, exactly; products at 10 GFLOP/s, at most 100; memory at 10 GB/s."""
-    steps = {width: 2e-3 + 6 * parameter_count(width) * 128 / 1e12 for width in (4, 128, 512, 1024)}
+    widths = (4, 128, 512, 1024)
+    steps = {w: 2e-3 + 6 * parameter_count(w) * 128 / 1e12 for w in widths}
     # Its ten epochs of 422 steps count, and its first, which takes twice as long.
     records = [make_record(w, device="gpu", fit=11 * 422 * step) for w, step in steps.items()]
     trials = to_frame(records, "there")
@@ -582,8 +583,9 @@ def known_gpu():
         "gpu", batch_bytes=batch_bytes(128), large_bytes=10**9, large_copy=[0.1], memory=[0.2],
         peaks=[Peak(way="large", flops=10**11, seconds=[1.0])],
     )  # fmt: skip
-    parts = [one.model_copy(update={"products_loop": [one.product_flops / 1e10],
-                                    "products_call": [1.0]}) for one in ceilings.widths]  # fmt: skip
+    alone = [(one, [one.product_flops / 1e10]) for one in ceilings.widths]
+    slow = {"products_call": [1.0]}
+    parts = [one.model_copy(update=slow | {"products_loop": seconds}) for one, seconds in alone]
     ceilings = ceilings.model_copy(update={"widths": parts})
     return Recorded("A card", "there", "tensorflow", "gpu", fit_curve(trials, "steady"), ceilings)
 
@@ -640,16 +642,18 @@ def test_the_section_tells_both_devices_and_the_verdict(study, capsys):
     assert "75% matrix products and convolutions, 25% Python" in lines
     assert "512 train 2.00 times as many rows a second as 128" in lines
     assert "512: ■ GPU 2.67×" in lines
-    assert "estimated" not in lines
+    assert "Estimate" not in lines
     section.show(results)
+    section.show_details(results)
     assert "A step of each model" in capsys.readouterr().out
+    assert section.overview([model]).iloc[0]["faster"] == "■ GPU 2.67×"
     assert (results.figures / "own.svg").exists()
 
 
 def test_the_section_estimates_where_no_gpu_was_measured(study):
     results = results_with(study, *repeats("cpu", 3))
     lines = section.Devices(results).lines(results.own_models[0])
-    (told,) = [line for line in lines if "estimated" in line]
+    (told,) = [line for line in lines if "Estimate" in line]
     assert "NVIDIA H100" in told
     assert "whose overhead is that of JAX" in told
     numbers = re.search(r"at least ([\d.]+) ms and at most ([\d.]+) ms", told)

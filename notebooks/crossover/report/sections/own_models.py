@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.interpolate import choose, predict
-from crossover.analysis.own import OwnModel
+from crossover.analysis.own import DEVICES, OwnModel
 from crossover.analysis.own_estimate import Estimate, Recorded, recorded, recorded_gpus
-from crossover.analysis.stepmodel import step_medians, timing_of
+from crossover.analysis.stepmodel import FLOPS_PER_PARAMETER, step_medians, timing_of
 from crossover.analysis.verdict import Prediction, verdict
 from crossover.problem import product_flops
 from crossover.records.backends import BACKENDS
@@ -20,7 +20,7 @@ from crossover.records.frame import machine_label
 from crossover.records.own import OwnRun
 from crossover.records.settings import Device
 from crossover.report import axes, figure, htmltable, looks, text
-from crossover.report.columns import DEVICE, Column, limits, numbers, words
+from crossover.report.columns import DEVICE, Column, limits, numbers
 from crossover.report.disturbances import cautions
 from crossover.report.endlabels import EndLabel, end_labels
 from crossover.report.results import Results
@@ -30,36 +30,57 @@ NONE = (
     "A model of your own: `make mine MODEL=path/to/model.py` measures it on each device there is."
 )
 SHARE = 0.005  # Parts of a step that are less than this of it are not named.
+MODEL, PARAMETERS = Column("model", text=True), Column("parameters", form=",")
+OVERVIEW = [
+    MODEL, PARAMETERS, Column("million operations", "megaflops", ",.4g"),
+    Column("CPU ms", limits("cpu"), text.three_digits),
+    Column("GPU ms", limits("gpu"), text.three_digits), Column("faster", text=True),
+]  # fmt: skip
 SIZES = [
-    *words("model"), DEVICE, Column("batch", "batch_size", ","),
-    Column("step, ms", limits("step_ms"), text.three_digits), *words("limits"),
-    Column("rows a second", "rows_per_second", ",.0f"), Column("times the first", "gain", ".2f"),
+    MODEL, DEVICE, Column("batch", "batch_size", ","),
+    Column("step, ms", limits("step_ms"), text.three_digits),
+    Column("rows a second", "rows_per_second", ",.0f"), Column("gain, times", "gain", ".2f"),
     Column("first steps, s", "first_seconds", ".2g"), Column("why not", "missing", text=True),
 ]  # fmt: skip
 
 
 def show(results: Results) -> None:
-    """Show what was measured of each model, or how to measure one."""
+    """Show each model's steps on both devices, and the chart; or how to measure one."""
     models = results.own_models
     if not models:
         text.not_measured(NONE)
         return
     devices = Devices(results)
+    kinds = dict.fromkeys(kind for model in models for kind in _own_size(model)["interval"])
+    caption = f"A step: the median of the repeats, and its limits ({', '.join(kinds)})"
+    htmltable.show(overview(models), caption, OVERVIEW)
     for model in models:
-        first, *rest = devices.lines(model)
-        text.show(f"**{text.literal(model.first.model)}** {first}\n\n" + listed(rest))
-    text.show(cautions(_repeats(models)))
+        told = devices.outlook(model)
+        told = [f"**{text.literal(model.first.model)}:** {told[0]}", *told[1:]] if told else []
+        text.show("\n\n".join(told))
     phone = {"nrows": 2, "ncols": 1, "figsize": (figure.NARROW_INCHES[0], 7.0)}
     figure.show(results.figures, "own", own_plot, models, devices, ncols=2, figsize=(10.5, 4.4),
                 phone=phone)  # fmt: skip
+
+
+def show_details(results: Results) -> None:
+    """Show what each model is, where its step's time goes, and what larger batches change."""
+    models = results.own_models
+    if not models:
+        return
+    devices = Devices(results)
+    for model in models:
+        first, *rest = devices.details(model)
+        text.show(f"**{text.literal(model.first.model)}** {first}\n\n{listed(rest)}")
+    text.show(cautions(_repeats(models)))
     caption = (
-        "Batch sizes that took turns: a step (median of the repeats) and rows trained a second"
+        "Batch sizes that took turns: the median of the repeats, its limits, and what it gains"
     )
     htmltable.show(sizes_table(models), caption, SIZES)
     profile = profiles(models)
     if len(profile):
         columns = [
-            *words("model"), DEVICE, Column("steps waited for", "untraced_us", ",.0f"),
+            MODEL, DEVICE, Column("steps waited for", "untraced_us", ",.0f"),
             Column("under the profiler", "profiled_us", ",.0f"),
             *numbers([kind for kind in KINDS if profile[kind].any()], ",.0f"),
         ]  # fmt: skip
@@ -92,34 +113,37 @@ class Devices:
         self.check = recorded("this CPU", "", trials, results.ceilings, "cpu")
 
     def lines(self, model: OwnModel) -> list[str]:
-        """What was measured of a model, and what follows: sentences, the first without its name."""
-        told = [_heading(model), *(_measured(model, device) for device in model.devices)]
-        if len(model.devices) > 1:
-            told.append(text.verdict_sentence(model.verdict()))
-        told += [_beside_study(self.results, model, device) for device in model.devices]
-        told += list(_profiled(model))
-        told += list(_larger(model))
+        """All that is told of a model in sentences, the first of them what it is."""
+        told = self.details(model)
+        measured = 1 + len(model.devices)
+        return [*told[:measured], *self.outlook(model), *told[measured:]]
+
+    def outlook(self, model: OwnModel) -> list[str]:
+        """Which device is faster; where no GPU was measured, what recorded ones would need."""
         if "gpu" not in model.devices:
-            told += self.estimates(model)
+            return list(self.estimates(model))
+        return [text.verdict_sentence(model.verdict())]
+
+    def details(self, model: OwnModel) -> list[str]:
+        """What was measured of a model, the first sentence what it is."""
+        told = [_heading(model), *(_measured(model, device) for device in model.devices)]
+        told += [_beside_study(self.results, model, device) for device in model.devices]
+        told += [*_profiled(model), *_larger(model), _counted(model)]
         return [line for line in told if line]
 
     def estimates(self, model: OwnModel) -> Iterator[str]:
         """What each recorded GPU would need, and what the same way says of the CPU here."""
-        if model.cost is None:
-            why = f" ({text.literal(model.uncounted)})" if model.uncounted else ""
-            yield (
-                "What a recorded GPU would need is not known: the step's operations were not "
-                f"counted{why}."
-            )
+        if "cpu" not in model.devices:
             return
-        run = model.of("cpu")[0]
-        yield _counted(model)
+        run, step = model.of("cpu")[0], model.step("cpu")
+        if model.cost is None:
+            yield "What a recorded GPU would need is not known: its operations were not counted."
+            return
         for gpu in self.gpus:
             estimate = gpu.estimate(run, model.cost)
-            told = verdict(model.step("cpu"), estimate.prediction)
-            yield f"{_estimated(gpu, estimate, run)} {text.verdict_sentence(told)}"
+            yield f"{_estimated(gpu, estimate, run)} {_outcome(step, estimate)}"
         if self.check and self.check.backend == run.backend:
-            yield _checked(self.check.estimate(run, model.cost), model.step("cpu"))
+            yield _checked(self.check.estimate(run, model.cost), step)
 
 
 def _heading(model: OwnModel) -> str:
@@ -145,11 +169,17 @@ def _measured(model: OwnModel, device: Device) -> str:
     """Seconds of a step on a device, and how sure they are."""
     runs, step = model.of(device), model.step(device)
     assert step.seconds is not None
-    row = model.table().query("device == @device").iloc[0]
+    row = _own_size(model).query("device == @device").iloc[0]
     sure = f"{row['interval']}, {counted(len(runs), 'repeat')}"
     if step.low is not None and step.high is not None:
         sure = f"{ms(step.low)} to {ms(step.high)}: {sure}"
     return f"{device.upper()}, {_name(runs[0])}: a step takes **{ms(step.seconds)}** ({sure})."
+
+
+def _own_size(model: OwnModel) -> pd.DataFrame:
+    """The rows of a model's table that are of the batch size asked for, one a device."""
+    table = model.table()
+    return table[table["batch_size"] == model.first.batch_size]
 
 
 def _beside_study(results: Results, model: OwnModel, device: Device) -> str:
@@ -213,9 +243,11 @@ def _larger(model: OwnModel) -> Iterator[str]:
 
 
 def _counted(model: OwnModel) -> str:
-    """What a step computes and moves."""
+    """What a step computes and moves, or why that is not known."""
     cost, run = model.cost, model.first
-    assert cost is not None
+    if cost is None:
+        why = f": {text.literal(model.uncounted)}" if model.uncounted else ""
+        return f"A step's operations were not counted{why}."
     moved = (
         f", and reads and writes {cost.data_bytes / 1e6:,.4g} MB if no operation is fused with "
         "another" if cost.data_bytes else ""
@@ -224,7 +256,7 @@ def _counted(model: OwnModel) -> str:
     return (
         f"A step computes {cost.flops / 1e6:,.4g} million floating-point operations, as "
         f"{BACKENDS[run.backend].name} counts them ({share:,.3g} a parameter and row; the "
-        f"perceptrons' are about 6){moved}."
+        f"perceptrons' are about {FLOPS_PER_PARAMETER}){moved}."
     )
 
 
@@ -234,11 +266,26 @@ def _estimated(gpu: Recorded, estimate: Estimate, run: OwnRun) -> str:
         f", whose overhead is that of {BACKENDS[gpu.backend].name}"
     )  # fmt: skip
     return (
-        f"Not measured but **estimated**: {text.literal(gpu.name)} (reference {gpu.source}{other}) "
-        f"would need at least {ms(estimate.low)} and at most {ms(estimate.high)}: "
-        f"{ms(estimate.overhead_low)} to {ms(estimate.overhead_high)} of overhead, as its "
+        f"No GPU was measured. **Estimate:** {text.literal(gpu.name)} (reference {gpu.source}"
+        f"{other}) would need at least {ms(estimate.low)} and at most {ms(estimate.high)} a "
+        f"step: {ms(estimate.overhead_low)} to {ms(estimate.overhead_high)} of overhead, as its "
         f"published steps have (95% limits), and {ms(estimate.work_low)} to "
         f"{ms(estimate.work_high)} of arithmetic, copying and memory."
+    )
+
+
+def _outcome(step: Prediction, estimate: Estimate) -> str:
+    """Which device would be faster, by the report's one verdict function."""
+    assert step.seconds is not None
+    told = verdict(step, estimate.prediction)
+    if told.winner not in ("CPU", "GPU"):
+        return text.verdict_sentence(told)
+    ratios = sorted([step.seconds / estimate.low, step.seconds / estimate.high])
+    if told.winner == "CPU":
+        ratios = sorted(1 / ratio for ratio in ratios)
+    least, most = map(text.times, ratios)
+    return (
+        f"{text.SYMBOLS[told.winner]} The {told.winner} would be {least} to {most} times as fast."
     )
 
 
@@ -247,10 +294,10 @@ def _checked(estimate: Estimate, step: Prediction) -> str:
     assert step.seconds is not None
     inside = estimate.low <= step.seconds <= estimate.high
     off = max(estimate.low / step.seconds, step.seconds / estimate.high)
-    told = "which holds" if inside else f"{text.times(off)} times outside, so that it is rough"
+    told = "which lies between" if inside else f"{text.times(off)} times outside: it is rough"
     return (
-        f"The same way of estimating says {ms(estimate.low)} to {ms(estimate.high)} of the CPU "
-        f"here, where it took {ms(step.seconds)}: {told}."
+        f"Tried on the CPU here, the same way of estimating says {ms(estimate.low)} to "
+        f"{ms(estimate.high)}; it took {ms(step.seconds)}, {told}."
     )
 
 
@@ -268,23 +315,44 @@ def gains(model: OwnModel) -> pd.DataFrame:
     return table.assign(gain=table["rows_per_second"] / first)
 
 
+def overview(models: Sequence[OwnModel]) -> pd.DataFrame:
+    """One row a model: what it is, milliseconds of its step on both devices, and who is faster."""
+    rows = []
+    for model, name in zip(models, labels(models), strict=True):
+        run, cost = model.first, model.cost
+        row: dict[str, Any] = {"model": name, "parameters": run.parameters}
+        row |= {"megaflops": cost.flops / 1e6 if cost else np.nan}
+        for device in DEVICES:
+            times = model.step(device)[:3]
+            values = [np.nan if one is None else one * 1e3 for one in times]
+            row |= dict(zip(limits(device), values, strict=True))
+        rows.append(row | {"faster": text.faster(model.verdict())})
+    return pd.DataFrame(rows)
+
+
 def sizes_table(models: Sequence[OwnModel]) -> pd.DataFrame:
-    """Every batch size of every model, with the name of its limits and its gain."""
-    parts = [gains(model).assign(model=_label(model)) for model in models]
-    whole = pd.concat(parts, ignore_index=True)
-    return whole.assign(limits=whole["interval"].where(whole["step_ms"].notna(), ""))
+    """Every batch size of every model with its gain."""
+    names = labels(models)
+    parts = [gains(model).assign(model=name) for model, name in zip(models, names, strict=True)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def profiles(models: Sequence[OwnModel]) -> pd.DataFrame:
     """What the profiler saw of every model's step."""
-    parts = [model.profile().assign(model=_label(model)) for model in models]
+    names = labels(models)
+    parts = [one.profile().assign(model=name) for one, name in zip(models, names, strict=True)]
     return pd.concat(parts, ignore_index=True)
 
 
-def _label(model: OwnModel) -> str:
-    """A model's name, with its batch size where that is not the usual one, and its backend."""
-    run = model.first
-    return f"{run.model}, {run.backend}, {run.batch_size}"
+def labels(models: Sequence[OwnModel]) -> list[str]:
+    """The models' names, with backend and batch size where several have one name."""
+    names = [model.first.model for model in models]
+    return [
+        f"{name} ({BACKENDS[model.first.backend].name}, {model.first.batch_size:,})"
+        if names.count(name) > 1
+        else name
+        for name, model in zip(names, models, strict=True)
+    ]
 
 
 def own_plot(panels: npt.NDArray[Any], models: Sequence[OwnModel], devices: Devices) -> str:
@@ -305,9 +373,9 @@ def own_plot(panels: npt.NDArray[Any], models: Sequence[OwnModel], devices: Devi
 
 
 def _panel(ax: Axes, models: Sequence[OwnModel], devices: Devices, by: str) -> str:
-    labels = _study(ax, devices.results, by)
+    ends = _study(ax, devices.results, by)
     told = []
-    for model in models:
+    for model, name in zip(models, labels(models), strict=True):
         run, cost = model.first, model.cost
         if by == "flops" and cost is None:
             continue
@@ -319,17 +387,19 @@ def _panel(ax: Axes, models: Sequence[OwnModel], devices: Devices, by: str) -> s
             ax.plot([x, x], [low * 1e3, high * 1e3], color=look.colour, lw=2)
             ax.plot(x, step.seconds * 1e3, "D" if device == "cpu" else "s", c=look.colour,
                     ms=7, mec=looks.INK, zorder=4)  # fmt: skip
-            told.append(f"{run.model} on the {device.upper()}: {ms(step.seconds)}.")
-            labels.append(EndLabel(x, step.seconds * 1e3, run.model, looks.INK, faint=True))
+            told.append(f"{name} on the {device.upper()}: {ms(step.seconds)}.")
+            ends.append(EndLabel(x, step.seconds * 1e3, name, looks.INK, faint=True))
         if "gpu" not in model.devices and cost:
             for gpu in devices.gpus:
                 estimate = gpu.estimate(run, cost)
-                ax.plot([x * 1.08] * 2, [estimate.low * 1e3, estimate.high * 1e3], ls=":", lw=2,
-                        color=looks.VERMILION)  # fmt: skip
+                bar = [estimate.low * 1e3, estimate.high * 1e3]
+                ax.plot([x * 1.08] * 2, bar, ls=":", lw=2, color=looks.VERMILION)
+                ax.annotate("GPU?", (x * 1.08, bar[0]), (0, -2), textcoords="offset points",
+                            ha="center", va="top", fontsize=7.5, color=looks.VERMILION)  # fmt: skip
     ax.set_xscale("log")
     axes.log_axis(ax)
     axes.plain_numbers(ax.xaxis)
-    end_labels(ax, labels)
+    end_labels(ax, ends)
     return " ".join(told) if by == "parameters" else ""
 
 
