@@ -146,7 +146,7 @@ def test_a_broken_configuration_is_refused(name, tmp_path, monkeypatch, capsys):
 SUMMARY = {
     "records": "r", "backend": "tensorflow", "protocols": [], "devices": [], "widths": [4],
     "repeats": 1, "epochs": 10, "batch_size": 128, "threads": None, "figure_folder": "f",
-    "table_folder": "t", "ceilings": "l", "rounds": "o", "quick": False,
+    "table_folder": "t", "ceilings": "l", "rounds": "o", "own": "w", "quick": False,
 }  # fmt: skip
 WRONG_SUMMARY = [
     ("records", ""), ("records", 3), ("backend", "mxnet"), ("protocols", "fast"),

@@ -27,7 +27,7 @@ from crossover.report.sections.form import COLUMNS, at_round_sizes
 from crossover.study.configuration import configuration, study_from
 from crossover.study.workflow import workflow_plan
 
-FOLDERS = dict.fromkeys(("records", "ceilings", "rounds", "figure_folder", "table_folder"))
+FOLDERS = dict.fromkeys(("records", "ceilings", "rounds", "own", "figure_folder", "table_folder"))
 
 
 def asked(**given):

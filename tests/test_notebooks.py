@@ -146,7 +146,7 @@ def test_an_empty_study_still_reports(tmp_path):
     assert "No trial of this machine is recorded yet" in (tmp_path / "s.ipynb").read_text()
 
 
-@pytest.mark.parametrize("stem", ["train", "ceilings", "explain", "summary"])
+@pytest.mark.parametrize("stem", ["train", "ceilings", "explain", "own", "summary"])
 def test_the_sources_read_like_a_text(stem):
     notebook = nbformat.read(NOTEBOOKS / f"{stem}.ipynb", as_version=4)
     nbformat.validate(notebook)
@@ -197,7 +197,7 @@ kernelapp.launch_new_instance()
 CHOOSE = "JupyterLab: Kernel, Change Kernel; VS Code: Select Kernel, Jupyter Kernel; papermill: -k"
 
 
-@pytest.mark.parametrize("stem", ["train", "ceilings", "explain", "summary"])
+@pytest.mark.parametrize("stem", ["train", "ceilings", "explain", "own", "summary"])
 def test_a_foreign_kernel_names_the_one_to_choose(stem, tmp_path, monkeypatch):
     words = [sys.executable, "-c", FOREIGN, "-f", "{connection_file}"]
     spec = {"argv": words, "display_name": "Foreign", "language": "python"}

@@ -158,6 +158,7 @@ def test_the_name_is_the_files_and_its_digest_that_of_what_it_holds(tmp_path):
     [
         ({"MODEL": "no-such.py"}, "'.*no-such.py' is no file: name a Python file"),
         ({"MODEL": "examples"}, "is no file that can be read"),
+        ({"MODEL": "README.md"}, r"is no file whose name ends in \.py"),
         ({"BATCH_SIZE": "many"}, "BATCH_SIZE is 'many': give a number"),
         ({"BATCH_SIZE": "0"}, "'batch_size' is 0: "),
         ({"REPEATS": "0"}, "'repeats' is 0: "),
@@ -376,6 +377,41 @@ def test_a_larger_batch_that_runs_out_of_memory_is_a_result(tmp_path):
     ]  # fmt: skip
     with pytest.raises(OutOfMemoryError, match=r"cannot be trained in batches of 512: .*; give a "):
         repeat_of(path, tmp_path / "out", batch_size=512)[0].record()
+
+
+def test_a_size_that_memory_no_longer_holds_leaves_the_turns(tmp_path, monkeypatch):
+    """Its epochs are dropped, and the others go on with a model built anew."""
+    repeat, _ = repeat_of(EXAMPLES / "tabular.py", tmp_path, batch_size=4, seconds=1.0)
+    sizes, fit, fits = list(repeat._sizes()), repeat._fit, []
+
+    def failing(size):
+        fits.append(size.batch_size)
+        if size is sizes[1] and fits.count(16) == 2:
+            raise OutOfMemoryError("OOM")
+        return fit(size)
+
+    monkeypatch.setattr(repeat, "_fit", failing)
+    model = repeat.model
+    repeat._turns(sizes)
+    assert repeat.model is not model
+    assert sizes[1].missing == "out of memory: OOM"
+    assert sizes[1].epochs == []
+    # In its second turn: once itself, then the others twice to compile, and on.
+    again = [4, 4, 64, 64, 256, 256]
+    assert fits[:14] == [4, 16, 64, 256, 4, 16, *again, 64, 256]
+    assert len({len(sizes[number].epochs) for number in (0, 2, 3)}) == 1
+
+
+def test_jax_goes_on_after_a_lack_of_memory(tmp_path):
+    """Keras leaves a model there without its weights when a step raises."""
+    pytest.importorskip("jax")
+    path = write_model(tmp_path, dying("raise MemoryError").replace(", run_eagerly=True", ""))
+    asked = asked_of(path, tmp_path / "out", backend="jax", repeats=1, seconds=1.0)
+    (run,) = measure_repeats(asked, "cpu")
+    assert run.jit_compile
+    assert len(run.batches[0].epochs) >= 3
+    assert run.batches[1].missing.startswith("out of memory: ")
+    assert run.cost.flops > 0
 
 
 def test_a_process_that_the_system_ends_costs_its_batch_size_and_no_more(tmp_path, capsys):

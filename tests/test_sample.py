@@ -75,7 +75,8 @@ def test_on_a_phone_no_word_of_a_figure_is_small_or_cut(name, tmp_path, monkeypa
     measured = REFERENCES / name
     asked = SummaryParameters(
         backend=BACKENDS[name], records=f"{measured}.jsonl", ceilings=str(measured),
-        rounds=str(measured / "rounds"), protocols=[], devices=[], widths="4",
+        rounds=str(measured / "rounds"), own=str(measured / "own"),
+        protocols=[], devices=[], widths="4",
         figure_folder=str(tmp_path), table_folder=str(tmp_path),
     )  # fmt: skip
     results = read_results(asked)

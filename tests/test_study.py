@@ -163,10 +163,10 @@ def test_settings_that_no_longer_hold_give_way_to_the_defaults(tmp_path):
     config = configuration("report", ["WIDTHS=4"])
     for broken in (config | {"profile": "gone"}, config | {"profile": 5}, {"study": {}}, [1]):
         (tmp_path / "settings.json").write_text(json.dumps(broken))
-        (wanted,), found = run._last_study(tmp_path)
+        (wanted,), found = run.last_study(tmp_path)
         assert (len(wanted.widths), found["profile"]) == (9, "local")
     (tmp_path / "settings.json").write_text(json.dumps(config))
-    (wanted,), _ = run._last_study(tmp_path)
+    (wanted,), _ = run.last_study(tmp_path)
     assert wanted.widths == [4]
 
 

@@ -54,8 +54,8 @@ class Recorded:
 
         Interpolated in logarithms between the widths that were measured.
         """
-        known = sorted((one.product_flops, one.flops_per_second()) for one in self.ceilings.widths)
-        sizes, rates = np.log(np.array(known).T)
+        widths = sorted((one.product_flops, one.flops_per_second()) for one in self.ceilings.widths)
+        sizes, rates = np.log(np.array(widths).T)
         return float(np.exp(np.interp(np.log(flops), sizes, rates)))
 
 

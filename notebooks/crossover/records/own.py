@@ -15,6 +15,8 @@ from crossover.records.record import Count, Measured, Seconds, Text
 from crossover.records.settings import Device, Frozen, Precision, Repeat
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+# What a repeat's process says that it is at, before the size.
+BATCHES = "batches of "
 # How the reason begins why a batch size has no times.
 OUT_OF_MEMORY, TOO_SLOW = "out of memory", "too slow"
 AnyBatchSize = Annotated[int, Field(ge=1, le=2**31)]

@@ -69,9 +69,9 @@ def file_digest(path: Path) -> str:
     """Twelve hexadecimal digits that name a model's file; `ModelFileError` if it is no file."""
     try:
         size = regular_size(path.resolve())
-        if size <= MOST_BYTES:
+        if size <= MOST_BYTES and path.suffix == ".py":
             return sha256(path.read_bytes()).hexdigest()[:12]
-        why = "larger than a program is"
+        why = "larger than a program is" if size > MOST_BYTES else "no file whose name ends in .py"
     except FileNotFoundError:
         why = "no file"
     except OSError as error:

@@ -5,9 +5,9 @@ import json
 import re
 import sys
 import traceback
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,14 @@ class ModelFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        module = types.ModuleType("own_model")
-        module.__file__ = str(self.path)
+        spec = spec_from_file_location("own_model", self.path)
+        assert spec is not None  # For the file's name ends in .py.
+        module = module_from_spec(spec)
         sys.modules[module.__name__] = module
         sys.path.insert(0, str(self.path.parent))
-        with self.told("running it"):
-            # Without a file of bytecode beside the reader's own.
-            exec(compile(self.path.read_bytes(), str(self.path), "exec"), module.__dict__)
+        with self.told("running it"), no_bytecode():
+            assert spec.loader is not None
+            spec.loader.exec_module(module)
         build = getattr(module, "build", None)
         if not callable(build):
             raise self.error("defines no function build(): it must return a compiled Keras model")
@@ -80,6 +81,16 @@ class ModelFile:
         if not model.compiled:
             raise self.error("build() returns a model that is not compiled: call model.compile()")
         return model
+
+
+@contextmanager
+def no_bytecode() -> Iterator[None]:
+    """Leave no file of bytecode beside the reader's own."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _said(error: BaseException) -> str:

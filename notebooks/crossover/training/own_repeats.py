@@ -16,7 +16,7 @@ from crossover.errors import CrossoverError
 from crossover.hardware.device import start_device
 from crossover.hardware.environment import prepare_process
 from crossover.paths import NOTEBOOKS
-from crossover.records.own import OUT_OF_MEMORY, OwnRun, find_own, own_name, write_own
+from crossover.records.own import BATCHES, OUT_OF_MEMORY, OwnRun, find_own, own_name, write_own
 from crossover.records.own_parameters import ModelFileError, OwnParameters, file_digest
 from crossover.records.settings import Device
 from crossover.training.memory import lacks_memory, most_memory
@@ -24,7 +24,6 @@ from crossover.training.progress import LINE_EVERY_SECONDS, clock_text
 
 # A line of a repeat's process that says what it is about to do.
 STAGE = "stage: "
-BATCHES = "batches of "
 # Processes that the system ends for want of memory end so; a shell tells it as the second.
 KILLED = (-int(getattr(signal, "SIGKILL", 9)), 137)
 

@@ -3,8 +3,9 @@
 import gc
 import math
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from crossover.problem import steps_per_epoch
 from crossover.records.backends import BACKENDS
 from crossover.records.frame import difference
 from crossover.records.own import (
+    BATCHES,
     OUT_OF_MEMORY,
     TOO_SLOW,
     Batches,
@@ -36,6 +38,11 @@ from crossover.training.own_batches import Batch, draw_batches
 from crossover.training.own_file import ModelFile, OutOfMemoryError, model_digest
 from crossover.training.profiler import profile_fit
 from crossover.training.published_training import EpochClock
+
+try:
+    import resource
+except ImportError:  # Windows.
+    resource = None  # type: ignore[assignment]
 
 # The first steps trace and compile; some more tell how long one takes.
 FIRST_STEPS, FEWEST_STEPS = 2, 3
@@ -108,11 +115,9 @@ class Repeat:
         self.runtime = runtime(asked.backend)
         self.precision = set_precision(asked.backend, allow_tf32=False)
         self.file = ModelFile(asked.file)
-        keras.utils.set_random_seed(SEED + number - 1)
         self.say("building the model")
         started = time.perf_counter()
-        self.model = self.file.model()
-        self.model.jit_compile = BACKENDS[asked.backend].xla == "always"
+        self.model = self._compiled()
         self.runtime.synchronize()
         self.build_seconds = time.perf_counter() - started
         self.batches = draw_batches(self.file, self.model, asked.batch_size)
@@ -121,10 +126,17 @@ class Repeat:
         self.facts = describe_run(asked.backend, device, device_name)
         self._check_alike()
 
+    def _compiled(self) -> keras.Model:
+        """The model that the file builds, XLA set as the published protocol sets it."""
+        keras.utils.set_random_seed(SEED + self.number - 1)
+        model = self.file.model()
+        model.jit_compile = BACKENDS[self.asked.backend].xla == "always"
+        return model
+
     def _build(self) -> None:
         """See to it that the model has its weights, and that some of them are trained."""
         if not self.model.built:
-            with self._told("building it"):
+            with self.file.told("building it"):
                 self.model.predict_on_batch(self.batches.rows(self.asked.batch_size).inputs)
         if not sum(math.prod(weight.shape) for weight in self.model.trainable_weights):
             raise self.file.error("build() returns a model that trains no parameters")
@@ -147,9 +159,6 @@ class Repeat:
                 raise self.file.error(
                     f"was measured with another {differs}: measure all its repeats there, {away}"
                 )
-
-    def _told(self, doing: str) -> Any:
-        return self.file.told(doing)
 
     def record(self) -> OwnRun:
         """Train in turns for as long as was asked, and return the record."""
@@ -195,13 +204,10 @@ class Repeat:
             size = Size(batch_size)
             if earlier and earlier[-1].missing:
                 size.missing = f"larger than {earlier[-1].batch_size:,}, which was left out"
+            elif why := self._unfit(size, earlier):
+                size.missing = why
             else:
-                size.missing = self._unfit(size, earlier) or self._tried(size)
-            if not earlier and size.missing:
-                raise OutOfMemoryError(
-                    f"{self.file.path.name} cannot be trained in batches of {batch_size}: "
-                    f"{size.missing}; give a smaller BATCH_SIZE."
-                )
+                self._tried(size, earlier)
             earlier.append(size)
             yield size
 
@@ -224,18 +230,37 @@ class Repeat:
             return ""
         return f"{OUT_OF_MEMORY}: it would take {needed / 1e9:.1f} GB of {granted / 1e9:.1f}"
 
-    def _tried(self, size: Size) -> str:
-        """Train the first steps of a size, and choose its steps; why it cannot, or nothing."""
-        self.say(f"batches of {size.batch_size}")
+    def _tried(self, size: Size, others: Sequence[Size]) -> None:
+        """Train the first steps of a size, and choose its steps; ``others`` take turns with it."""
+        self.say(f"{BATCHES}{size.batch_size}")
         try:
             size.first_seconds = self._fit(size)
             for share in CALIBRATIONS:
                 size.step_seconds = self._fit(size) / size.steps
                 size.steps = self._steps(size, share * self.epoch_seconds)
         except OutOfMemoryError as error:
-            return f"{OUT_OF_MEMORY}: {error}"[:200]
+            self._without(size, error, others)
         size.peak_bytes = _peak_bytes()
-        return ""
+
+    def _without(self, size: Size, error: OutOfMemoryError, others: Sequence[Size]) -> None:
+        """Go on without a size that memory does not hold; raise where it is the one asked for.
+
+        The model is built anew, for such an error may leave it without its weights, and what the
+        ``others`` train is traced and compiled again.
+        """
+        if size.batch_size == self.asked.batch_size:
+            raise OutOfMemoryError(
+                f"{self.file.path.name} cannot be trained in batches of {size.batch_size}: "
+                f"{error}; give a smaller BATCH_SIZE."
+            ) from None
+        size.missing = f"{OUT_OF_MEMORY}: {error}"[:200]
+        size.epochs.clear()
+        del self.model
+        gc.collect()
+        self.model = self._compiled()
+        for other in others:
+            for _ in range(2):
+                self._fit(other)
 
     @property
     def epoch_seconds(self) -> float:
@@ -257,14 +282,18 @@ class Repeat:
             if os.getppid() != self.parent:
                 raise Orphaned
             gc.collect()
-            for size in fitting:
-                size.epochs.append(self._fit(size))
+            for size in [*fitting]:
+                try:
+                    size.epochs.append(self._fit(size))
+                except OutOfMemoryError as error:
+                    fitting.remove(size)
+                    self._without(size, error, fitting)
             turns += 1
 
     def _fit(self, size: Size) -> float:
         """Seconds of an epoch of Keras's ``fit``, from its first batch to its last."""
         clock = EpochClock(self.asked.backend, lambda _: None)
-        with self._told(f"training in batches of {size.batch_size}"):
+        with self.file.told(f"training in batches of {size.batch_size}"):
             rows = self.batches.rows(size.rows)
             history = self.model.fit(
                 *rows, batch_size=size.batch_size, verbose=0, callbacks=[clock]
@@ -277,8 +306,10 @@ class Repeat:
         return clock.seconds[0]
 
     def _assert_placement(self) -> None:
-        for variable in self.model.trainable_variables:
-            assert_placement(self.asked.backend, self.device, variable.value)
+        """Refuse a model or a batch, as the framework takes it, that lies on another device."""
+        taken = map(keras.ops.convert_to_tensor, self.batches.rows(1).arrays)
+        for tensor in (*taken, *(one.value for one in self.model.trainable_variables)):
+            assert_placement(self.asked.backend, self.device, tensor)
 
     def _cost(self, batch: Batch) -> tuple[StepCost | None, str | None]:
         """What the framework counts of a step, or why it counts nothing."""
@@ -305,10 +336,8 @@ def _inputs_text(batch: Batch) -> str:
 
 
 def _peak_bytes() -> int:
-    """The most memory that this process has had until now, or what it has where none tells."""
-    try:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    except ImportError:
+    """The most memory that this process has had until now; what it has where none tells."""
+    if resource is None:
         return int(psutil.Process().memory_info().rss)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -151,5 +151,5 @@ def _einsum_flops(operation: Any) -> int:
 
 def _bytes(tensor: Any) -> int:
     """What a tensor of a known shape holds; none where it is a handle."""
-    known = tensor.shape.is_fully_defined() and tensor.dtype.is_numpy_compatible
-    return int(tensor.shape.num_elements() * tensor.dtype.size) if known else 0
+    told = tensor.shape.is_fully_defined() and tensor.dtype.is_numpy_compatible
+    return int(tensor.shape.num_elements() * tensor.dtype.size) if told else 0
