@@ -32,7 +32,12 @@ from crossover.records.own import (
     recorded_repeats,
     write_own,
 )
-from crossover.records.own_parameters import ModelFileError, OwnParameters, file_digest
+from crossover.records.own_parameters import (
+    ModelFileError,
+    OwnParameters,
+    RepeatOrder,
+    file_digest,
+)
 from crossover.records.parameters import ParameterError
 from crossover.records.record import Machine
 from crossover.records.storage import read_records
@@ -61,12 +66,12 @@ def asked_of(path, folder, **more):
     return OwnParameters(model=str(path), output=str(folder), **({"seconds": 0.1} | more))
 
 
-def repeat_of(path, folder, number=1, **more):
+def repeat_of(path, folder, number=1, left_out=(), decided=False, **more):
     """A repeat in this process, as the one of its own does it."""
-    said = []
-    below = more.pop("below", None)
-    repeat = Repeat(asked_of(path, folder, **more), "cpu", "CPU:0", number, below, said.append)
-    return repeat, said
+    said, asked = [], asked_of(path, folder, **more)
+    order = RepeatOrder(asked=asked, device="cpu", number=number, digest=file_digest(asked.file),
+                        left_out=dict(left_out), decided=decided)  # fmt: skip
+    return Repeat(order, "CPU:0", said.append), said
 
 
 def write_model(folder, text, name="mine.py"):
@@ -75,18 +80,19 @@ def write_model(folder, text, name="mine.py"):
     return path
 
 
-def make_run(device="cpu", repeat=1, seconds=(0.004, 0.002), **changes):
+def make_run(device="cpu", repeat=1, times=(0.004, 0.002), **changes):
     """A repeat of steps of 2 ms and 1 ms by default, at 128 and 512."""
     record = make_record(device=device)
     batches = [
         Batches(batch_size=size, steps=2, first_seconds=1.5, epochs=[whole, 2 * whole, whole])
-        for size, whole in zip((128, 512), seconds, strict=True)
+        for size, whole in zip((128, 512), times, strict=True)
     ]
     fields = {
         "backend": "tensorflow", "device": device, "device_name": "X", "batch_size": 128,
         "threads": None, "started": datetime(2026, 1, 1, tzinfo=UTC), "model": "mine",
         "file_digest": "a" * 12, "model_digest": "b" * 12, "parameters": 50_000,
-        "inputs": "784 float32", "repeat": repeat, "precision": "float32", "policy": "float32",
+        "inputs": "784 float32", "repeat": repeat, "seconds": 20.0, "precision": "float32",
+        "policy": "float32",
         "jit_compile": False, "build_seconds": 0.1, "batch_bytes": batch_bytes(128),
         "batches": batches, "machine": record.machine, "software": record.software,
         "conditions": record.conditions, "code": record.code,
@@ -146,9 +152,11 @@ def test_the_name_is_the_files_and_its_digest_that_of_what_it_holds(tmp_path):
     path = tmp_path / "my möödel; rm -rf.py"
     path.write_text("x")
     asked = asked_of(path, tmp_path, batch_size=64)
-    assert asked.name == "my-m-del-rm-rf"
+    assert asked.name == "my-möödel-rm-rf"
     before = own_name(asked, "gpu", 3)
-    assert re.fullmatch(r"my-m-del-rm-rf-[0-9a-f]{12}-tensorflow-gpu-b64-tall-r3\.json", before)
+    assert re.fullmatch(
+        r"my-möödel-rm-rf-[0-9a-f]{12}-tensorflow-gpu-b64-tall-s0\.1-r3\.json", before
+    )
     path.write_text("y")
     assert own_name(asked, "gpu", 3) != before
 
@@ -219,6 +227,12 @@ BAD = {
                   r"batch\(128\) returns no pair of inputs and targets"),
     "too few rows": (SMALL + "def batch(size):\n    return np.ones((9, 4)), np.ones((9, 1))\n",
                      r"returns an array of shape \(9, 4\), whose rows are not 128"),
+    "another class": (SMALL.replace('"mse"', '"sparse_categorical_crossentropy"')
+                      .replace("Dense(1)", "Dense(3)") + "def batch(size):\n"
+                      "    return np.ones((size, 4)), np.full((size,), 8)\n",
+                      "returns the class 8 among its targets, and the model's output 1 tells 3"),
+    "no shape at all": (SMALL.replace("layers.Input((4,)), ", ""),
+                        r"has inputs of no fixed shape: define batch\(size\)"),
     "words": (SMALL + "def batch(size):\n    return np.full((size, 4), 'a'), np.ones((size, 1))\n",
               r"returns an array of <U1, which no device computes"),
     "other targets": (SMALL + "def batch(size):\n    return np.ones((size, 4)), np.ones((size, 3))",
@@ -419,7 +433,9 @@ def test_a_process_that_the_system_ends_costs_its_batch_size_and_no_more(tmp_pat
     path = write_model(tmp_path, dying("os.kill(os.getpid(), signal.SIGKILL)"))
     asked = asked_of(path, tmp_path / "out", repeats=2, seconds=3.0)
     runs = list(measure_repeats(asked, "cpu"))
-    assert capsys.readouterr().out.count("Batches of 512 are more than memory holds") == 1
+    out = capsys.readouterr().out
+    assert out.count("The process was ended at 'batches of 512': once more.") == 1
+    assert out.count("Batches of 512 are more than memory holds") == 1
     for run in runs:
         assert run.batches[0].epochs
         assert run.batches[1].missing == (
@@ -435,8 +451,11 @@ def test_a_model_larger_than_memory_is_told_before_anything_is_written(tmp_path)
     killed = SMALL.replace("    model =", "    import os\n    os.kill(os.getpid(), 9)\n    model =")
     huge = SMALL.replace("(4,)", "(2**22,)").replace("Dense(1)", "Dense(2**22)")
     for text, message in (
-        (killed, r"needs more memory than there is .* at 'building the model'; give a smaller"),
-        (huge, r"mine\.py"),
+        (
+            killed,
+            r"was ended twice at 'building the model', as the system ends one that needs more",
+        ),
+        (huge, r"^mine\.py, line 6 .*, build\(\), needs more memory than there is: "),
     ):
         path = write_model(tmp_path, text)
         with pytest.raises(Exception, match=message):
@@ -452,6 +471,27 @@ def test_another_signal_is_no_lack_of_memory(tmp_path):
     path = write_model(tmp_path, text)
     with pytest.raises(ModelFileError, match="ended with code -11 at 'building the model'"):
         list(measure_repeats(asked_of(path, tmp_path / "out"), "cpu"))
+
+
+def test_the_first_repeat_decides_which_sizes_take_part(tmp_path):
+    """And none is too slow for a later one."""
+    left_out = {16: "too slow: as the first one says"}
+    repeat, _ = repeat_of(EXAMPLES / "tabular.py", tmp_path, 2, left_out, decided=True,
+                          batch_size=4, seconds=0.1)  # fmt: skip
+    missing = [size.missing for size in repeat._sizes()]
+    assert missing == [None, left_out[16], "larger than 16, which was left out",
+                       "larger than 64, which was left out"]  # fmt: skip
+    repeat, _ = repeat_of(EXAMPLES / "tabular.py", tmp_path, 2, {}, decided=True, batch_size=4,
+                          seconds=0.1)  # fmt: skip
+    assert [size.missing for size in repeat._sizes()] == [None] * 4
+
+
+def test_a_file_that_changes_while_it_is_measured_is_no_result(tmp_path):
+    path = write_model(tmp_path, SMALL)
+    repeat, _ = repeat_of(path, tmp_path / "out")
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(ModelFileError, match="has changed while it was measured"):
+        repeat.record()
 
 
 @pytest.mark.parametrize(
@@ -549,7 +589,7 @@ def test_jax_counts_each_round_of_a_scan():
 def repeats(device, *milliseconds, **changes):
     """Repeats whose steps at 128 take so many milliseconds, and at 512 twice as long."""
     return [
-        make_run(device, number, seconds=(2e-3 * step, 4e-3 * step), **changes)
+        make_run(device, number, times=(2e-3 * step, 4e-3 * step), **changes)
         for number, step in enumerate(milliseconds, 1)
     ]
 
@@ -586,23 +626,37 @@ def test_the_verdict_is_the_reports_own(cpu, gpu, winner):
     assert told.factor == pytest.approx(verdict(*times).factor)
 
 
-def test_what_differs_is_never_mixed_and_the_last_file_counts():
-    later = datetime(2026, 1, 2, tzinfo=UTC)
+def test_what_differs_is_never_mixed_and_the_last_comes_first():
+    day = datetime(2026, 1, 2, tzinfo=UTC)
     runs = [
         *repeats("cpu", 3, 3), *repeats("gpu", 2),
-        *repeats("cpu", 9, file_digest="c" * 12, started=later - timedelta(days=9)),
-        *repeats("cpu", 5, jit_compile=True, backend="jax"),
-        *repeats("cpu", 5, model="other"),
+        *repeats("cpu", 9, file_digest="c" * 12, started=day),
+        *repeats("cpu", 5, jit_compile=True, backend="jax", started=day - timedelta(days=9)),
+        *repeats("cpu", 5, seconds=1.0, started=day - timedelta(days=8)),
+        *repeats("cpu", 5, model="other", started=day - timedelta(days=7)),
     ]  # fmt: skip
-    models = own_models(runs)
-    told = [(m.first.model, m.first.backend, len(m.runs), m.devices) for m in models]
-    assert sorted(told) == [
-        ("mine", "jax", 1, ["cpu"]), ("mine", "tensorflow", 3, ["cpu", "gpu"]),
-        ("other", "tensorflow", 1, ["cpu"]),
+    told = [
+        (m.first.model, m.first.backend, m.first.seconds, len(m.runs), m.devices)
+        for m in own_models(runs)
+    ]
+    assert told == [
+        ("mine", "tensorflow", 20.0, 1, ["cpu"]), ("mine", "tensorflow", 20.0, 3, ["cpu", "gpu"]),
+        ("other", "tensorflow", 20.0, 1, ["cpu"]), ("mine", "tensorflow", 1.0, 1, ["cpu"]),
+        ("mine", "jax", 20.0, 1, ["cpu"]),
     ]  # fmt: skip
-    newer = own_models([*runs, *repeats("cpu", 9, file_digest="d" * 12, started=later)])
-    mine = next(m for m in newer if (m.first.model, m.first.backend) == ("mine", "tensorflow"))
-    assert mine.first.file_digest == "d" * 12
+    names = section.labels(own_models(runs))
+    assert names[0] == "mine (TensorFlow, 128, 20 s, file cccc)"
+    assert names[2] == "other"
+    assert len(set(names)) == len(names)
+
+
+def test_a_size_that_some_repeats_left_out_is_told_as_such():
+    whole, part = make_run(), make_run(repeat=2)
+    batches = [part.batches[0], Batches(batch_size=512, epochs=[], missing="too slow: x")]
+    part = part.model_copy(update={"batches": batches})
+    row = OwnModel((whole, part)).table().iloc[1]
+    assert row["repeats"] == 1
+    assert row["missing"] == "in 1 of 2 repeats: too slow: x"
 
 
 # Estimates
@@ -679,6 +733,7 @@ def test_the_section_tells_both_devices_and_the_verdict(study, capsys):
     assert "512 train 2.00 times as many rows a second as 128" in lines
     assert "512: ■ GPU 2.67×" in lines
     assert "Estimate" not in lines
+    assert "⚑" not in lines
     section.show(results)
     section.show_details(results)
     assert "A step of each model" in capsys.readouterr().out
@@ -687,16 +742,27 @@ def test_the_section_tells_both_devices_and_the_verdict(study, capsys):
 
 
 def test_the_section_estimates_where_no_gpu_was_measured(study):
-    results = results_with(study, *repeats("cpu", 3))
+    results = results_with(study, *repeats("cpu", 3, seconds=1.0))
     lines = section.Devices(results).lines(results.own_models[0])
     (told,) = [line for line in lines if "Estimate" in line]
     assert "NVIDIA H100" in told
     assert "whose overhead is that of JAX" in told
     numbers = re.search(r"at least ([\d.]+) ms and at most ([\d.]+) ms", told)
-    assert 1.2 < float(numbers[1]) < float(numbers[2]) < 40
+    low, high = float(numbers[1]), float(numbers[2])
+    assert 1.2 < low < high < 40
+    assert ("either may be faster" in told) is (low < 3 < high)
     computed = next(line for line in lines if line.startswith("A step computes"))
     assert "1,000 million floating-point operations" in computed
     assert "156 a parameter and row" in computed  # 10⁹ / (50,000 · 128)
+    assert "was not tried: that takes a study of this machine" in "\n".join(lines)
+    assert "⚑ In 1 s its epochs have 2 steps" in "\n".join(lines)
+
+
+def test_what_is_not_of_float32_is_not_estimated(study):
+    results = results_with(study, *repeats("cpu", 3, policy="mixed_bfloat16"))
+    lines = "\n".join(section.Devices(results).lines(results.own_models[0]))
+    assert "what is recorded is of float32, and not of mixed&#95;bfloat16" in lines
+    assert "products in" not in lines
 
 
 def test_a_study_beside_is_compared_at_the_models_size(study):

@@ -1,7 +1,7 @@
 """Models of the reader's own: their repeats side by side, on both devices."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -76,7 +76,7 @@ class OwnModel:
                     "step_ms_high": float(high) * 1e3, "interval": kind_name(len(steps)),
                     "rows_per_second": asked.batch_size / middle,
                     "first_seconds": statistics.median(starts) if starts else np.nan,
-                    "missing": reasons[0] if reasons else "",
+                    "missing": _why(reasons, len(own)),
                 })  # fmt: skip
         return pd.DataFrame(rows)
 
@@ -121,27 +121,24 @@ class OwnModel:
         return pd.DataFrame(rows, columns=["device", "untraced_us", "profiled_us", *KINDS])
 
 
+def _why(reasons: Sequence[str], repeats: int) -> str:
+    """Why a batch size has no times in some or all repeats."""
+    if not reasons or len(reasons) == repeats:
+        return reasons[0] if reasons else ""
+    return f"in {len(reasons)} of {repeats} repeats: {reasons[0]}"
+
+
 def own_models(runs: Iterable[OwnRun]) -> list[OwnModel]:
-    """The models that repeats are of, by name; of each the file that was measured last.
-
-    What one name, backend, batch size and number of threads was measured with before is left out.
-    """
-    latest: dict[tuple[str, ...], OwnModel] = {}
-    ordered = sorted(runs, key=_kind)
-    for kind, repeats in groupby(ordered, key=_kind):
-        model = OwnModel(tuple(sorted(repeats, key=lambda run: (run.device, run.repeat))))
-        place, before = kind[:4], latest.get(kind[:4])
-        if before is None or _last(before) < _last(model):
-            latest[place] = model
-    return list(latest.values())
-
-
-def _last(model: OwnModel) -> float:
-    return max(run.started.timestamp() for run in model.runs)
+    """The models that repeats are of, the one that was measured last first."""
+    models = [
+        OwnModel(tuple(sorted(repeats, key=lambda run: (run.device, run.repeat))))
+        for _, repeats in groupby(sorted(runs, key=_kind), key=_kind)
+    ]
+    return sorted(models, key=lambda model: max(run.started for run in model.runs), reverse=True)
 
 
 def _kind(run: OwnRun) -> tuple[str, ...]:
-    """What repeats share that may be compared; its first four parts name what is shown."""
-    shown = run.model, run.backend, f"{run.batch_size:09d}", str(run.threads or "")
-    return (*shown, run.file_digest, run.model_digest, run.policy, run.precision,
-            str(run.jit_compile), str(processor(run.machine)))  # fmt: skip
+    """What repeats share that may be compared."""
+    settings = run.backend, run.batch_size, run.threads, run.seconds, run.jit_compile, run.precision
+    return (run.model, run.file_digest, run.model_digest, run.policy,
+            *map(str, settings), str(processor(run.machine)))  # fmt: skip

@@ -1,9 +1,10 @@
 """What a recorded device would need for a model that it never trained: at least, and at most.
 
-At least it takes the overhead that its published steps have, and the step's operations at the
-fastest rate that was seen on it; at most that overhead, the operations at the rate of the published
-step's matrix products that do as much, and all that the operations read and write moved once
-through its memory, as if none was fused with another.
+At least it takes the overhead that its published steps have (validation included), and the step's
+operations at the fastest rate that was seen on it in float32; at most that overhead, the seconds of
+the matrix products of a published step that does as much, and all that the operations read and
+write moved once through its memory, as if none was fused with another. That a model starts more
+operations than a perceptron, each with an overhead of its own, it does not know.
 """
 
 import statistics
@@ -46,17 +47,19 @@ class Recorded:
             overhead_low=min(model.overhead_low, model.least_seconds),
             overhead_high=model.overhead_high,
             work_low=copied + cost.flops / peak.flops_per_second,
-            work_high=copied + cost.flops / self.products_rate(cost.flops) + moved,
+            work_high=copied + self.products_seconds(cost.flops) + moved,
         )
 
-    def products_rate(self, flops: int) -> float:
-        """The rate of the matrix products of a published step that does as much, alone.
+    def products_seconds(self, flops: int) -> float:
+        """Seconds of the matrix products, alone, of a published step that does as much.
 
-        Interpolated in logarithms between the widths that were measured.
+        Interpolated in logarithms between the widths that were measured; never less than the
+        smallest's, and beyond the largest at its rate.
         """
-        widths = sorted((one.product_flops, one.flops_per_second()) for one in self.ceilings.widths)
-        sizes, rates = np.log(np.array(widths).T)
-        return float(np.exp(np.interp(np.log(flops), sizes, rates)))
+        widths = sorted((one.product_flops, one.products_seconds()) for one in self.ceilings.widths)
+        sizes, seconds = np.log(np.array(widths).T)
+        beyond = max(flops / widths[-1][0], 1.0)
+        return float(np.exp(np.interp(np.log(flops), sizes, seconds))) * beyond
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,11 @@ class OwnRun(Measured):
     """One repeat of a model's steps on one device, in a process of its own.
 
     ``model`` is the name of the file that builds it, without its folder; ``file_digest`` is of that
-    file, ``model_digest`` of the configuration of the model that it built. ``parameters`` are those
-    trained, ``inputs`` what one row is. ``cost`` is a step's at the batch size asked for, ``why``
-    says why there is none, ``batch_bytes`` is what a batch of inputs and targets holds; ``profile``
-    is such a step under the framework's profiler. Both are of the first repeat only.
-    ``batch_size`` is the size that was asked for, the first of ``batches``.
+    file, ``model_digest`` of the model that it built. ``parameters`` are those trained, ``inputs``
+    what one row is, ``batch_bytes`` what a batch of inputs and targets holds; ``seconds`` are those
+    that it was to train. ``cost`` is a step's at the batch size asked for, ``uncounted`` says why
+    there is none; ``profile`` is such a step under the framework's profiler. All three are of the
+    first repeat only. ``batch_size`` is the size that was asked for, the first of ``batches``.
     """
 
     schema_version: Literal[1] = 1
@@ -78,6 +78,7 @@ class OwnRun(Measured):
     parameters: Annotated[int, Field(ge=1)]
     inputs: Text
     repeat: Repeat
+    seconds: Seconds
     precision: Precision
     policy: Text
     jit_compile: bool
@@ -100,7 +101,8 @@ class OwnRun(Measured):
 def own_name(asked: OwnParameters, device: Device, repeat: int, digest: str = "") -> str:
     """File name of a repeat's record; the ``digest`` of the file is read where none is given."""
     kind = f"{asked.backend}-{device}-b{asked.batch_size}-t{asked.threads or 'all'}"
-    return f"{asked.name}-{digest or file_digest(asked.file)}-{kind}-r{repeat}.json"
+    name = f"{asked.name}-{digest or file_digest(asked.file)}"
+    return f"{name}-{kind}-s{asked.seconds:g}-r{repeat}.json"
 
 
 def write_own(path: Path, run: OwnRun) -> None:

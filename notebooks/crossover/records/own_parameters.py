@@ -14,7 +14,8 @@ from crossover.paths import OWN_MODELS, PROJECT
 from crossover.problem import BATCH_SIZE
 from crossover.records.backends import DEFAULT_BACKEND
 from crossover.records.parameters import Folder, built, given_parameters
-from crossover.records.settings import Backend, BatchSize, Frozen, Repeat, Threads
+from crossover.records.settings import Backend, BatchSize, Device, Frozen, Repeat, Threads
+from crossover.words import printable
 
 EXAMPLE = PROJECT / "examples" / "perceptron.py"
 # Times the batch size that was asked for: what a larger batch changes, up to what memory holds.
@@ -22,6 +23,10 @@ LARGER = (1, 4, 16, 64)
 # From five repeats on a median has an interval.
 REPEATS, SECONDS = 5, 20.0
 MOST_BYTES = 1_000_000
+# Each batch size has as many turns at least, an epoch of about a second each: the beginning of a
+# shorter one weighs too much.
+FEWEST_TURNS, EPOCH_SECONDS = 3, 1.0
+ENOUGH_SECONDS = FEWEST_TURNS * len(LARGER) * EPOCH_SECONDS
 
 
 class ModelFileError(CrossoverError):
@@ -56,13 +61,33 @@ class OwnParameters(Frozen):
 
     @property
     def name(self) -> str:
-        """The model's name: its file's, in letters that every system has in file names."""
-        return re.sub(r"[^A-Za-z0-9_.]+", "-", self.file.stem)[:60] or "model"
+        """The model's name: its file's, without what is no letter, digit or point."""
+        return re.sub(r"[^\w.]+", "-", printable(self.file.stem))[:60]
+
+    @property
+    def epoch_seconds(self) -> float:
+        """What an epoch takes at most, so that each batch size has turns enough."""
+        return min(EPOCH_SECONDS, self.seconds / FEWEST_TURNS / len(LARGER))
 
     @property
     def batch_sizes(self) -> list[int]:
         """The batch sizes that take turns, the one that was asked for first."""
         return [self.batch_size * times for times in LARGER]
+
+
+class RepeatOrder(Frozen):
+    """One repeat, as a process of its own is asked for it.
+
+    ``digest`` is that of the model's file. No batch size that is ``left_out``, with the reason why,
+    is tried; ``decided`` says that an earlier repeat has told which others are.
+    """
+
+    asked: OwnParameters
+    device: Device
+    number: Repeat
+    digest: str
+    left_out: dict[int, str]
+    decided: bool
 
 
 def file_digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from crossover.analysis.own import own_models
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError, tell
 from crossover.files import check_folder
@@ -61,7 +62,7 @@ def mine(_: str, words: list[str]) -> int:
 
 def parameters_of(given: Mapping[str, str]) -> OwnParameters:
     """What the settings of a command ask for; `CrossoverError` says which one is wrong."""
-    file = Path(given["MODEL"]).absolute()
+    file = Path(given["MODEL"]).expanduser().absolute()
     file_digest(file)
     values: dict[str, Any] = {"model": str(file), "output": str(OWN_MODELS)}
     for name, kind in (("BATCH_SIZE", int), ("REPEATS", int), ("THREADS", int), ("SECONDS", float)):
@@ -95,20 +96,18 @@ def _measure(asked: OwnParameters, devices: list[Device]) -> int:
     codes = [_run(asked, device) for device in devices if _left(asked, device)]
     if not any(recorded_repeats(asked, device) for device in devices):
         return max(codes)
-    print(*_answer(asked), sep="\n", flush=True)
+    print(*_answer(asked, devices), sep="\n", flush=True)
     return max([*codes, report_last(RUNS / "main")])
 
 
-def _answer(asked: OwnParameters) -> Iterator[str]:
+def _answer(asked: OwnParameters, devices: list[Device]) -> Iterator[str]:
     """What the report will say of the model, without its marks."""
     results = read_results(SummaryParameters(**summary_parameters(*last_study(RUNS / "main"))))
-    digest = file_digest(asked.file)
-    for model in results.own_models:
-        run = model.first
-        if (run.file_digest, run.backend) == (digest, asked.backend):
-            name, *lines = Devices(results).lines(model)
-            yield from (html.unescape(line.replace("**", "")) for line in (f"{run.model} {name}",
-                        *(f"  {line}" for line in lines)))  # fmt: skip
+    runs = [run for device in devices for run in recorded_repeats(asked, device)]
+    for model in own_models(runs):
+        first, *rest = Devices(results).lines(model)
+        for line in (f"{model.first.model} {first}", *(f"  {line}" for line in rest)):
+            yield html.unescape(line.replace("**", ""))
 
 
 def _left(asked: OwnParameters, device: Device) -> int:

@@ -71,7 +71,7 @@ def _given(file: ModelFile, model: keras.Model, size: int) -> Batch:
     if not isinstance(given, tuple | list) or len(given) != 2:
         raise file.error(f"batch({size}) returns no pair of inputs and targets, as NumPy arrays")
     with file.told(f"batch({size})"):
-        batch = Batch(*(keras.tree.map_structure(np.asarray, part) for part in given))
+        batch = Batch(*(keras.tree.map_structure(_taken, part) for part in given))
     for odd in (array.dtype for array in batch.arrays if array.dtype.kind not in "fiub"):
         raise file.error(f"batch({size}) returns an array of {odd}, which no device computes")
     for array in batch.arrays:
@@ -81,6 +81,12 @@ def _given(file: ModelFile, model: keras.Model, size: int) -> Batch:
             )
     _check_targets(file, model, batch.targets)
     return batch
+
+
+def _taken(values: Any) -> NDArray[Any]:
+    """Values as Keras's ``fit`` takes them: real numbers in single precision."""
+    array = np.asarray(values)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _check_targets(file: ModelFile, model: keras.Model, targets: Any) -> None:
@@ -97,6 +103,11 @@ def _check_targets(file: ModelFile, model: keras.Model, targets: Any) -> None:
             raise file.error(
                 f"batch({rows}) returns targets of shape {array.shape}, and the model's output "
                 f"{name} with the loss {loss} takes {(rows, *wanted)}"
+            )
+        if "sparse" in loss and shape[-1] and array.max(initial=0) >= shape[-1]:
+            raise file.error(
+                f"batch({len(array)}) returns the class {array.max()} among its targets, and the "
+                f"model's output {name} tells {shape[-1]} classes, from 0 on"
             )
 
 
@@ -144,8 +155,8 @@ def _drawn(file: ModelFile, model: keras.Model, rows: int) -> Batch:
     random = np.random.default_rng(0)
     outputs = outputs_of(model)
     inputs = _nest(model, "input")
-    lengths = [length for one in keras.tree.flatten(inputs) for length in one.shape[1:]]
-    if not outputs or inputs is None or None in lengths:
+    symbols = keras.tree.flatten(inputs)
+    if not outputs or symbols == [None] or any(None in one.shape[1:] for one in symbols):
         raise file.error("has inputs of no fixed shape: define batch(size) to give them")
     words = [
         one.input_dim for one in model._flatten_layers() if isinstance(one, keras.layers.Embedding)

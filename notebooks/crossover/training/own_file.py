@@ -61,9 +61,12 @@ class ModelFile:
         except ModelFileError:
             raise
         except (Exception, SystemExit) as error:  # Whatever somebody's code raises.
-            said = _said(error)
-            kind = OutOfMemoryError if lacks_memory(said) else ModelFileError
-            raise kind(f"{self.path.name}{self._place(error)}, {doing}: {said}") from None
+            said, place = said_of(error), f"{self.path.name}{self._place(error)}, {doing}"
+            if lacks_memory(said):
+                raise OutOfMemoryError(
+                    f"{place}, needs more memory than there is: {said}"
+                ) from None
+            raise ModelFileError(f"{place}: {said}") from None
 
     def _place(self, error: BaseException) -> str:
         """The number and text of the file's last line in a traceback; empty where it has none."""
@@ -93,7 +96,7 @@ def no_bytecode() -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
-def _said(error: BaseException) -> str:
+def said_of(error: BaseException) -> str:
     """The last line of an error's traceback, in bounds."""
     told = " ".join(COLOURS.sub("", str(error)).split())
     return printable(f"{type(error).__name__}: {told}".removesuffix(": "), LETTERS)
@@ -104,14 +107,15 @@ def _kind(value: object) -> str:
 
 
 def model_digest(model: keras.Model) -> str:
-    """Twelve hexadecimal digits that name a model's layers, weights and optimizer."""
+    """Twelve hexadecimal digits that name a model's layers, weights, optimizer and loss."""
     weights = [[*weight.shape, str(weight.dtype)] for weight in model.weights]
     try:
         layers = model.get_config()
     except NotImplementedError:  # A class of the reader's own that tells no configuration.
         layers = {}
     optimizer = model.optimizer.get_config() if model.optimizer else {}
-    text = json.dumps([layers, optimizer, weights], sort_keys=True, default=_named)
+    parts = [layers, optimizer, weights, getattr(model, "loss", None)]
+    text = json.dumps(parts, sort_keys=True, default=_named)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

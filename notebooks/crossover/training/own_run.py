@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import keras
 import psutil
@@ -20,6 +19,7 @@ from crossover.hardware.machine import describe_run
 from crossover.hardware.runtimes import runtime
 from crossover.problem import steps_per_epoch
 from crossover.records.backends import BACKENDS
+from crossover.records.ceilings import StepProfile
 from crossover.records.frame import difference
 from crossover.records.own import (
     BATCHES,
@@ -31,8 +31,12 @@ from crossover.records.own import (
     own_name,
     recorded_repeats,
 )
-from crossover.records.own_parameters import OwnParameters, file_digest
-from crossover.records.settings import Device
+from crossover.records.own_parameters import (
+    FEWEST_TURNS,
+    ModelFileError,
+    RepeatOrder,
+    file_digest,
+)
 from crossover.training.memory import most_memory
 from crossover.training.own_batches import Batch, draw_batches
 from crossover.training.own_file import ModelFile, OutOfMemoryError, model_digest
@@ -46,11 +50,9 @@ except ImportError:  # Windows.
 
 # The first steps trace and compile; some more tell how long one takes.
 FIRST_STEPS, FEWEST_STEPS = 2, 3
-# An epoch has the published study's steps, or as many as take about a second.
-EPOCH_SECONDS = 1.0
-# It comes near that by shares of it, whose beginnings weigh more.
+# An epoch has the published study's steps at most. It comes near its seconds by shares of them,
+# whose beginnings weigh more.
 CALIBRATIONS, MOST_STEPS = (0.1, 0.5, 1.0), steps_per_epoch(128)
-FEWEST_TURNS = 3
 # What the rows of an epoch may hold, and what a process may take of the memory that there is.
 MOST_DATA_BYTES, MOST_MEMORY = 2**29, 0.9
 SEED = 777
@@ -96,24 +98,19 @@ class Size:
 class Repeat:
     """One repeat: the model built anew, its batches, and their epochs in turns.
 
-    No batch size from ``below`` on is tried, which was more than memory holds. Raises
-    `ModelFileError`, which says in one sentence what is wrong with the model or its file.
+    Raises `ModelFileError`, which says in one sentence what is wrong with the model or its file.
     """
 
     def __init__(
-        self,
-        asked: OwnParameters,
-        device: Device,
-        device_name: str,
-        number: int,
-        below: int | None = None,
-        say: Callable[[str], None] = print,
+        self, order: RepeatOrder, device_name: str, say: Callable[[str], None] = print
     ) -> None:
-        self.asked, self.device, self.device_name = asked, device, device_name
-        self.number, self.below, self.say = number, below, say
+        self.order, self.asked, self.device = order, order.asked, order.device
+        self.device_name, self.say = device_name, say
+        asked = self.asked
         self.parent = os.getppid()
         self.runtime = runtime(asked.backend)
         self.precision = set_precision(asked.backend, allow_tf32=False)
+        self._check_file()
         self.file = ModelFile(asked.file)
         self.say("building the model")
         started = time.perf_counter()
@@ -123,12 +120,20 @@ class Repeat:
         self.batches = draw_batches(self.file, self.model, asked.batch_size)
         self._build()
         self.digest = model_digest(self.model)
-        self.facts = describe_run(asked.backend, device, device_name)
+        self.facts = describe_run(asked.backend, self.device, device_name)
         self._check_alike()
+
+    def _check_file(self) -> None:
+        """Refuse a file that has changed since the first repeat was asked for."""
+        if file_digest(self.asked.file) != self.order.digest:
+            raise ModelFileError(
+                f"{self.asked.file.name} has changed while it was measured, so that this repeat is "
+                "dropped: run the same command again to measure it as it is now."
+            )
 
     def _compiled(self) -> keras.Model:
         """The model that the file builds, XLA set as the published protocol sets it."""
-        keras.utils.set_random_seed(SEED + self.number - 1)
+        keras.utils.set_random_seed(SEED + self.order.number - 1)
         model = self.file.model()
         model.jit_compile = BACKENDS[self.asked.backend].xla == "always"
         return model
@@ -165,25 +170,30 @@ class Repeat:
         begun = datetime.now(UTC)
         sizes = list(self._sizes())
         self._assert_placement()
+        self.say("taking turns")
         watched = Watched(used_card(self.device_name) if self.device == "gpu" else None)
         self._turns(sizes)
         watched.ends("fit")
         self._assert_placement()
         first, uncounted = self.batches.rows(self.asked.batch_size), None
         cost: StepCost | None = None
-        if self.number == 1:
+        profile: StepProfile | None = None
+        if self.order.number == 1:
+            self.say("counting and profiling a step")
             cost, uncounted = self._cost(first)
+            profile = self._profile(sizes[0])
+        self._check_file()
         return OwnRun(
-            **self.asked.model_dump(include={"backend", "batch_size", "threads"}),
+            **self.asked.model_dump(include={"backend", "batch_size", "threads", "seconds"}),
             device=self.device,
             device_name=self.device_name,
             started=begun,
             model=self.asked.name,
-            file_digest=file_digest(self.asked.file),
+            file_digest=self.order.digest,
             model_digest=self.digest,
             parameters=sum(math.prod(w.shape) for w in self.model.trainable_weights),
             inputs=_inputs_text(first),
-            repeat=self.number,
+            repeat=self.order.number,
             precision=self.precision,
             policy=str(self.model.dtype_policy.name),
             jit_compile=bool(self.model.jit_compile),
@@ -192,7 +202,7 @@ class Repeat:
             batches=[size.record() for size in sizes],
             cost=cost,
             uncounted=uncounted,
-            profile=self._profile(sizes[0]) if self.number == 1 else None,
+            profile=profile,
             conditions=watched.so_far(),
             **self.facts,
         )
@@ -202,9 +212,11 @@ class Repeat:
         earlier: list[Size] = []
         for batch_size in self.asked.batch_sizes:
             size = Size(batch_size)
-            if earlier and earlier[-1].missing:
+            if why := self.order.left_out.get(batch_size):
+                size.missing = why
+            elif earlier and earlier[-1].missing:
                 size.missing = f"larger than {earlier[-1].batch_size:,}, which was left out"
-            elif why := self._unfit(size, earlier):
+            elif not self.order.decided and (why := self._unfit(size, earlier)):
                 size.missing = why
             else:
                 self._tried(size, earlier)
@@ -215,8 +227,6 @@ class Repeat:
         """Why a larger batch size is not even tried; empty where it is."""
         if not earlier:
             return ""
-        if self.below and size.batch_size >= self.below:
-            return f"{OUT_OF_MEMORY}: the system ended the process that tried it"
         expected = earlier[-1].step_seconds * size.batch_size / earlier[-1].batch_size
         if (least := FEWEST_TURNS * FEWEST_STEPS * expected) > self.asked.seconds:
             tries = f"SECONDS={math.ceil(least)} tries it"
@@ -237,7 +247,7 @@ class Repeat:
             size.first_seconds = self._fit(size)
             for share in CALIBRATIONS:
                 size.step_seconds = self._fit(size) / size.steps
-                size.steps = self._steps(size, share * self.epoch_seconds)
+                size.steps = self._steps(size, share * self.asked.epoch_seconds)
         except OutOfMemoryError as error:
             self._without(size, error, others)
         size.peak_bytes = _peak_bytes()
@@ -261,11 +271,6 @@ class Repeat:
         for other in others:
             for _ in range(2):
                 self._fit(other)
-
-    @property
-    def epoch_seconds(self) -> float:
-        """What an epoch takes at most, so that each size has as many turns as it needs."""
-        return min(EPOCH_SECONDS, self.asked.seconds / FEWEST_TURNS / len(self.asked.batch_sizes))
 
     def _steps(self, size: Size, seconds: float) -> int:
         """The steps of an epoch that shall take so long."""
@@ -298,7 +303,8 @@ class Repeat:
             history = self.model.fit(
                 *rows, batch_size=size.batch_size, verbose=0, callbacks=[clock]
             )
-        if size.first_seconds is None and not math.isfinite(history.history["loss"][0]):
+        loss = history.history.get("loss", [0.0])[0]  # A step of the reader's own may tell none.
+        if size.first_seconds is None and not math.isfinite(loss):
             raise self.file.error(
                 "trains a model whose loss is not a finite number from the first steps on: look "
                 "at its layers, its loss and its data"
@@ -318,7 +324,7 @@ class Repeat:
         except Exception as error:  # The frameworks' own errors have no other class in common.
             return None, f"{type(error).__name__}: {error}"[:200]
 
-    def _profile(self, size: Size) -> Any:
+    def _profile(self, size: Size) -> StepProfile | None:
         def fit(clock: keras.callbacks.Callback, steps: int) -> None:
             part = self.batches.rows(replace(size, steps=min(steps, size.steps)).rows)
             self.model.fit(*part, batch_size=size.batch_size, verbose=0, callbacks=[clock])

@@ -50,6 +50,7 @@ class Runtime(BaseRuntime):
         # On a CPU the same word would let oneDNN round to bfloat16.
         high = allowed and self.framework.cuda.is_available()
         self.framework.set_float32_matmul_precision("high" if high else "highest")
+        self.framework.backends.cudnn.allow_tf32 = high  # Of convolutions.
 
     def pools(self) -> dict[str, int]:
         between = self.framework.get_num_interop_threads()

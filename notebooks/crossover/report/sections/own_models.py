@@ -18,6 +18,7 @@ from crossover.records.backends import BACKENDS
 from crossover.records.ceilings import KINDS
 from crossover.records.frame import machine_label
 from crossover.records.own import OwnRun
+from crossover.records.own_parameters import ENOUGH_SECONDS
 from crossover.records.settings import Device
 from crossover.report import axes, figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, Column, limits, numbers
@@ -29,6 +30,7 @@ from crossover.words import counted
 NONE = (
     "A model of your own: `make mine MODEL=path/to/model.py` measures it on each device there is."
 )
+MOST = 12  # Models that are shown.
 SHARE = 0.005  # Parts of a step that are less than this of it are not named.
 MODEL, PARAMETERS = Column("model", text=True), Column("parameters", form=",")
 OVERVIEW = [
@@ -46,18 +48,19 @@ SIZES = [
 
 def show(results: Results) -> None:
     """Show each model's steps on both devices, and the chart; or how to measure one."""
-    models = results.own_models
+    models = results.own_models[:MOST]
     if not models:
         text.not_measured(NONE)
         return
+    if older := len(results.own_models) - len(models):
+        text.show(f"The {MOST} that were measured last; {counted(older, 'earlier one')} left out.")
     devices = Devices(results)
     kinds = dict.fromkeys(kind for model in models for kind in _own_size(model)["interval"])
     caption = f"A step: the median of the repeats, and its limits ({', '.join(kinds)})"
     htmltable.show(overview(models), caption, OVERVIEW)
-    for model in models:
-        told = devices.outlook(model)
-        told = [f"**{text.literal(model.first.model)}:** {told[0]}", *told[1:]] if told else []
-        text.show("\n\n".join(told))
+    for model, name in zip(models, labels(models), strict=True):
+        told = " ".join(devices.outlook(model))
+        text.show(told and f"**{text.literal(name)}:** {told}")
     phone = {"nrows": 2, "ncols": 1, "figsize": (figure.NARROW_INCHES[0], 7.0)}
     figure.show(results.figures, "own", own_plot, models, devices, ncols=2, figsize=(10.5, 4.4),
                 phone=phone)  # fmt: skip
@@ -65,13 +68,13 @@ def show(results: Results) -> None:
 
 def show_details(results: Results) -> None:
     """Show what each model is, where its step's time goes, and what larger batches change."""
-    models = results.own_models
+    models = results.own_models[:MOST]
     if not models:
         return
     devices = Devices(results)
-    for model in models:
+    for model, name in zip(models, labels(models), strict=True):
         first, *rest = devices.details(model)
-        text.show(f"**{text.literal(model.first.model)}** {first}\n\n{listed(rest)}")
+        text.show(f"**{text.literal(name)}** {first}\n\n{listed(rest)}")
     text.show(cautions(_repeats(models)))
     caption = (
         "Batch sizes that took turns: the median of the repeats, its limits, and what it gains"
@@ -88,10 +91,12 @@ def show_details(results: Results) -> None:
 
 
 def _repeats(models: Sequence[OwnModel]) -> Iterator[tuple[str, OwnRun]]:
-    """Every repeat, with the words that say what was done in it."""
-    for run in (run for model in models for run in model.runs):
-        where = f"on the {run.device.upper()} (repeat {run.repeat})"
-        yield f"*{text.literal(run.model)}* was measured {where}", run
+    """The most disturbed repeat of each model and device, in words."""
+    for model, name in zip(models, labels(models), strict=True):
+        for device in model.devices:
+            run = max(model.of(device), key=lambda one: one.conditions.foreign_fraction or 0.0)
+            where = f"on the {device.upper()} (repeat {run.repeat}, the most disturbed)"
+            yield f"*{text.literal(name)}* was measured {where}", run
 
 
 def listed(lines: Iterable[str]) -> str:
@@ -136,25 +141,34 @@ class Devices:
         if "cpu" not in model.devices:
             return
         run, step = model.of("cpu")[0], model.step("cpu")
-        if model.cost is None:
-            yield "What a recorded GPU would need is not known: its operations were not counted."
+        if model.cost is None or run.policy != "float32":
+            why = "its operations were not counted" if model.cost is None else (
+                f"what is recorded is of float32, and not of {text.literal(run.policy)}"
+            )  # fmt: skip
+            yield f"What a recorded GPU would need is not known: {why}."
             return
         for gpu in self.gpus:
             estimate = gpu.estimate(run, model.cost)
-            yield f"{_estimated(gpu, estimate, run)} {_outcome(step, estimate)}"
+            yield f"{_estimated(gpu, estimate, model)} {_outcome(step, estimate)}"
         if self.check and self.check.backend == run.backend:
             yield _checked(self.check.estimate(run, model.cost), step)
+        elif self.gpus:
+            yield (
+                "Whether this way of estimating holds for the CPU here was not tried: that takes a "
+                f"study of this machine with {BACKENDS[run.backend].name}."
+            )
 
 
 def _heading(model: OwnModel) -> str:
     run = model.first
     xla = "with XLA" if run.jit_compile else "without XLA"
     threads = f", {counted(run.threads, 'thread')}" if run.threads else ""
-    policy = "" if run.policy == "float32" else f", policy {text.literal(run.policy)}"
+    products = f"products in {text.precision(run.precision)}"
+    if run.policy != "float32":
+        products = f"policy {text.literal(run.policy)}"
     return (
         f"({run.parameters:,} trained parameters; a row is {text.literal(run.inputs)}; batches of "
-        f"{run.batch_size:,}; {BACKENDS[run.backend].name} {xla}, products in "
-        f"{text.precision(run.precision)}{policy}{threads}):"
+        f"{run.batch_size:,}; {BACKENDS[run.backend].name} {xla}, {products}{threads}):"
     )
 
 
@@ -166,14 +180,21 @@ def _name(run: OwnRun) -> str:
 
 
 def _measured(model: OwnModel, device: Device) -> str:
-    """Seconds of a step on a device, and how sure they are."""
+    """Seconds of a step on a device, how sure they are, and what is wrong with them."""
     runs, step = model.of(device), model.step(device)
     assert step.seconds is not None
     row = _own_size(model).query("device == @device").iloc[0]
     sure = f"{row['interval']}, {counted(len(runs), 'repeat')}"
     if step.low is not None and step.high is not None:
         sure = f"{ms(step.low)} to {ms(step.high)}: {sure}"
-    return f"{device.upper()}, {_name(runs[0])}: a step takes **{ms(step.seconds)}** ({sure})."
+    told = f"{device.upper()}, {_name(runs[0])}: a step takes **{ms(step.seconds)}** ({sure})."
+    if (given := runs[0].seconds) < ENOUGH_SECONDS:
+        steps = text.span(*(end([run.batches[0].steps for run in runs]) for end in (min, max)))
+        told += (
+            f" ⚑ In {given:g} s its epochs have {steps} steps, and their beginnings weigh: "
+            f"SECONDS={ENOUGH_SECONDS:g} and more tell a step as the study does."
+        )
+    return told
 
 
 def _own_size(model: OwnModel) -> pd.DataFrame:
@@ -260,17 +281,22 @@ def _counted(model: OwnModel) -> str:
     )
 
 
-def _estimated(gpu: Recorded, estimate: Estimate, run: OwnRun) -> str:
+def _estimated(gpu: Recorded, estimate: Estimate, model: OwnModel) -> str:
     """What a recorded GPU would need, and of what that is made."""
-    other = "" if gpu.backend == run.backend else (
+    other = "" if gpu.backend == model.first.backend else (
         f", whose overhead is that of {BACKENDS[gpu.backend].name}"
+    )  # fmt: skip
+    moved = model.cost is not None and model.cost.data_bytes is not None
+    work = "arithmetic, copying and memory" if moved else (
+        f"arithmetic and copying ({BACKENDS[model.first.backend].name} does not tell what memory "
+        "moves, so that at most may be more)"
     )  # fmt: skip
     return (
         f"No GPU was measured. **Estimate:** {text.literal(gpu.name)} (reference {gpu.source}"
         f"{other}) would need at least {ms(estimate.low)} and at most {ms(estimate.high)} a "
         f"step: {ms(estimate.overhead_low)} to {ms(estimate.overhead_high)} of overhead, as its "
         f"published steps have (95% limits), and {ms(estimate.work_low)} to "
-        f"{ms(estimate.work_high)} of arithmetic, copying and memory."
+        f"{ms(estimate.work_high)} of {work}."
     )
 
 
@@ -279,14 +305,12 @@ def _outcome(step: Prediction, estimate: Estimate) -> str:
     assert step.seconds is not None
     told = verdict(step, estimate.prediction)
     if told.winner not in ("CPU", "GPU"):
-        return text.verdict_sentence(told)
+        return "By that either may be faster."
     ratios = sorted([step.seconds / estimate.low, step.seconds / estimate.high])
     if told.winner == "CPU":
         ratios = sorted(1 / ratio for ratio in ratios)
     least, most = map(text.times, ratios)
-    return (
-        f"{text.SYMBOLS[told.winner]} The {told.winner} would be {least} to {most} times as fast."
-    )
+    return f"By that the {told.winner} would be {least} to {most} times as fast."
 
 
 def _checked(estimate: Estimate, step: Prediction) -> str:
@@ -345,14 +369,21 @@ def profiles(models: Sequence[OwnModel]) -> pd.DataFrame:
 
 
 def labels(models: Sequence[OwnModel]) -> list[str]:
-    """The models' names, with backend and batch size where several have one name."""
+    """The models' names, with what tells them apart where several have one name."""
     names = [model.first.model for model in models]
     return [
-        f"{name} ({BACKENDS[model.first.backend].name}, {model.first.batch_size:,})"
-        if names.count(name) > 1
-        else name
+        _whole_name(model.first) if names.count(name) > 1 else name
         for name, model in zip(names, models, strict=True)
     ]
+
+
+def _whole_name(run: OwnRun) -> str:
+    """A model's name with all that tells it from another of the same name."""
+    threads = f", {counted(run.threads, 'thread')}" if run.threads else ""
+    return (
+        f"{run.model} ({BACKENDS[run.backend].name}, {run.batch_size:,}, {run.seconds:g} s"
+        f"{threads}, file {run.file_digest[:4]})"
+    )
 
 
 def own_plot(panels: npt.NDArray[Any], models: Sequence[OwnModel], devices: Devices) -> str:
