@@ -7,11 +7,12 @@ import signal
 import statistics
 from datetime import UTC, datetime, timedelta
 
+import bs4
 import keras
 import numpy as np
 import pytest
 
-from conftest import make_record, papermill, write_crossing_study
+from conftest import make_record, papermill, report, write_crossing_study
 from crossover.__main__ import main
 from crossover.analysis.own import OwnModel, own_models
 from crossover.analysis.own_estimate import Recorded, recorded_gpus
@@ -810,3 +811,30 @@ def test_the_notebook_measures_goes_on_and_refuses_another_device(tmp_path):
     other = papermill("own.ipynb", tmp_path / "n.ipynb", device="gpu", **given)
     assert other.returncode != 0
     assert "choose the kernel crossover-gpu" in other.stderr
+
+
+@pytest.mark.long
+def test_the_front_door_measures_tells_and_reports(project):
+    """Once more it has nothing to measure; a file that has changed and is bad loses nothing."""
+    path = write_model(project, SMALL)
+    words = ["mine", f"MODEL={path}", "REPEATS=1", "SECONDS=0.2", "DEVICES=cpu"]
+    code, out, err = report(project, *words)
+    assert code == 0, err
+    assert "1 repeat on the CPU to measure" in out
+    assert "  CPU, " in out
+    assert "a step takes" in out
+    assert out.rstrip().endswith("Report: figures/report.html")
+    page = project / "figures" / "report.html"
+    shown = bs4.BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    section = shown.find(id="Models-of-your-own").find_parent("section")
+    assert section.find_next("table").find("td").get_text() == "mine"
+    records = project / "data" / "runs" / "main" / "own"
+    kept = {one.name: one.read_bytes() for one in records.iterdir()}
+    code, out, err = report(project, *words)
+    assert code == 0, err
+    assert "all repeats are recorded; nothing to measure" in out
+    path.write_text("build = 1")
+    code, out, err = report(project, *words)
+    assert code == 1
+    assert "crossover: mine.py defines no function build()" in err
+    assert {one.name: one.read_bytes() for one in records.iterdir()} == kept

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from crossover.analysis.own import own_models
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError, tell
@@ -28,8 +26,13 @@ from crossover.report.results import read_results
 from crossover.report.sections.own_models import Devices
 from crossover.study.configuration import present_devices
 from crossover.study.failures import failures, unexplained
-from crossover.study.processes import Stopped, end_study, stoppable
-from crossover.study.run import BUSY, last_study, report_last, set_aside_unreadable
+from crossover.study.run import (
+    alone,
+    end_left_behind,
+    last_study,
+    report_last,
+    set_aside_unreadable,
+)
 from crossover.study.workflow import execute, summary_parameters
 from crossover.training.progress import clock_text
 from crossover.words import counted
@@ -48,16 +51,8 @@ def mine(_: str, words: list[str]) -> int:
             "make mine MODEL=examples/perceptron.py"
         )
     asked, devices = parameters_of(given), _devices(given.get("DEVICES", ""))
-    try:
-        with stoppable(), FileLock(PROJECT / ".study.lock").acquire(timeout=0):
-            return _measure(asked, devices)
-    except Timeout:
-        sentence = "another study runs in this folder: wait for it or stop it."
-        raise CrossoverError(sentence, BUSY) from None
-    except Stopped as stopped:
-        end_study(str(PROJECT))
-        sentence = "stopped; the repeats that have ended are kept: the same command goes on."
-        raise CrossoverError(sentence, 128 + stopped.number) from None
+    with alone():
+        return _measure(asked, devices)
 
 
 def parameters_of(given: Mapping[str, str]) -> OwnParameters:
@@ -89,9 +84,7 @@ def _devices(text: str) -> list[Device]:
 def _measure(asked: OwnParameters, devices: list[Device]) -> int:
     check_folder(asked.folder)
     set_aside_unreadable(asked.folder, read_own(asked.folder)[1])
-    if ended := end_study(str(PROJECT)):
-        processes = counted(ended, "process", "processes")
-        print(f"Ended {processes} that a killed run had left behind.", flush=True)
+    end_left_behind()
     print(*_plan(asked, devices), sep="\n", flush=True)
     codes = [_run(asked, device) for device in devices if _left(asked, device)]
     if not any(recorded_repeats(asked, device) for device in devices):

@@ -1,8 +1,8 @@
 """The front door: plan a study, let Snakemake run it, and report whatever there is."""
 
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,19 @@ def run(verb: str, words: list[str]) -> int:
     studies = studies_of(config)
     if not any(next(study.sweeps(), None) for study in studies):
         raise CrossoverError("nothing to do")
+    with alone():
+        return _run(verb, studies, config)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the project's folder; a signal ends all that was started there, in one sentence.
+
+    Raises `CrossoverError` where another study holds it.
+    """
     try:
         with stoppable(), FileLock(PROJECT / ".study.lock").acquire(timeout=0):
-            return _run(verb, studies, config)
+            yield
     except Timeout:
         sentence = "another study runs in this folder: wait for it or stop it."
         raise CrossoverError(sentence, BUSY) from None
@@ -54,15 +64,20 @@ def run(verb: str, words: list[str]) -> int:
         raise CrossoverError(sentence, 128 + stopped.number) from None
 
 
+def end_left_behind() -> None:
+    """End what a killed run left behind, and say so."""
+    if ended := end_study(str(PROJECT)):
+        processes = counted(ended, "process", "processes")
+        print(f"Ended {processes} that a killed run had left behind.", flush=True)
+
+
 def _run(verb: str, studies: list[Study], config: dict[str, Any]) -> int:
     folder, profile = PROJECT / config["study"]["folder"], config["profile"]
     adopt_limits(folder)
     extra, on_slurm = verb in ("explain", "map"), executor_of(profile) == "slurm"
     if on_slurm:
         _check_slurm(folder, config)
-    if ended := end_study(str(PROJECT)):
-        processes = counted(ended, "process", "processes")
-        print(f"Ended {processes} that a killed run had left behind.", flush=True)
+    end_left_behind()
     jobs = _plan(folder, studies, config)
     if not extra and not config["partial"]:
         keep_settings(config)
