@@ -44,6 +44,7 @@ from crossover.records.record import Machine
 from crossover.records.storage import read_records
 from crossover.report.sections import own_models as section
 from crossover.study.mine import parameters_of
+from crossover.training import own_run
 from crossover.training.own_batches import draw_batches
 from crossover.training.own_file import ModelFile, OutOfMemoryError, model_digest
 from crossover.training.own_repeats import measure_repeats
@@ -364,13 +365,13 @@ def test_a_digest_is_of_layers_weights_and_optimizer():
 
 
 def dying(how):
-    """A model that ends its own process, or raises, as soon as a batch has 512 rows."""
+    """A model that ends its own process, or raises, as soon as a batch has 16 rows."""
     return f"""
 import os, signal
 
 class Hungry(layers.Layer):
     def call(self, x):
-        if x.shape[0] == 512:
+        if x.shape[0] == 16:
             {how}
         return x
 
@@ -383,20 +384,21 @@ def build():
 
 def test_a_larger_batch_that_runs_out_of_memory_is_a_result(tmp_path):
     path = write_model(tmp_path, dying("raise MemoryError('Unable to allocate 9 TiB')"))
-    run = repeat_of(path, tmp_path / "out", seconds=3.0)[0].record()
+    run = repeat_of(path, tmp_path / "out", batch_size=4, seconds=3.0)[0].record()
     first, second, *others = run.batches
     assert first.epochs
     assert second.missing.startswith("out of memory: mine.py, line 10 (raise MemoryError(")
     assert [one.missing for one in others] == [
-        "larger than 512, which was left out", "larger than 2,048, which was left out",
+        "larger than 16, which was left out", "larger than 64, which was left out",
     ]  # fmt: skip
-    with pytest.raises(OutOfMemoryError, match=r"cannot be trained in batches of 512: .*; give a "):
-        repeat_of(path, tmp_path / "out", batch_size=512)[0].record()
+    with pytest.raises(OutOfMemoryError, match=r"cannot be trained in batches of 16: .*; give a "):
+        repeat_of(path, tmp_path / "out", batch_size=16)[0].record()
 
 
 def test_a_size_that_memory_no_longer_holds_leaves_the_turns(tmp_path, monkeypatch):
     """Its epochs are dropped, and the others go on with a model built anew."""
-    repeat, _ = repeat_of(EXAMPLES / "tabular.py", tmp_path, batch_size=4, seconds=1.0)
+    repeat, _ = repeat_of(EXAMPLES / "tabular.py", tmp_path, decided=True, batch_size=4)
+    monkeypatch.setattr(own_run, "CALIBRATIONS", (0.01,))
     sizes, fit, fits = list(repeat._sizes()), repeat._fit, []
 
     def failing(size):
@@ -421,7 +423,7 @@ def test_jax_goes_on_after_a_lack_of_memory(tmp_path):
     """Keras leaves a model there without its weights when a step raises."""
     pytest.importorskip("jax")
     path = write_model(tmp_path, dying("raise MemoryError").replace(", run_eagerly=True", ""))
-    asked = asked_of(path, tmp_path / "out", backend="jax", repeats=1, seconds=1.0)
+    asked = asked_of(path, tmp_path / "out", backend="jax", repeats=1, batch_size=4, seconds=3.0)
     (run,) = measure_repeats(asked, "cpu")
     assert run.jit_compile
     assert len(run.batches[0].epochs) >= 3
@@ -432,11 +434,11 @@ def test_jax_goes_on_after_a_lack_of_memory(tmp_path):
 def test_a_process_that_the_system_ends_costs_its_batch_size_and_no_more(tmp_path, capsys):
     """Then the next repeat does not try that size again."""
     path = write_model(tmp_path, dying("os.kill(os.getpid(), signal.SIGKILL)"))
-    asked = asked_of(path, tmp_path / "out", repeats=2, seconds=3.0)
+    asked = asked_of(path, tmp_path / "out", repeats=2, batch_size=4, seconds=3.0)
     runs = list(measure_repeats(asked, "cpu"))
     out = capsys.readouterr().out
-    assert out.count("The process was ended at 'batches of 512': once more.") == 1
-    assert out.count("Batches of 512 are more than memory holds") == 1
+    assert out.count("The process was ended at 'batches of 16': once more.") == 1
+    assert out.count("Batches of 16 are more than memory holds") == 1
     for run in runs:
         assert run.batches[0].epochs
         assert run.batches[1].missing == (
