@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crossover.analysis.order import FEWEST_REPEATS, kind_name, median_limits
+from crossover.analysis.profile import profile_row
 from crossover.analysis.verdict import UNKNOWN, Prediction, Verdict, verdict
 from crossover.records.ceilings import KINDS
 from crossover.records.frame import processor
@@ -108,12 +109,7 @@ class OwnModel:
         ``profiled_us`` those with it.
         """
         rows = [
-            {
-                "device": device,
-                "untraced_us": (run.profile.untraced_seconds or np.nan) * 1e6,
-                "profiled_us": run.profile.step_seconds * 1e6,
-                **{kind: run.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
-            }
+            {"device": device, **profile_row(run.profile)}
             for device in self.devices
             for run in self.of(device)
             if run.profile

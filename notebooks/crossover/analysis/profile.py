@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from crossover.analysis.path import path_table
-from crossover.records.ceilings import KINDS, Ceilings
+from crossover.records.ceilings import KINDS, Ceilings, StepProfile
 from crossover.records.changes import PUBLISHED, WHOLE_EPOCH
 from crossover.records.rounds import Rounds
 
@@ -26,9 +26,7 @@ def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -
         {
             "device": measured.device,
             "width": parts.width,
-            "untraced_us": (parts.profile.untraced_seconds or float("nan")) * 1e6,
-            "profiled_us": parts.profile.step_seconds * 1e6,
-            **{kind: parts.profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
+            **profile_row(parts.profile),
         }
         for measured in ceilings
         # A record holds its widths in the order of their measurement.
@@ -37,6 +35,15 @@ def profile_table(ceilings: Sequence[Ceilings], rounds: Sequence[Rounds] = ()) -
     ]
     seen = pd.DataFrame(rows, columns=["device", "width", "untraced_us", "profiled_us", *KINDS])
     return seen.join(_of_path(rounds), on=["device", "width"])[COLUMNS]
+
+
+def profile_row(profile: StepProfile) -> dict[str, float]:
+    """A profiled step as ``profile_table`` tells it: microseconds, NaN where unknown."""
+    return {
+        "untraced_us": (profile.untraced_seconds or float("nan")) * 1e6,
+        "profiled_us": profile.step_seconds * 1e6,
+        **{kind: profile.seconds.get(kind, 0.0) * 1e6 for kind in KINDS},
+    }
 
 
 def _of_path(rounds: Sequence[Rounds]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from crossover.files import write_text
-from crossover.records.jsontext import Problem, parted, read_model
+from crossover.records.jsontext import Problem, find_model, read_folder
 from crossover.records.record import Measured, Seconds, Text
 from crossover.records.settings import Backend, Device, Frozen, Precision, Width
 
@@ -211,10 +211,9 @@ def adopt_limits(folder: Path) -> None:
 
 def find_ceilings(path: Path) -> Ceilings | None:
     """The ceilings record of that path, None where there is none that can be read."""
-    ceilings = read_model(Ceilings, path)
-    return None if isinstance(ceilings, Problem) else ceilings
+    return find_model(Ceilings, path)
 
 
 def read_ceilings(folder: Path) -> tuple[list[Ceilings], list[Problem]]:
     """Read all ceilings records of a folder; invalid files are named, never fatal."""
-    return parted(read_model(Ceilings, path) for path in sorted(folder.glob("*.json")))
+    return read_folder(Ceilings, folder)

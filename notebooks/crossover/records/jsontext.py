@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from crossover.errors import CrossoverError
-from crossover.files import regular_size
+from crossover.files import StorageError, ThereError, regular_size, write_bytes
 from crossover.words import printable
 
 MAX_RECORD_BYTES = 2_000_000  # A trial of 10,000 epochs takes 1.2 MB.
@@ -72,6 +72,29 @@ def parted(outcomes: Iterable[Model | Problem]) -> tuple[list[Model], list[Probl
     both = list(outcomes)
     problems = [outcome for outcome in both if isinstance(outcome, Problem)]
     return [outcome for outcome in both if not isinstance(outcome, Problem)], problems
+
+
+def find_model(kind: type[Model], path: Path) -> Model | None:
+    """The model in a file, None where there is none that can be read."""
+    model = read_model(kind, path)
+    return None if isinstance(model, Problem) else model
+
+
+def read_folder(kind: type[Model], folder: Path) -> tuple[list[Model], list[Problem]]:
+    """Read all models of a folder; invalid files are named, never fatal."""
+    return parted(read_model(kind, path) for path in sorted(folder.glob("*.json")))
+
+
+def write_new(path: Path, model: BaseModel, there: str) -> None:
+    """Write a model atomically and durably to a file that is never replaced.
+
+    Raises StorageError if the disk is full or the folder cannot be written, and with the sentence
+    ``there`` if the file is there.
+    """
+    try:
+        write_bytes(path, f"{model.model_dump_json(indent=1)}\n".encode(), new=True)
+    except ThereError:
+        raise StorageError(there) from None
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crossover.files import StorageError, ThereError, write_bytes
 from crossover.records.ceilings import Sample, StepProfile
-from crossover.records.jsontext import Problem, parted, read_model
+from crossover.records.jsontext import Problem, find_model, read_folder, write_new
 from crossover.records.own_parameters import OwnParameters, file_digest
 from crossover.records.record import Count, Measured, Seconds, Text
 from crossover.records.settings import Device, Frozen, Precision, Repeat
@@ -110,24 +109,21 @@ def write_own(path: Path, run: OwnRun) -> None:
 
     Raises `StorageError`.
     """
-    try:
-        write_bytes(path, f"{run.model_dump_json(indent=1)}\n".encode(), new=True)
-    except ThereError:
-        raise StorageError(
-            f"{path.name} is recorded already, so that another run measures this model too: wait "
-            "for that run; the same command goes on."
-        ) from None
+    there = (
+        f"{path.name} is recorded already, so that another run measures this model too: wait "
+        "for that run; the same command goes on."
+    )
+    write_new(path, run, there)
 
 
 def find_own(path: Path) -> OwnRun | None:
     """The record of that path, None where there is none that can be read."""
-    run = read_model(OwnRun, path)
-    return None if isinstance(run, Problem) else run
+    return find_model(OwnRun, path)
 
 
 def read_own(folder: Path) -> tuple[list[OwnRun], list[Problem]]:
     """Read all records of a folder; invalid files are named, never fatal."""
-    return parted(read_model(OwnRun, path) for path in sorted(folder.glob("*.json")))
+    return read_folder(OwnRun, folder)
 
 
 def recorded_repeats(asked: OwnParameters, device: Device) -> list[OwnRun]:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from crossover.files import write_text
 from crossover.records.ceilings import Samples, ceilings_name
-from crossover.records.jsontext import Problem, parted, read_model
+from crossover.records.jsontext import Problem, find_model, read_folder
 from crossover.records.parameters import SweepParameters
 from crossover.records.record import Measured, Seconds, Text
 from crossover.records.settings import Backend, BatchSize, Device, Frozen, Precision, Width
@@ -91,13 +91,12 @@ def write_rounds(folder: Path, rounds: Rounds) -> Path:
 
 def find_rounds(path: Path) -> Rounds | None:
     """The rounds record of that path, None where there is none that can be read."""
-    rounds = read_model(Rounds, path)
-    return None if isinstance(rounds, Problem) else rounds
+    return find_model(Rounds, path)
 
 
 def read_rounds(folder: Path) -> tuple[list[Rounds], list[Problem]]:
     """Read all rounds records of a folder; invalid files are named, never fatal."""
-    return parted(read_model(Rounds, path) for path in sorted(folder.glob("*.json")))
+    return read_folder(Rounds, folder)
 
 
 def own_paths(sweep: SweepParameters, device: Device) -> dict[int, Path]:

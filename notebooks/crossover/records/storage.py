@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossover.files import StorageError, ThereError, write_bytes
-from crossover.records.jsontext import Problem, parted, read_model
+from crossover.files import StorageError
+from crossover.records.jsontext import Problem, parted, read_model, write_new
 from crossover.records.record import Record
 from crossover.records.settings import Device, Settings
 from crossover.words import printable
@@ -37,14 +37,12 @@ def write_record(folder: Path, record: Record) -> Path:
     recorded this trial there meanwhile: that is never replaced.
     """
     path = folder / record_name(record)
-    try:
-        write_bytes(path, f"{record.model_dump_json(indent=1)}\n".encode(), new=True)
-    except ThereError:
-        raise StorageError(
-            f"{path.name} is recorded already, so that another run writes to this folder too: its "
-            "trial is kept and this one dropped. Wait for that run, or give this one a folder of "
-            "its own; the same command goes on."
-        ) from None
+    there = (
+        f"{path.name} is recorded already, so that another run writes to this folder too: its "
+        "trial is kept and this one dropped. Wait for that run, or give this one a folder of "
+        "its own; the same command goes on."
+    )
+    write_new(path, record, there)
     return path
 
 

@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from crossover.analysis.own import own_models
 from crossover.assignments import assigned
-from crossover.errors import CrossoverError, tell
+from crossover.errors import CrossoverError
 from crossover.files import check_folder
-from crossover.paths import OWN_MODELS, PROJECT, RUNS
+from crossover.paths import OWN_MODELS, RUNS
 from crossover.records.own import read_own, recorded_repeats
 from crossover.records.own_parameters import OwnParameters, file_digest
 from crossover.records.parameters import (
@@ -25,7 +24,6 @@ from crossover.records.settings import Device
 from crossover.report.results import read_results
 from crossover.report.sections.own_models import Devices
 from crossover.study.configuration import present_devices
-from crossover.study.failures import failures, unexplained
 from crossover.study.run import (
     alone,
     end_left_behind,
@@ -33,7 +31,7 @@ from crossover.study.run import (
     report_last,
     set_aside_unreadable,
 )
-from crossover.study.workflow import execute, summary_parameters
+from crossover.study.workflow import execute, summary_parameters, tell_failures
 from crossover.training.progress import clock_text
 from crossover.words import counted
 
@@ -138,10 +136,7 @@ def _run(asked: OwnParameters, device: Device) -> int:
     with log.open("w", encoding="utf-8") as messages:
         code = execute(command, messages)
     if code:
-        said = log.read_text(encoding="utf-8", errors="replace")
-        for line in failures(said) or [unexplained(logs)]:
-            tell(line)
-        tell(f"all messages: {os.path.relpath(log, PROJECT)}")
+        tell_failures(log.read_text(encoding="utf-8", errors="replace"), log)
     else:
         executed.replace(target)
     return code

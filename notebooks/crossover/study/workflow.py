@@ -132,10 +132,15 @@ def run_workflow(folder: Path, plan: dict[str, Any], profile: str, target: str) 
             for path in [log, *jobs]
             if path.exists()  # A network disk's may vanish.
         ]
-        for line in failures("\n".join(texts)) or [unexplained(folder)]:
-            tell(line)
-        tell(f"all messages: {os.path.relpath(log, PROJECT)}")
+        tell_failures("\n".join(texts), log)
     return code
+
+
+def tell_failures(messages: str, log: Path) -> None:
+    """Tell what failed, by its messages in sentences, and where all of them are."""
+    for line in failures(messages) or [unexplained(log.parent)]:
+        tell(line)
+    tell(f"all messages: {os.path.relpath(log, PROJECT)}")
 
 
 def execute(command: list[str], messages: TextIO) -> int:

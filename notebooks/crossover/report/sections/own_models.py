@@ -436,10 +436,10 @@ def _panel(ax: Axes, models: Sequence[OwnModel], devices: Devices, by: str) -> s
 
 def _study(ax: Axes, results: Results, by: str) -> list[EndLabel]:
     """The study's own published steps, thin: a line a device; return their names."""
-    labels: list[EndLabel] = []
+    ends: list[EndLabel] = []
     trials = results.own_trials[results.own_trials["protocol"] == "published"]
     if not results.merged.records:
-        return labels
+        return ends
     for device, rows in trials.groupby("device"):
         medians = step_medians(rows, timing_of(rows)) * 1e3
         widths = rows.groupby("parameters")["width"].first()
@@ -453,9 +453,9 @@ def _study(ax: Axes, results: Results, by: str) -> list[EndLabel]:
         look = looks.LOOKS[str(device), "published"]
         pale = looks.pale(look.colour)
         ax.plot(x, medians.to_numpy(), c=pale, lw=1.4, marker=look.marker, ms=4, zorder=1)
-        labels.append(
+        ends.append(
             EndLabel(
                 x[-1], float(medians.iloc[-1]), f"study's {str(device).upper()}", pale, faint=True
             )
         )
-    return labels
+    return ends
