@@ -10,7 +10,8 @@ the archive is written there: the archive holds the trials, ceilings, executed
 notebooks and logs so far and is renewed every 20 seconds, so that whatever is
 cut off, what had ended is kept. The same command goes on in the same WORK, and
 on another machine of the same hardware and software where the archive was
-unpacked into WORK/study. Unpacked into an empty `data/runs/main`, `make record`
+unpacked into WORK/study, or with --from NAME where `make record` kept it as
+`data/reference/NAME.jsonl`. Unpacked into an empty `data/runs/main`, `make record`
 and `make partial BACKEND=jax` read it. Only the standard library is imported here.
 """
 
@@ -96,6 +97,7 @@ def main(words: list[str]) -> int:
     running.add_argument("work", type=Path, help="a folder for the environment and the study")
     running.add_argument("--plan", help="one of benchmarks/plans, or a file: its jobs in its order")
     running.add_argument("--archive", type=Path, help="keep all in this file, renewed meanwhile")
+    running.add_argument("--from", dest="reference", metavar="NAME", help="go on with a reference")
     running.add_argument("--seconds", type=float, default=570.0, help="the deadline")
     given, settings = parser.parse_known_args(words)
     names = [] if given.verb == "pack" else setting_names()
@@ -123,6 +125,8 @@ def main(words: list[str]) -> int:
         command += [f"PLAN={plan}", *backend]
     if given.archive:
         command += [f"ARCHIVE={given.archive.resolve()}"]
+    if given.reference:
+        command += [f"FROM={given.reference}"]
     # In place of this process: whoever stops it stops the study.
     os.chdir(work)
     os.execve(python, list(map(str, [*command, *settings])), own)

@@ -15,8 +15,10 @@ import pytest
 
 from conftest import make_record
 from crossover.__main__ import main
-from crossover.paths import PROJECT
+from crossover.errors import CrossoverError
+from crossover.paths import PROJECT, REFERENCES
 from crossover.records.ceilings import write_ceilings
+from crossover.records.reference import keep, read_reference, take_up
 from crossover.records.rounds import write_rounds
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
@@ -79,14 +81,74 @@ def test_the_readmes_command_plans_the_published_widths(tmp_path, started, capsy
 
 
 def test_a_shipped_plan_and_an_archive_are_handed_on(tmp_path, started):
-    _, _, verb, *words = started("run", "a", "b", "--plan", "jax", "--archive", "c.tar.gz")
+    more = ["--archive", "c.tar.gz", "--from", "nvidia-h100"]
+    _, _, verb, *words = started("run", "a", "b", "--plan", "jax", *more)
     given = dict(word.split("=", 1) for word in words)
     assert verb == "offline"
     assert 569 < float(given.pop("SECONDS")) < 570
     assert given == {
         "FOLDER": str(tmp_path / "b" / "study"), "BACKEND": "jax",
         "PLAN": str(PLANS / "jax.csv"), "ARCHIVE": str(tmp_path / "c.tar.gz"),
+        "FROM": "nvidia-h100",
     }  # fmt: skip
+
+
+def test_a_reference_is_gone_on_with(tmp_path, capsys):
+    """What it holds is not trained again; the rest is planned."""
+    words = [f"FOLDER={tmp_path}", f"PLAN={PLANS / 'jax.csv'}", "BACKEND=jax", "SECONDS=0"]
+    kept = len(read_reference(REFERENCES / "nvidia-h100.jsonl").records)
+    for _ in range(2):  # The same command again finds all of it there.
+        assert main(["offline", *words, "FROM=nvidia-h100"]) == 1
+        assert capsys.readouterr().out.splitlines()[-1] == f"{kept} trials recorded, 0:00 left"
+    left_out = (tmp_path / "left-out.txt").read_text().split()
+    assert left_out
+    assert not [name for name in left_out if "-r1-" in name or name.startswith("ceilings-jax-gpu")]
+
+
+def test_a_study_is_taken_up_as_it_was_kept(tmp_path):
+    study, references, again = (tmp_path / name for name in ("study", "references", "again"))
+    references.mkdir()
+    for repeat in (1, 2):
+        write_record(study / "trials", make_record(repeat=repeat))
+    write_ceilings(study / "ceilings", make_ceilings())
+    write_rounds(study / "rounds", make_rounds(8))
+    keep("box", study, references)
+    take_up("box", again, references)
+    assert files(again) == files(study)
+    # What was recorded or measured meanwhile stays.
+    (again / "ceilings" / "other.json").write_text("{}")
+    gone = next((again / "trials").glob("*-r2-*.json"))
+    gone.unlink()
+    measured = next((again / "ceilings").glob("tensorflow*"))
+    measured.write_text("later")
+    take_up("box", again, references)
+    assert gone.exists()
+    assert measured.read_text() == "later"
+
+
+@pytest.mark.parametrize("name", ["none", "../box", "box.jsonl", ""])
+def test_no_other_file_is_taken_up(name, tmp_path):
+    keep_one(tmp_path)
+    with pytest.raises(CrossoverError, match="there is no such reference"):
+        take_up(name, tmp_path / "again", tmp_path)
+
+
+def test_a_reference_that_is_not_whole_is_not_gone_on_with(tmp_path):
+    with keep_one(tmp_path).open("a") as file:
+        file.write("{}\n")
+    with pytest.raises(CrossoverError, match=r"FROM is 'box': box\.jsonl:2: "):
+        take_up("box", tmp_path / "again", tmp_path)
+    assert not (tmp_path / "again").exists()
+
+
+def keep_one(references):
+    """Keep one trial as the reference ``box``."""
+    write_record(references / "study" / "trials", make_record())
+    return keep("box", references / "study", references)
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.json")}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,13 @@ from crossover.records.frame import check_one_machine
 from crossover.records.jsontext import MAX_RECORD_BYTES, Problem, parse_model
 from crossover.records.record import Record
 from crossover.records.rounds import read_rounds, write_rounds
-from crossover.records.storage import Loaded, read_records, record_name, trial_folders
+from crossover.records.storage import (
+    Loaded,
+    read_records,
+    record_name,
+    trial_folders,
+    write_record,
+)
 from crossover.words import counted
 
 MAX_REFERENCE_BYTES = 200_000_000
@@ -90,6 +96,30 @@ def keep(name: str, folder: Path, references: Path = REFERENCES, partition: str 
     for rounds in read_rounds(folder / "rounds" / partition)[0]:
         write_rounds(references / name / "rounds", rounds)
     return path
+
+
+def take_up(name: str, folder: Path, references: Path = REFERENCES) -> None:
+    """Write a reference's trials and what explains them into a study's folder, to go on with it.
+
+    What `keep` does, turned round; what the folder has of a study already stays. Raises
+    CrossoverError if there is no such reference, or some of it cannot be read.
+    """
+    path = references / f"{name}.jsonl"
+    if path not in reference_paths(references):
+        raise CrossoverError(f"FROM is {name!r:.80}: there is no such reference.")
+    trials = read_reference(path)
+    ceilings, no_ceilings = read_ceilings(references / name)
+    rounds, no_rounds = read_rounds(references / name / "rounds")
+    if problems := [*trials.problems, *no_ceilings, *no_rounds]:
+        raise CrossoverError(f"FROM is {name!r}: {problems[0]}")
+    if not any((folder / "trials").glob("*.json")):
+        for measured in ceilings:
+            write_ceilings(folder / "ceilings", measured)
+        for turns in rounds:
+            write_rounds(folder / "rounds", turns)
+    for trial in trials.records:  # Last, so that one of them says that the others are there.
+        if not (folder / "trials" / record_name(trial)).exists():
+            write_record(folder / "trials", trial)
 
 
 def keep_all(name: str, folder: Path, references: Path = REFERENCES) -> list[Path]:

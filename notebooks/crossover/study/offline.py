@@ -14,6 +14,7 @@ from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import write_text
 from crossover.paths import NOTEBOOKS
+from crossover.records.reference import take_up
 from crossover.records.storage import read_records
 from crossover.study.archive import archived
 from crossover.study.configuration import SETTINGS, defaults, study_from, study_settings
@@ -27,7 +28,7 @@ from crossover.words import counted
 
 INTERRUPT_SECONDS = 10.0
 # What this verb takes beside a study's settings, and the seconds where none are named.
-OWN, DEADLINE = ("FOLDER", "SECONDS", "ARCHIVE", "PLAN"), "540"
+OWN, DEADLINE = ("FOLDER", "SECONDS", "ARCHIVE", "PLAN", "FROM"), "540"
 LOG = "log.txt"
 # Of a kernel that could not begin, as when another process takes its port first: tried once more.
 UNBORN = "Kernel died before replying"
@@ -119,7 +120,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def offline(_: str, words: list[str]) -> int:
-    """Run a study in a FOLDER until SECONDS are over; return 0 if nothing was left out."""
+    """Run a study in a FOLDER until SECONDS are over; return 0 if nothing was left out.
+
+    It goes on with the trials of the reference FROM, which the same machine recorded.
+    """
     given = assigned(words, [*SETTINGS, *OWN])
     clock = Clock(_seconds(given.get("SECONDS", DEADLINE)))
     if "FOLDER" not in given:
@@ -129,6 +133,8 @@ def offline(_: str, words: list[str]) -> int:
     folder, plan = Path(study.folder), given.get("PLAN")
     packing = archived(folder, Path(given["ARCHIVE"])) if "ARCHIVE" in given else nullcontext()
     folder.mkdir(parents=True, exist_ok=True)
+    if "FROM" in given:
+        take_up(given["FROM"], folder)
 
     def say(line: str) -> None:
         """Print at once and write down: what is cut off must have said where it was."""
