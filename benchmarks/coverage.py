@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from crossover.analysis import crossing
+from crossover.analysis import band
 from crossover.analysis.crossing import Crossover, find_crossover
 from crossover.analysis.order import median_ranks
 from crossover.paths import COVERAGE, STATUSES
@@ -183,7 +183,7 @@ def cell(name: str, repeats: int, paired: bool, studies: int = STUDIES) -> dict[
         if not paired:
             _, gpu = NOISES[name](rng, repeats)
         # Straight curves have no error of straight lines for the limits to include.
-        with patch.object(crossing, "STEEPEST", crossing.STEEPEST if name == SMOOTH else 0.0):
+        with patch.object(band, "STEEPEST", band.STEEPEST if name == SMOOTH else 0.0):
             found.append(find_crossover(timed(CPU_MEDIANS, cpu), timed(GPU_MEDIANS, gpu)))
         curves = cpu + np.log(CPU_MEDIANS), gpu + np.log(GPU_MEDIANS)
         theirs.append(welch(*curves, truth))

@@ -234,7 +234,7 @@ def test_a_gpu_s_joules_include_its_host_s(tmp_path):
     about = rounded(found.estimate)
     assert cost.energy_lines(trials) == [
         f"- **Energy** of a training, *published*: Below about {about} parameters the CPU needs "
-        "less energy, above it the GPU (single repeats, so no interval)."
+        "less energy, above it the GPU, as single trainings tell."
     ]
     assert energy.why_no_crossover(trials) == ""
     assert written(energy.median_joules(trials), energy.COLUMNS)["together J"].tolist() == [

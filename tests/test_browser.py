@@ -183,6 +183,23 @@ def test_axe_finds_no_violation(browser, report, scheme, width):
     assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_caption_is_read_without_scrolling_sideways(browser, report, width):
+    page = opened(browser, report, width)
+    page.eval_on_selector_all("details", "all => all.forEach(d => { d.open = true; })")
+    boxes = page.eval_on_selector_all(
+        ".scroll",
+        """all => all.map((box) => {
+          box.scrollLeft = 200;
+          const parts = [box, box.querySelector("caption")];
+          const [outer, own] = parts.map((part) => part.getBoundingClientRect());
+          return [box.scrollLeft, own.left - outer.left, outer.right - own.right];
+        })""",
+    )
+    assert any(scrolled for scrolled, *_ in boxes) or width > 390
+    assert all(-1 < left < 1 and right > -1 for _, left, right in boxes)
+
+
 @pytest.mark.parametrize("timing", ["cold", "steady"])
 @pytest.mark.parametrize("protocol", ["published", "tuned"])
 def test_the_form_computes_what_python_does(browser, report, records, protocol, timing):
@@ -202,6 +219,23 @@ def test_the_form_computes_what_python_does(browser, report, records, protocol, 
             assert math.isclose(shown, predict(curve, parameters).seconds, rel_tol=1e-9)
             outside = not 3_230 <= parameters <= 932_362
             assert ("extrapolated" in row.inner_text()) == outside
+
+
+def test_the_form_tells_the_flags_of_the_medians(browser, report):
+    """The reasons of the medians that a time was read off, as Python tells them."""
+    flags = ["", "steal 3.0%; throttled", "throttled", ""]
+    curve = {"parameters": [10, 100, 1_000, 10_000], "seconds": [1.0, 2.0, 3.0, 4.0],
+             "low": [None] * 4, "high": [None] * 4, "interval": ["single"] * 4, "flags": flags,
+             "model": None}  # fmt: skip
+    sizes = [5, 10, 50, 100, 500, 1_000, 5_000, 10_000]
+    told, words = opened(browser, report).evaluate(
+        "([curve, sizes]) => [sizes.map((size) => predict(curve, size).flags ?? ''),"
+        " basis(curve, predict(curve, 500))]",
+        [curve, sizes],
+    )
+    assert told == [predict(curve, size).flags for size in sizes]
+    assert told[3:6] == ["steal 3.0%; throttled", "steal 3.0%; throttled", "throttled"]
+    assert words.endswith("so no interval. ⚑ steal 3.0%; throttled.")
 
 
 def test_the_verdict_names_the_faster_device_or_a_tie(browser, report):

@@ -4,6 +4,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from conftest import write_crossing_study
@@ -18,6 +19,7 @@ from crossover.analysis.merge import merge
 from crossover.analysis.summary import summarise
 from crossover.analysis.verdict import UNKNOWN, Prediction, Verdict, break_even, cheaper
 from crossover.errors import CrossoverError
+from crossover.problem import WIDTHS, parameter_count
 from crossover.records.parameters import ParameterError, SummaryParameters, prices_of
 from crossover.report import ask, text
 from crossover.report.columns import written
@@ -85,6 +87,27 @@ def test_the_break_even_is_the_ratio_of_the_times(compared):
     for price_ratio, winner in ((even.low * 0.8, "GPU"), (even.high * 1.25, "CPU")):
         assert compared.cheaper_at(134_794, price_ratio).winner == winner
     assert compared.cheaper_at(134_794, even.price_ratio).winner == "either"
+
+
+def test_break_even_limits_hold_between_widths_where_lines_are_curved():
+    """Five equal repeats leave no noise: only the straight lines miss the laws."""
+    laws = {"cpu": lambda size: 5 + 4e-5 * size, "gpu": lambda size: 14 + 4e-6 * size}
+    widths = [parameter_count(width) for width in WIDTHS]
+    frames = [
+        pd.DataFrame([(size, repeat, law(size)) for size in widths for repeat in range(5)],
+                     columns=["parameters", "repeat", "seconds"])
+        for law in laws.values()
+    ]  # fmt: skip
+    ratio, missed = log_ratio(*frames), 0
+    for size in np.geomspace(widths[0], widths[-1], 500):
+        truth = laws["cpu"](size) / laws["gpu"](size)
+        low, high = ratio.limits(size)
+        assert low * (1 - 1e-9) <= truth <= high * (1 + 1e-9)
+        line = np.exp(np.interp(np.log(size), np.log(widths), ratio.medians))
+        missed += abs(line / truth - 1) > 0.005
+    assert missed > 50
+    measured = laws["cpu"](widths[3]) / laws["gpu"](widths[3])
+    assert ratio.limits(widths[3]) == pytest.approx((measured, measured))
 
 
 def test_a_break_even_without_repeats_or_beyond_them():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossover.analysis import crossing
+from crossover.analysis import band
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.crossing import Crossover, find_crossover
 from crossover.paths import PUBLISHED
@@ -30,7 +30,7 @@ def times(medians: list[float], spread: tuple[float, ...] = (1.0,)) -> pd.DataFr
 @pytest.fixture
 def straight(monkeypatch):
     """Of straight curves the limits are those of the repeats, with nothing added."""
-    monkeypatch.setattr(crossing, "STEEPEST", 0.0)
+    monkeypatch.setattr(band, "STEEPEST", 0.0)
 
 
 QUIET = (0.98, 0.99, 1.0, 1.01, 1.02)
@@ -131,7 +131,7 @@ def test_limits_include_what_straight_lines_may_add_but_no_measured_size(monkeyp
         for name, cpu, gpu in (("near", [1, 4, 40], [5, 6, 7]), ("far", [1, 5.9, 7.5], [5, 6, 6]))
     }
     whole = {name: find_crossover(*frames) for name, frames in studies.items()}
-    monkeypatch.setattr(crossing, "STEEPEST", 0.0)
+    monkeypatch.setattr(band, "STEEPEST", 0.0)
     for name, frames in studies.items():
         bare, found = find_crossover(*frames), whole[name]
         assert bare.interpolation == 0

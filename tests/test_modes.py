@@ -54,7 +54,7 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
     cells = summarise(merged.trials)
     own = cells[cells["machine"] == merged.own].set_index("width")
     assert own.loc[64, "two_speeds"].startswith("cold 13.2 s (3 repeats) and 27.1 s (2); steady ")
-    assert "two speeds" in own.loc[64, "noise"]
+    assert "two speeds" in own.loc[64, "flags"]
     assert own.loc[128, "two_speeds"] == ""
     sentence = two_speeds_sentence(own.reset_index())
     assert sentence.startswith("**1 cell with two speeds:**")

@@ -77,8 +77,8 @@ def test_the_answer_tells_it_where_it_changes_the_rule(tmp_path):
     assert told(tmp_path, *study(20.0, 0.6)) == (
         "> What a training costs once (tracing, compiling) is 1.0 s on the CPU and 19.0 to 20.0 s "
         "on the GPU, 77% of its training at 134,794 parameters. Without it (*steady* times): below "
-        "about 8,600 parameters take the CPU, above it the GPU. At 134,794 parameters the GPU is "
-        "ahead from about 48 epochs on."
+        "about 8,600 parameters take the CPU, above it the GPU, as single trainings tell. At "
+        "134,794 parameters the GPU is ahead from about 48 epochs on."
     )
 
 
@@ -147,7 +147,7 @@ def test_the_answer_is_silent_where_the_rule_stays(tmp_path):
 @pytest.mark.parametrize(("warm_up", "flag"), [(4, "cold: warmed up"), (12, ""), (None, "")])
 def test_a_cell_that_the_warm_up_had_trained_is_flagged(warm_up, flag, tmp_path):
     results = results_of(tmp_path, timed("cpu", 1.0, 1.0, warm_up=warm_up))
-    assert results.own_cells["noise"].tolist() == [flag]
+    assert results.own_cells["flags"].tolist() == [flag]
     # What it costs once is not known then: some of it was paid before.
     assert results.own_trials["start_seconds"].isna().tolist() == [bool(flag)]
 
@@ -155,7 +155,7 @@ def test_a_cell_that_the_warm_up_had_trained_is_flagged(warm_up, flag, tmp_path)
 def test_records_that_tell_no_warm_up_had_one_of_width_16(tmp_path):
     """As the first version's; what its flag means stands below the table."""
     results = results_of(tmp_path, timed("cpu", 1.0, 1.0, width=16, warm_up=None))
-    assert results.own_cells["noise"].tolist() == ["cold: warmed up"]
+    assert results.own_cells["flags"].tolist() == ["cold: warmed up"]
     assert "*warmed up*" in flags_sentence()
 
 

@@ -16,7 +16,7 @@ from crossover.analysis.machines import own_settings
 from crossover.analysis.merge import merge
 from crossover.analysis.order import kind_name, median_limits, median_ranks
 from crossover.analysis.speedup import speedups
-from crossover.analysis.summary import summarise
+from crossover.analysis.summary import MEASURES, summarise, together
 from crossover.records.settings import Settings
 from crossover.records.storage import write_record
 
@@ -114,13 +114,49 @@ def test_missing_times_stay_missing() -> None:
 def test_noise_names_its_reason(other: dict[str, object], reason: str) -> None:
     quiet, noisy = frame("cpu", [10.0, 10.1]), frame("gpu", [10.0, 10.1], **other)
     summary = summarise(pd.concat([quiet, noisy], ignore_index=True))
-    assert list(summary["noisy"]) == [False, True]
-    assert list(summary["noise"]) == ["", reason]
+    assert list(summary["flags"]) == ["", reason]
+
+
+@pytest.mark.parametrize(
+    ("other", "touched"),
+    [
+        ({"steal_fraction": 0.03}, ["cold_seconds", "steady_seconds"]),
+        ({"throttled": True}, ["cold_seconds", "steady_seconds"]),
+        ({"warmed": True}, ["cold_seconds"]),
+        ({"diverged": True}, ["accuracy"]),
+        ({"accuracy": 0.1}, ["accuracy"]),
+    ],
+)
+def test_a_flag_stands_at_the_measures_that_it_touches(other, touched):
+    summary = summarise(frame("cpu", [10.0, 10.1], **other)).iloc[0]
+    assert [name for name in MEASURES if summary[f"{name}_flags"]] == touched
+    assert {summary[f"{name}_flags"] for name in touched} == {summary["flags"]}
+
+
+def test_a_spread_is_flagged_at_its_own_timing():
+    trials = frame("cpu", [10.0, 10.1]).assign(steady_seconds=[10.0, 16.0])
+    cell = summarise(trials).iloc[0]
+    assert cell["steady_seconds_flags"].startswith("steady spread ")
+    assert cell["cold_seconds_flags"] == cell["accuracy_flags"] == ""
+
+
+def test_flags_of_several_cells_tell_each_reason_once():
+    assert together(["", "steal 3.0%; throttled", "throttled"]) == "steal 3.0%; throttled"
+    assert together([]) == together(["", ""]) == ""
+
+
+def test_speedups_are_flagged_by_either_device():
+    both = pd.concat([frame("cpu", [30.0]), frame("gpu", [10.0], warmed=True)], ignore_index=True)
+    row = speedups(summarise(both)).iloc[0]
+    assert (row["cold_speedup_flags"], row["steady_speedup_flags"]) == ("cold: warmed up", "")
+    assert (row["cpu_cold_seconds_flags"], row["gpu_cold_seconds_flags"]) == ("", "cold: warmed up")
+    alone = speedups(summarise(frame("cpu", [30.0]))).iloc[0]
+    assert alone["gpu_cold_seconds_flags"] == alone["cold_speedup_flags"] == ""
 
 
 def test_spread_over_ten_percent_is_noisy() -> None:
     # Quartiles 10 and 12 around 11: 18.2%.
-    assert "cold spread 18.2%" in summarise(frame("cpu", [9.0, 10, 11, 12, 13]))["noise"].iloc[0]
+    assert "cold spread 18.2%" in summarise(frame("cpu", [9.0, 10, 11, 12, 13]))["flags"].iloc[0]
 
 
 def test_outliers_are_counted_and_kept() -> None:

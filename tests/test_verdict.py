@@ -141,7 +141,10 @@ def test_sentence_table_form_and_predict_say_the_same(study, size):
 
 def test_the_published_study_is_called_about(study):
     row = crossing_of(crossovers(study.trials), (MACHINE, MACHINE), "published", "cold")
-    assert rule_words(row) == "Below about 140,000 parameters take the CPU, above it the GPU"
+    assert (
+        rule_words(row)
+        == "Below about 140,000 parameters take the CPU, above it the GPU, as single trainings tell"
+    )
     assert finding(row) == rule_words(row)
     assert evidence(row, "One", "Another") == (
         "One and Another were timed once each: `make report REPEATS=5` tells how sure that is."

@@ -79,7 +79,8 @@ function predict(curve, parameters) {
   const kind = [...new Set(kinds)].map((name) => `${name}s`).join(" and ");
   const limits = { low: at("low"), high: at("high") };
   const sure = kinds.every((name) => name.endsWith("interval"));
-  return { seconds: at("seconds"), ...limits, source: "interpolated", kind, sure };
+  const reasons = near("flags").flatMap((flags) => flags.split("; ")).filter(Boolean);
+  return { seconds: at("seconds"), ...limits, source: "interpolated", kind, sure, flags: [...new Set(reasons)].join("; ") };
 }
 
 /** Who wins by a crossover's rule at a size: the twin of verdict.Rule.winner. */
@@ -144,6 +145,11 @@ function interpolated(at, places, values) {
   return values[right - 1] + share * (values[right] - values[right - 1]);
 }
 
+/** How far a straight line may miss a log ratio: the twin of band.straight_miss. */
+function straightMiss(at, start, end) {
+  return Math.max(0.25 * (at - start) * (end - at) / 2, 0);
+}
+
 /** How far straight lines may misplace a crossover: the twin of crossing.interpolation_error. */
 function straightError([start, end], ratio) {
   const steps = 10000;
@@ -152,8 +158,7 @@ function straightError([start, end], ratio) {
   for (let step = 0; step <= steps; step += 1) {
     const at = start + (end - start) * step / steps;
     const line = ratio[0] + (ratio[1] - ratio[0]) * step / steps;
-    const miss = 0.25 * (at - start) * (end - at) / 2;
-    if (Math.abs(line) <= miss) most = Math.max(most, Math.abs(at - estimate));
+    if (Math.abs(line) <= straightMiss(at, start, end)) most = Math.max(most, Math.abs(at - estimate));
   }
   return Math.expm1(most);
 }
@@ -227,7 +232,7 @@ function cheaperWords({ status, estimate, low, high, reason, about, single }) {
   const [from, to] = [low, high].map((end) => end?.toLocaleString("en"));
   if (status === "crossed") {
     if (low !== null) return `Below ${near}${from} parameters the CPU is cheaper, above ${near}${to} the GPU; between them either`;
-    return `Below about ${Number(estimate.toPrecision(2)).toLocaleString("en")} parameters the CPU is cheaper, above it the GPU`;
+    return `Below about ${Number(estimate.toPrecision(2)).toLocaleString("en")} parameters the CPU is cheaper, above it the GPU, as single trainings tell`;
   }
   if (status !== "unresolved") return `The ${status.slice(0, 3).toUpperCase()} is cheaper${single ? ", as single trainings tell," : ""} ${reason}`;
   const open = ["from ", "the devices' "].some((start) => reason.startsWith(start));
@@ -241,8 +246,11 @@ function breakEven(cpu, gpu, ratio, parameters) {
   const told = { even, low: null, high: null, about: !(cpu.sure && gpu.sure) };
   if (ratio && cpu.source === "interpolated" && gpu.source === "interpolated") {
     if (Math.max(...ratio.repeats) < 2) return told;
-    const [low, high] = [ratio.lower, ratio.upper].map((edge) =>
-      Math.exp(interpolated(Math.log(parameters), ratio.log_parameters, edge)));
+    const [at, sizes] = [Math.log(parameters), ratio.parameters.map(Math.log)];
+    const right = sizes.findIndex((size) => size >= at);
+    const miss = right > 0 ? straightMiss(at, sizes[right - 1], sizes[right]) : 0;
+    const [low, high] = [[ratio.lower, -miss], [ratio.upper, miss]].map(([edge, more]) =>
+      Math.exp(interpolated(at, ratio.log_parameters, edge) + more));
     return { ...told, low: Math.min(low, even), high: Math.max(high, even) };
   }
   if (cpu.low === null || gpu.low === null) return told;
@@ -272,7 +280,8 @@ function basis(curve, predicted) {
       `95% prediction interval ${limits}.`;
   }
   return "Interpolated between measured medians" +
-    (predicted.low === null ? "; single trainings, so no interval." : `; their ${predicted.kind}, likewise, ${limits}.`);
+    (predicted.low === null ? "; single trainings, so no interval." : `; their ${predicted.kind}, likewise, ${limits}.`) +
+    (predicted.flags ? ` ⚑ ${predicted.flags}.` : "");
 }
 
 /** Fill a select with values under their names; text stays text. */

@@ -27,6 +27,8 @@ import pandas as pd
 from crossover.analysis.order import Floats, interpolated_limits, median_limits
 
 POINTS = 100
+# Of a logistic function: see `straight_miss`.
+STEEPEST = 0.25
 Counts = npt.NDArray[np.int64]
 
 
@@ -64,13 +66,29 @@ class Ratio:
         return replace(self, medians=self.medians - less, band=band)
 
     def limits(self, parameters: float) -> tuple[float, float]:
-        """The band's limits of CPU/GPU at a size between the measured ones."""
-        at = np.log(parameters)
+        """Limits of CPU/GPU at a size between the measured ones.
+
+        They are the band's, moved apart by what straight lines between widths may miss.
+        """
+        at, sizes = np.log(parameters), np.log(self.parameters)
+        right = np.searchsorted(sizes, at).clip(1, len(sizes) - 1)
+        miss = straight_miss(at, sizes[right - 1], sizes[right]) if len(sizes) > 1 else 0.0
         lower, upper = (
-            np.exp(np.interp(at, self.band.log_parameters, edge))
+            np.interp(at, self.band.log_parameters, edge)
             for edge in (self.band.lower, self.band.upper)
         )
-        return float(lower), float(upper)
+        return float(np.exp(lower - miss)), float(np.exp(upper + miss))
+
+
+def straight_miss(at: Floats, start: float, end: float) -> Floats:
+    """How far a straight line between two widths may miss a log ratio of times.
+
+    Where a time is overhead plus work, the slope of its logarithm over log parameters is a logistic
+    function, whose own slope is at most 1/4. A line over a step of h misses such a curve by at most
+    1/4 · s · (h - s) / 2 at s (the remainder of linear interpolation), and so the ratio of two of
+    them. ``at``, ``start`` and ``end`` are log parameters; beyond both ends nothing is missed.
+    """
+    return np.maximum(STEEPEST * (at - start) * (end - at) / 2, 0.0)
 
 
 def log_ratio(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Ratio | None:

@@ -9,14 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crossover.analysis.band import Band, Ratio, log_ratio
+from crossover.analysis.band import Band, Ratio, log_ratio, straight_miss
 from crossover.analysis.order import Floats, Kind, kind_name, kind_of, median_ranks
 
 Status = Literal[
     "crossed", "gpu always faster", "cpu always faster", "unresolved", "missing device"
 ]
-# Of a logistic function: see ``interpolation_error``.
-STEEPEST = 0.25
 # Beyond this share, an estimate between two widths is no better than the widths themselves.
 MOST_OFF = 0.5
 FINE = 10_000  # Steps between two widths where a curve's error is looked for.
@@ -193,15 +191,12 @@ def _sure(sizes: Floats, log_parameters: Floats) -> Floats:
 def interpolation_error(ends: Floats, ratio: Floats) -> float:
     """How far straight lines between two widths may misplace a crossover, as a share of it.
 
-    Where a time is overhead plus work, the slope of its logarithm over log parameters is a logistic
-    function, whose own slope is at most 1/4. A line over a step of h misses such a curve by at most
-    1/4 · s · (h - s) / 2 at s (the remainder of linear interpolation), and so the ratio of two of
-    them. The true crossover lies where the line is no farther than that from zero. ``ends`` are log
-    parameters, and ``ratio`` the log ratio there, (2,) each.
+    The true crossover lies where the line is no farther from zero than it may miss the ratio
+    (`straight_miss`). ``ends`` are log parameters, and ``ratio`` the log ratio there, (2,) each.
     """
     at = np.linspace(ends[0], ends[1], FINE + 1)
     line = np.interp(at, ends, ratio)
-    miss = STEEPEST * (at - ends[0]) * (ends[1] - at) / 2
+    miss = straight_miss(at, *ends)
     estimate = np.interp(0, ratio, ends)
     possible = at[np.abs(line) <= miss]
     return float(np.expm1(np.max(np.abs(possible - estimate), initial=0)))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from crossover.analysis.predict import fit_predictor, prediction_interval
-from crossover.analysis.summary import CURVE
+from crossover.analysis.summary import CURVE, together
 from crossover.analysis.verdict import UNKNOWN, Prediction
 from crossover.records.frame import groups
 
@@ -20,8 +20,9 @@ def measured_curves(trials: pd.DataFrame, summary: pd.DataFrame) -> list[Curve]:
 
     ``trials`` are of the machines wanted, ``summary`` of these at least. One curve for each
     machine, protocol, device and timing: the names, ``parameters`` (ascending), and of the same
-    length ``seconds`` (medians), ``low``, ``high`` (None for a single repeat) and ``interval`` (as
-    in the summary); ``model`` is what `_training_model` says of a whole training, or None.
+    length ``seconds`` (medians), ``low``, ``high`` (None for a single repeat), ``interval`` and
+    ``flags`` (as in the summary); ``model`` is what `_training_model` says of a whole training, or
+    None.
     """
     curves = []
     measured = summary[summary["machine"].isin(trials["machine"].unique())]
@@ -43,6 +44,7 @@ def _curve(cells: pd.DataFrame, timing: str, trials: pd.DataFrame) -> Curve:
         "low": cells[f"{column}_low"].replace(np.nan, None).tolist(),
         "high": cells[f"{column}_high"].replace(np.nan, None).tolist(),
         "interval": cells["interval"].tolist(),
+        "flags": cells[f"{column}_flags"].tolist(),
         "model": _training_model(trials, timing),
     }
 
@@ -64,9 +66,9 @@ def _training_model(trials: pd.DataFrame, timing: str) -> dict[str, Any] | None:
 
 
 def curve_numbers(curves: Sequence[Curve]) -> pd.DataFrame:
-    """The measured curves as a table: a row for each size, its seconds, limits and their kind."""
+    """The measured curves as a table: a row for each size with its seconds, limits and flags."""
     names = ["machine", "device", "protocol", "timing"]
-    values = ["parameters", "seconds", "low", "high", "interval"]
+    values = ["parameters", "seconds", "low", "high", "interval", "flags"]
     parts = [
         pd.DataFrame({name: curve[name] for name in [*names, *values]}).astype(
             {"low": float, "high": float}
@@ -95,7 +97,8 @@ def predict(curve: Curve | None, parameters: float) -> Prediction:
             for name in ("seconds", "low", "high")
         )
         sure = all(kind.endswith("interval") for kind in curve["interval"][near])
-        return Prediction(seconds, low, high, "interpolated", sure)
+        flags = together(curve["flags"][near])
+        return Prediction(seconds, low, high, "interpolated", sure, flags)
     model = curve["model"]
     if model is None:
         return UNKNOWN

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from crossover.analysis.summary import MEASURES, together
+
 COMPARISON = ["machine", "backend", "protocol", "width"]
 
 
@@ -13,16 +15,20 @@ def speedups(summary: pd.DataFrame) -> pd.DataFrame:
 
     One row for each machine, backend, protocol and width: ``parameters``,
     ``{cpu,gpu}_{cold,steady}_seconds`` (median seconds), ``{cold,steady}_speedup`` (CPU time / GPU
-    time) and ``{cpu,gpu}_accuracy`` (median fraction).
+    time) and ``{cpu,gpu}_accuracy`` (median fraction); each with ``_flags``, what is to be said
+    against it.
     """
     rows = summary.set_index([*COMPARISON, "device"])
     table = summary.groupby(COMPARISON)[["parameters"]].first()
-    for name in ["cold_seconds", "steady_seconds", "accuracy"]:
-        table[[f"cpu_{name}", f"gpu_{name}"]] = (
-            rows[name].unstack("device").reindex(columns=["cpu", "gpu"])
-        )
+    for name in MEASURES:
+        for column, absent in ((name, float("nan")), (f"{name}_flags", "")):
+            both = rows[column].unstack("device").reindex(columns=["cpu", "gpu"])
+            table[[f"cpu_{column}", f"gpu_{column}"]] = both.where(both.notna(), absent)
     for timing in ["cold", "steady"]:
-        table[f"{timing}_speedup"] = table[f"cpu_{timing}_seconds"] / table[f"gpu_{timing}_seconds"]
+        name = f"{timing}_seconds"
+        table[f"{timing}_speedup"] = table[f"cpu_{name}"] / table[f"gpu_{name}"]
+        flags = zip(table[f"cpu_{name}_flags"], table[f"gpu_{name}_flags"], strict=True)
+        table[f"{timing}_speedup_flags"] = list(map(together, flags))
     return table.reset_index()
 
 

@@ -1,6 +1,6 @@
 """Summaries of trials: medians with their spread, and what is wrong with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,8 @@ from crossover.records.frame import groups
 
 CURVE = ["machine", "backend", "protocol", "device"]
 CELL = [*CURVE, "width"]
-MEASURES = ["cold_seconds", "steady_seconds", "accuracy"]
+TIMES = ["cold_seconds", "steady_seconds"]
+MEASURES = [*TIMES, "accuracy"]
 # A constant answer is right for at most 1,135 of the 10,000 test images; three standard
 # errors above that are chance, too.
 CHANCE = 0.123
@@ -25,10 +26,10 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     median of ``cold_seconds``, ``steady_seconds`` (seconds) and ``accuracy`` (fraction), each with
     ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2 to 4, NaN for 1),
     ``interval`` (their name and level: '93.8% interval', 'range' or 'single'), ``two_speeds``
-    (both, where the repeats fall into two groups; see `crossover.analysis.modes`), ``noisy``,
-    ``noise`` (reasons), ``outliers`` (trials outside 1.5 interquartile ranges) and ``learning``
-    (how the training failed; empty where it did not). Raises `ValueError` if one curve mixes two
-    settings.
+    (both, where the repeats fall into two groups; see `crossover.analysis.modes`), ``outliers``
+    (trials outside 1.5 interquartile ranges) and, empty where there are none, ``flags``: what is to
+    be said against the cell, and with ``_flags`` behind its name against each of the three. Raises
+    `ValueError` if one curve mixes two settings.
     """
     refuse_mixed_settings(trials)
     cells = trials.groupby(CELL, sort=True)
@@ -37,13 +38,14 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
         summary[name] = cells[name].median()
         summary[f"{name}_low"], summary[f"{name}_high"] = _limits(trials, name)
     summary["interval"] = summary["repeats"].map(kind_name)
-    summary["two_speeds"] = _joined(_two_speeds(trials), summary)
-    summary["noise"] = _joined(_noise(trials, summary), summary)
-    summary["noisy"] = summary["noise"] != ""
+    speeds = {name: _two_speeds(trials, name) for name in TIMES}
+    summary["two_speeds"] = _joined(list(speeds.values()), summary)
     summary["outliers"] = _outliers(trials)
-    diverged = _said(trials, trials["diverged"].eq(True), "loss not finite")
-    chance = _said(trials, trials["accuracy"] <= CHANCE, "learned nothing")
-    summary["learning"] = _joined([diverged, chance], summary)
+    flags = _flags(trials, speeds)
+    summary["flags"] = _joined([texts for _, texts in flags], summary)
+    for name in MEASURES:
+        told = [texts for measures, texts in flags if name in measures]
+        summary[f"{name}_flags"] = _joined(told, summary)
     return summary.reset_index()
 
 
@@ -85,47 +87,71 @@ def _said(trials: pd.DataFrame, flags: "pd.Series[bool]", text: str) -> "pd.Seri
     return flags.groupby(_cell(trials)).any().map({True: text, False: ""})
 
 
-def _noise(trials: pd.DataFrame, summary: pd.DataFrame) -> list["pd.Series[str]"]:
-    """Why cells are noisy, one series a reason."""
-    limits = {
-        "cold spread": ("cold_seconds", SPREAD_LIMIT),
-        "steady spread": ("steady_seconds", SPREAD_LIMIT),
+def _flags(
+    trials: pd.DataFrame, speeds: Mapping[str, "pd.Series[str]"]
+) -> list[tuple[Sequence[str], "pd.Series[str]"]]:
+    """What is to be said against cells: for each reason the measures that it touches, and texts."""
+    cells = trials.groupby(CELL)
+    told: list[tuple[Sequence[str], pd.Series[str]]] = [
+        (["accuracy"], _said(trials, trials["diverged"].eq(True), "loss not finite")),
+        (["accuracy"], _said(trials, trials["accuracy"] <= CHANCE, "learned nothing")),
+    ]
+    for name in TIMES:
+        half = cells[name].quantile(0.75) - cells[name].quantile(0.25)
+        share = half / cells[name].median()
+        told.append(([name], _above(share, SPREAD_LIMIT, f"{_timing(name)} spread")))
+    shares = {
         "steal": ("steal_fraction", STEAL_LIMIT),
         "foreign load": ("foreign_fraction", FOREIGN_LIMIT),
         "held back by the CPU quota": ("cpu_throttled_fraction", QUOTA_LIMIT),
     }
-    cells, reasons = trials.groupby(CELL), []
-    for label, (name, limit) in limits.items():
-        share = cells[name].max()
-        if name.endswith("_seconds"):
-            share = (cells[name].quantile(0.75) - cells[name].quantile(0.25)) / cells[name].median()
-        reasons.append((100 * share[share > limit]).map(f"{label} {{:.1f}}%".format))
-    two_speeds = summary["two_speeds"].where(summary["two_speeds"] == "", "two speeds")
-    throttled = _said(trials, trials["throttled"].eq(True), "throttled")
-    warmed = _said(trials, trials["warmed"].eq(True), "cold: warmed up")
+    told += [
+        (TIMES, _above(cells[name].max(), limit, text)) for text, (name, limit) in shares.items()
+    ]
+    told += [
+        ([name], pd.Series(f"{_timing(name)}: two speeds", texts.index))
+        for name, texts in speeds.items()
+    ]
     held = cells["clocks_held_down"].agg(lambda texts: "; ".join(sorted(set(texts) - {""})))
-    return [*reasons, two_speeds, throttled, held, warmed]
+    return [
+        *told,
+        (TIMES, _said(trials, trials["throttled"].eq(True), "throttled")),
+        (TIMES, held),
+        (["cold_seconds"], _said(trials, trials["warmed"].eq(True), "cold: warmed up")),
+    ]
 
 
-def _two_speeds(trials: pd.DataFrame) -> list["pd.Series[str]"]:
+def together(flags: Iterable[str]) -> str:
+    """What is to be said against several cells, each reason once; empty where there is none."""
+    reasons = (reason for told in flags for reason in told.split("; "))
+    return "; ".join(dict.fromkeys(filter(None, reasons)))
+
+
+def _above(shares: "pd.Series[float]", limit: float, text: str) -> "pd.Series[str]":
+    """The text for each cell whose share is above a limit, with the share."""
+    return (100 * shares[shares > limit]).map(f"{text} {{:.1f}}%".format)
+
+
+def _timing(name: str) -> str:
+    return name.removesuffix("_seconds")
+
+
+def _two_speeds(trials: pd.DataFrame, name: str) -> "pd.Series[str]":
     """Both speeds of cells that have two, such as 'cold 13.2 s (3 repeats) and 27.1 s (2)'."""
-    told = []
-    for timing in ("cold", "steady"):
-        speeds = two_speeds(trials, f"{timing}_seconds", CELL)
-        texts = [
-            f"{timing} {modes.fast:.3g} s ({modes.fast_repeats} repeats) and "
-            f"{modes.slow:.3g} s ({modes.slow_repeats})"
-            for modes in speeds.itertuples()
-        ]
-        told.append(pd.Series(texts, speeds.index, dtype=str))
-    return told
+    speeds = two_speeds(trials, name, CELL)
+    texts = [
+        f"{_timing(name)} {modes.fast:.3g} s ({modes.fast_repeats} repeats) and "
+        f"{modes.slow:.3g} s ({modes.slow_repeats})"
+        for modes in speeds.itertuples()
+    ]
+    return pd.Series(texts, speeds.index, dtype=str)
 
 
 def _outliers(trials: pd.DataFrame) -> "pd.Series[int]":
     """Trials a cell whose cold or steady time lies outside 1.5 IQR fences (Tukey 1977)."""
     outside = pd.Series(False, index=trials.index)
     cells = trials.groupby(CELL)
-    for name in ["cold_seconds", "steady_seconds"]:
+    for name in TIMES:
         first, third = (cells[name].transform("quantile", q=share) for share in (0.25, 0.75))
         reach = 1.5 * (third - first)
         enough = cells[name].transform("count") >= FEWEST_REPEATS

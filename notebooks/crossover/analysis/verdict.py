@@ -25,7 +25,7 @@ class Prediction(NamedTuple):
     """Seconds with their limits, each None where unknown, and where they come from.
 
     ``sure`` says that it lies between medians that have an interval, which a range of few repeats
-    and a single one are not.
+    and a single one are not; ``flags`` are what is to be said against those medians.
     """
 
     seconds: float | None
@@ -33,6 +33,7 @@ class Prediction(NamedTuple):
     high: float | None
     source: Source
     sure: bool
+    flags: str = ""
 
     def priced(self, price: float) -> "Prediction":
         """What a training costs where a second costs ``price``."""
@@ -143,7 +144,7 @@ def break_even(
 ) -> BreakEven | None:
     """The break-even of a size; ``ratio`` is of the two curves' times. None without both times.
 
-    Its limits are the band's between measured sizes of repeats, elsewhere those of the times.
+    Between measured sizes of repeats its limits are `Ratio.limits`, elsewhere those of the times.
     """
     if cpu.seconds is None or gpu.seconds is None:
         return None

@@ -81,7 +81,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
 NUMBERS: dict[str, Callable[[Record], float | None]] = {
     "cold_seconds": lambda record: record.cold_seconds,
     "steady_seconds": lambda record: record.steady_seconds,
-    "start_seconds": lambda record: None if record.warmed else record.start_seconds,
+    "start_seconds": lambda record: record.start_seconds,
     "accuracy": lambda record: record.test_accuracy,
     "position": lambda record: record.position,
     "steal_fraction": lambda record: record.conditions.steal_fraction,

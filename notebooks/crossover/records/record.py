@@ -238,12 +238,13 @@ class Record(Frozen):
 
     @property
     def start_seconds(self) -> float | None:
-        """What the fit costs once: tracing and compiling; None for one epoch.
+        """What the fit costs once: tracing and compiling.
 
-        The first epoch less the median of the later ones, and what lies outside of epochs.
+        The first epoch less the median of the later ones, and what lies outside of epochs. None for
+        one epoch, and where a warm-up of the same width had paid some of it.
         """
         first, *later = self.phases.epochs
-        if not later:
+        if not later or self.warmed:
             return None
         outside = max(self.phases.fit - sum(self.phases.epochs), 0.0)
         return outside + max(first - statistics.median(later), 0.0)

@@ -125,10 +125,12 @@ def _told(time: Prediction) -> str:
     if time.seconds is None:
         return ""
     if time.low is None or time.high is None:
-        return f"{time.seconds:.3g} s (single trainings, so no interval)"
-    if time.high > WIDEST * time.low:
-        return _no_use(time.seconds)
-    return f"{time.seconds:.3g} s ({time.low:.3g} to {time.high:.3g})"
+        told = f"{time.seconds:.3g} s (single trainings, so no interval)"
+    elif time.high > WIDEST * time.low:
+        told = _no_use(time.seconds)
+    else:
+        told = f"{time.seconds:.3g} s ({time.low:.3g} to {time.high:.3g})"
+    return f"{told}; {text.flagged(time.flags)}" if time.flags else told
 
 
 def _no_use(seconds: float) -> str:

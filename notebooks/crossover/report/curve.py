@@ -38,8 +38,8 @@ def draw_curves(
 ) -> tuple[list[EndLabel], str]:
     """Draw each ``curve`` of both frames; return names for its end, and its ends in words.
 
-    Medians stand with their interval and every repeat, noisy cells are hollow, and where the
-    repeats have two speeds, a bar joins a cross-line at each of them.
+    Medians stand with their interval and every repeat, flagged cells are hollow, and where
+    the repeats have two speeds, a bar joins a cross-line at each of them.
     """
     labels, told = [], []
     for name, rows in cells.dropna(subset=[column]).groupby("curve", sort=False):
@@ -60,13 +60,21 @@ def _draw_curve(
         low, high = (curve[f"{column}_{end}"].fillna(curve[column]) for end in ("low", "high"))
         ax.fill_between(sizes, low, high, color=colour, alpha=0.15, lw=0)
     ax.plot(sizes, curve[column], color=colour, ls=look.dashes, zorder=2)
-    for noisy, points in curve.groupby("noisy"):
-        face = "white" if noisy else colour
-        ax.plot(points["parameters"], points[column], look.marker, c=colour, mfc=face, zorder=3)
+    points(ax, curve["parameters"], curve[column], curve[f"{column}_flags"] != "", look)
     places = repeats["parameters"] * math.exp(look.beside)
     ax.plot(places, repeats[column], ".", c=colour, ms=5, alpha=0.6, mew=0)
     if column != "accuracy":
         _two_speeds(ax, repeats, column, colour)
+
+
+def points(
+    ax: Axes, sizes: "pd.Series[int]", values: "pd.Series[float]", flagged: "pd.Series[bool]",
+    look: Look,
+) -> None:  # fmt: skip
+    """Draw a curve's measured points, hollow where they are flagged."""
+    for hollow, drawn in flagged.groupby(flagged).groups.items():
+        face = "white" if hollow else look.colour
+        ax.plot(sizes[drawn], values[drawn], look.marker, c=look.colour, mfc=face, zorder=3)
 
 
 def _two_speeds(ax: Axes, repeats: pd.DataFrame, column: str, colour: str) -> None:

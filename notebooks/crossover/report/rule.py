@@ -9,6 +9,7 @@ from crossover.words import counted
 
 # Crossovers whose limits are no further apart say the same.
 NEAR = 1.25
+SINGLE = "as single trainings tell"
 # How a reason begins that leaves the winner open.
 OPEN = ("from ", "the devices' ")
 
@@ -37,7 +38,7 @@ def rule_words(crossing: Mapping[str, Any], measure: Measure = TIME) -> str:
                 "between them either"
             )
         about = rounded(crossing["estimate"])
-        return f"Below about {about} parameters {cpu}, above it the GPU"
+        return f"Below about {about} parameters {cpu}, above it the GPU, {SINGLE}"
     reason = str(crossing["reason"]).replace("devices' times", f"devices' {measure.numbers}")
     reason = reason.replace("is faster", measure.better)
     if crossing["status"] == "unresolved":
@@ -45,7 +46,7 @@ def rule_words(crossing: Mapping[str, Any], measure: Measure = TIME) -> str:
             return f"Too close to call: {reason}"
         return f"{reason[0].upper()}{reason[1:]}"
     device = str(crossing["status"])[:3].upper()
-    about = ", as single trainings tell," if crossing["interval_kind"] == "none" else ""
+    about = f", {SINGLE}," if crossing["interval_kind"] == "none" else ""
     return f"The {device} {measure.better}{about} {reason}"
 
 
@@ -68,7 +69,8 @@ def _limits(crossing: Mapping[str, Any]) -> tuple[float, float]:
 
 def measured_rule(crossover: Crossover, measure: Measure) -> str:
     """A crossover's rule with what its limits are."""
-    return f"{rule_words(vars(crossover), measure)} ({crossover.kind()}{crossover.once()})"
+    rule = rule_words(vars(crossover), measure)
+    return rule if SINGLE in rule else f"{rule} ({crossover.kind()}{crossover.once()})"
 
 
 def finding(crossing: Mapping[str, Any] | None) -> str:

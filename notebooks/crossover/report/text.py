@@ -113,6 +113,16 @@ def seconds(value: float) -> str:
     return f"{three_digits(value)} s"
 
 
+def flagged(flags: str) -> str:
+    """What is to be said against a value, under the mark that all flags bear."""
+    return f"⚑ {flags}"
+
+
+def marked(shown: str, flags: str) -> str:
+    """A value as it is shown, with the mark before it where there are flags."""
+    return f"⚑ {shown}" if flags else shown
+
+
 def times(factor: float) -> str:
     """A factor with three significant digits: 0.0123, 1.02, 13.4, 1,340."""
     if factor >= 99.95:

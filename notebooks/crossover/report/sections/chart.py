@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from crossover.analysis.compared import crossing_of
 from crossover.analysis.crossing import rounded
 from crossover.records.frame import groups
-from crossover.report import axes, curve, endlabels, figure, looks
+from crossover.report import axes, curve, endlabels, figure, looks, text
 from crossover.report.results import Results
 from crossover.report.rule import finding
 
@@ -25,6 +25,31 @@ def show_others(results: Results) -> None:
     """Draw the same of the other protocol and timing, where anything was measured so."""
     for protocol, timing in results.views[1:]:
         _show_view(results, f"crossover-{protocol}-{timing}", protocol, timing)
+
+
+def show_marks(results: Results) -> None:
+    """Say what is trained, and what the marks in the pictures mean, of those that are there."""
+    text.show(marks_sentence(results))
+
+
+def marks_sentence(results: Results) -> str:
+    """What the marks mean in any of the pictures."""
+    views = [(results.drawn(*view), *view) for view in results.views]
+    kinds = {kind.split()[-1] for drawn, *_ in views for kind in drawn["interval"]}
+    bands = [f"{kind}s" for kind in ("interval", "range") if kind in kinds]
+    flags = " ".join(f for drawn, _, timing in views for f in drawn[f"{timing}_seconds_flags"])
+    marks = [f"bands are their {' or '.join(bands)}"] if bands else []
+    marks.append("small dots are single trainings")
+    if flags.strip():
+        marks.append("hollow markers are flagged cells")
+    if "two speeds" in flags:
+        marks.append("a bar joins the two speeds of a cell whose trainings fall into two groups")
+    if any(len(_background(results, protocol, timing)) for _, protocol, timing in views):
+        marks.append("pale lines are the other machines that compare")
+    return (
+        "One training of the published multilayer perceptron on MNIST, for each width. Lines join "
+        f"medians; {'; '.join(marks)}."
+    )
 
 
 def _show_view(results: Results, name: str, protocol: str, timing: str) -> None:

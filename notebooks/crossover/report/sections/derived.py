@@ -115,8 +115,8 @@ def _misses(row: Row) -> str:
     """How far the medians lie from their lines, next to the measured crossover."""
     return (
         f" At {row['bracket_low']:,.0f} parameters the CPU's median lies {_side(row['cpu_before'])}"
-        f" its line and the GPU's {_side(row['gpu_before'])}; at {row['bracket_high']:,.0f} the "
-        f"CPU's {_side(row['cpu_after'])} and the GPU's {_side(row['gpu_after'])}."
+        f" its line and the GPU's {_side(row['gpu_before'])} it; at {row['bracket_high']:,.0f} the "
+        f"CPU's {_side(row['cpu_after'])} it and the GPU's {_side(row['gpu_after'])} it."
     )
 
 

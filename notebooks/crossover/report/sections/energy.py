@@ -11,7 +11,8 @@ COLUMNS = [
     PROTOCOL, DEVICE, PARAMETERS, Column("CPU J", "cpu_joules", ",.1f"),
     Column("card J", "card_joules", ",.1f"), Column("together J", "joules", ",.1f"),
 ]  # fmt: skip
-
+CELL, FLAGS = ["protocol", "device", "parameters"], "cold_seconds_flags"
+FLAGGED = Column("flags", lambda row: text.flagged(row[FLAGS]) if row[FLAGS] else "none", text=True)
 NO_COUNTER = (
     "Energy: neither the CPU's counter (RAPL, which most systems let only root read) nor a card's "
     "could be read on this machine."
@@ -25,13 +26,20 @@ def show(results: Results) -> None:
         text.not_measured(NO_COUNTER)
     else:
         text.show(why_no_crossover(results.own_trials))
-        htmltable.show(joules, "Joules of a training, median", COLUMNS)
+        told = with_flags(joules, results.own_cells)
+        columns = [*COLUMNS, FLAGGED] if told[FLAGS].any() else COLUMNS
+        htmltable.show(told, "Joules of a training, median", columns)
+
+
+def with_flags(joules: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Joules with the flags of the cold times, which are of the same whole trainings."""
+    return joules.merge(cells[[*CELL, FLAGS]], on=CELL)
 
 
 def median_joules(trials: pd.DataFrame) -> pd.DataFrame:
     """Median joules of each protocol, device and size of one machine; no row if none."""
     recorded = joules_of(trials).dropna(subset=["cpu_joules", "card_joules"], how="all")
-    cells = recorded.groupby(["protocol", "device", "parameters"])
+    cells = recorded.groupby(CELL)
     return cells[["cpu_joules", "card_joules", "joules"]].median().reset_index()
 
 

@@ -1,6 +1,7 @@
 """Which device for my model: the form on the chart, its table and source, and other batch sizes."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 
@@ -8,18 +9,28 @@ from crossover.analysis.compared import MIME, Comparison, form_data
 from crossover.analysis.interpolate import curve_numbers
 from crossover.analysis.merge import Merged, with_batch_sizes
 from crossover.analysis.predict import Predictor, fit_predictor, prediction_table
+from crossover.analysis.verdict import Prediction
 from crossover.records import published
 from crossover.records.settings import PROTOCOLS
 from crossover.report import htmltable, text
-from crossover.report.columns import PARAMETERS, Column
+from crossover.report.columns import PARAMETERS, Column, Row
 from crossover.report.results import Results, csv_text
 
 SIZES = [3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000]
+
+
+def _seconds(device: str, row: Row) -> str:
+    """A device's predicted seconds, marked where a median that they were read off is flagged."""
+    time: Prediction = row[device]
+    if time.seconds is None:
+        return text.MISSING
+    return text.marked(text.three_digits(time.seconds), time.flags)
+
+
 COLUMNS = [
     PARAMETERS,
     Column("faster", lambda row: text.faster(row["verdict"]), text=True),
-    Column("CPU s", "cpu", text.three_digits),
-    Column("GPU s", "gpu", text.three_digits),
+    *(Column(f"{device.upper()} s", partial(_seconds, device)) for device in ("cpu", "gpu")),
     Column("break-even", lambda row: text.break_even(row["even"])),
 ]
 CHEAPER = Column("cheaper", lambda row: text.faster(row["cheaper"]), text=True)
@@ -38,10 +49,17 @@ def show(results: Results) -> None:
             caption = (
                 f"Interpolated seconds ({timing}, {protocol} protocol); break-even: the price of "
                 "the GPU's hour, in hours of the CPU, up to which the GPU is cheaper"
+                f"{flags_note(seconds)}"
             )
             columns = COLUMNS if prices is None else [*COLUMNS, CHEAPER]
             htmltable.show(seconds, caption, columns, {MIME: form | extra})
         text.show(source(results, protocol))
+
+
+def flags_note(seconds: pd.DataFrame) -> str:
+    """What the mark means, for a caption; empty where `at_round_sizes` has nothing flagged."""
+    flagged = any(time.flags for device in ("cpu", "gpu") for time in seconds[device])
+    return f"; {text.flagged('read off a flagged median')}" if flagged else ""
 
 
 def names(merged: Merged) -> dict[str, dict[str, str]]:
@@ -56,8 +74,9 @@ def names(merged: Merged) -> dict[str, dict[str, str]]:
 def at_round_sizes(comparison: Comparison, price_ratio: float | None = None) -> pd.DataFrame:
     """Both devices' seconds and the verdicts at the round sizes that both were measured around.
 
-    ``cpu``, ``gpu``, ``verdict`` and ``even``, the break-even price ratio; with the GPU's hour at
-    ``price_ratio`` hours of the CPU, ``cheaper``, the verdict on costs.
+    ``cpu`` and ``gpu``, the `Prediction` of each, ``verdict`` and ``even``, the break-even price
+    ratio; with the GPU's hour at ``price_ratio`` hours of the CPU, ``cheaper``, the verdict on
+    costs.
     """
     measured = [curve["parameters"] for curve in (comparison.cpu, comparison.gpu) if curve]
     priced = comparison.priced(price_ratio) if price_ratio else None
@@ -68,8 +87,7 @@ def at_round_sizes(comparison: Comparison, price_ratio: float | None = None) -> 
         if low <= size <= high:
             cpu, gpu, told = comparison.at(size)
             even = comparison.break_even(size)
-            rows.append({"parameters": size, "cpu": cpu.seconds, "gpu": gpu.seconds,
-                         "verdict": told, "even": even})  # fmt: skip
+            rows.append({"parameters": size, "cpu": cpu, "gpu": gpu, "verdict": told, "even": even})
             if priced:
                 rows[-1]["cheaper"] = priced.at(size)[2]
     return pd.DataFrame(rows, columns=["parameters", "cpu", "gpu", "verdict", "even", "cheaper"])

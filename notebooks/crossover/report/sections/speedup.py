@@ -1,7 +1,9 @@
 """Speed-up: CPU time over GPU time, and every comparison's crossover."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -11,7 +13,7 @@ from crossover.records import published
 from crossover.records.frame import groups
 from crossover.report import axes, endlabels, figure, htmltable, looks
 from crossover.report.columns import Column, words
-from crossover.report.curve import ends
+from crossover.report.curve import ends, points
 from crossover.report.results import Results
 
 RATIO = "cold_speedup"
@@ -52,29 +54,35 @@ def speedup_plot(ax: Axes, curves: dict[str, pd.DataFrame]) -> str:
     """
     axes.parameter_axis(ax, pd.concat([curve["parameters"] for curve in curves.values()]))
     axes.log_axis(ax)
-    labels, told = [], []
+    labels, told, drawn = [], [], []
     for (label, rows), look in zip(curves.items(), looks.RATIO_LOOKS, strict=False):
         name, curve = figure.clean(label), rows.dropna(subset=[RATIO]).sort_values("parameters")
-        ax.plot(curve["parameters"], curve[RATIO], c=look.colour, marker=look.marker,
-                ls=look.dashes)  # fmt: skip
+        drawn.append(curve)
+        ax.plot(curve["parameters"], curve[RATIO], c=look.colour, ls=look.dashes, zorder=2)
+        points(ax, curve["parameters"], curve[RATIO], curve[f"{RATIO}_flags"] != "", look)
         size, ratio = curve[["parameters", RATIO]].iloc[-1]
         labels.append(endlabels.EndLabel(size, ratio, f"{ratio:.3g}×, {name}", look.colour))
         told.append(_finding(name, curve))
     ax.set_ylabel("speed-up: CPU time / GPU time (cold)")
-    _equal_line(ax)
+    _equal_line(ax, drawn)
     endlabels.end_labels(ax, labels)
     return "Speed-up of the GPU over the CPU against parameters. " + " ".join(told)
 
 
-def _equal_line(ax: Axes) -> None:
-    """The line where both devices are equally fast, named on either side."""
+def _equal_line(ax: Axes, curves: Sequence[pd.DataFrame]) -> None:
+    """The line where both devices are equally fast, named at the end that curves keep away from."""
     bottom, top = ax.get_ylim()
     ax.set_ylim(min(bottom, 0.6), max(top, 1.6))
     ax.axhline(1, color=looks.INK, lw=1.2, ls="--", zorder=1)
-    left: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    across: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    near = {
+        side: min(np.log(curve[RATIO].iloc[ends]).abs().min() for curve in curves)
+        for side, ends in (("right", slice(-2, None)), ("left", slice(2)))
+    }
+    side = max(near, key=lambda side: near[side])
     for name, to, place in (("GPU faster ↑", 4, "bottom"), ("CPU faster ↓", -4, "top")):
-        ax.annotate(name, (0.995, 1), (0, to), ha="right", va=place, color=looks.SOFT, fontsize=10,
-                    **left)  # fmt: skip
+        ax.annotate(name, ({"right": 0.995, "left": 0.005}[side], 1), (0, to), ha=side, va=place,
+                    color=looks.SOFT, fontsize=10, **across)  # fmt: skip
 
 
 def _finding(name: str, curve: pd.DataFrame) -> str:

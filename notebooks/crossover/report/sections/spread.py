@@ -30,9 +30,8 @@ def show(results: Results) -> None:
 
 def _flags(row: Row) -> str:
     """What is to be said against a cell, 'none', or that one training tells no spread."""
-    flags = "; ".join(filter(None, (row["learning"], row["noise"])))
-    if flags:
-        return htmltable.Strong(f"⚑ {flags}")
+    if row["flags"]:
+        return htmltable.Strong(text.flagged(row["flags"]))
     return "none" if row["repeats"] > 1 else "spread not assessable"
 
 
@@ -54,8 +53,9 @@ def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
     )
     if most < FEWEST_REPEATS:
         outliers = f"outliers are assessable from {FEWEST_REPEATS} repeats on"
+    flagged = (cells["flags"] != "").sum()
     told = (
-        f"{counted(trials, 'trial')}, {text.span(fewest, most)} a cell; {cells['noisy'].sum()} of "
+        f"{counted(trials, 'trial')}, {text.span(fewest, most)} a cell; {flagged} of "
         f"{counted(len(cells), 'cell')} are flagged; {outliers}."
     )
     if fewest == 1:
@@ -63,7 +63,7 @@ def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
             " Spread and two speeds are not assessable from a single training: "
             "`make report REPEATS=5`."
         )
-    if failed := (cells["learning"] != "").sum():
+    if failed := (cells["accuracy_flags"] != "").sum():
         whole = f"{failed} of {len(cells)}"
         told += f" **Warning: the training failed in {whole} cells; the flags say how.**"
     return told

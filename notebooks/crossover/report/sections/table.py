@@ -64,7 +64,8 @@ def _verdict(row: Row) -> str:
 
 def _seconds(device: str, row: Row) -> str:
     """A device's seconds; the faster device's are strong."""
-    shown = Column(device, f"{device}_cold_seconds", ".2f").cell(row)
+    name = f"{device}_cold_seconds"
+    shown = text.marked(Column(device, name, ".2f").cell(row), row[f"{name}_flags"])
     return htmltable.Strong(shown) if row["verdict"].winner == device.upper() else shown
 
 
