@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import archspec.cpu
@@ -20,6 +21,7 @@ from crossover.hardware.environment import pool_threads, visible_cores
 from crossover.hardware.pools import ARITHMETIC
 from crossover.hardware.runtimes import runtime
 from crossover.hardware.runtimes.base import version
+from crossover.hardware.sysfiles import ROOT, number, read
 from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
 from crossover.records.backends import BACKENDS
@@ -65,16 +67,35 @@ def describe_machine(device: Device, device_name: str) -> Machine:
 
 @cache
 def _processor() -> dict[str, Any]:
-    """The CPU's model and microarchitecture; asking takes a second."""
-    cpu = cpuinfo.get_cpu_info()
-    numbers = {"cpu_family": "family", "cpu_number": "model", "cpu_stepping": "stepping"}
-    own = {field: cpu[key] for field, key in numbers.items() if isinstance(cpu.get(key), int)}
+    """The CPU's model and microarchitecture; outside Linux, asking takes a second."""
+    model, *numbers = _told_by_linux() or _told_by_cpuinfo()
+    fields = zip(("cpu_family", "cpu_number", "cpu_stepping"), numbers, strict=True)
+    own = {field: value for field, value in fields if isinstance(value, int)}
     name = generation(own.get("cpu_family"), own.get("cpu_number"))
     return {
-        "cpu_model": _text(cpu.get("brand_raw")),
+        "cpu_model": _text(model),
         "cpu_generation": _text(name or archspec.cpu.host().name),
         **own,
     }
+
+
+def _told_by_linux(root: Path = ROOT) -> list[Any]:
+    """Model, family, model number and stepping in Linux's own file; empty where it lacks them."""
+    first = read(root / "proc/cpuinfo").split("\n\n")[0]
+    told = {name.strip(): value.strip() for name, _, value in
+            (line.partition(":") for line in first.splitlines())}  # fmt: skip
+    if not told.get("model name"):
+        return []
+    return [
+        told["model name"],
+        *(number(told.get(name, "")) for name in ("cpu family", "model", "stepping")),
+    ]
+
+
+def _told_by_cpuinfo() -> list[Any]:
+    """The same on any system; py-cpuinfo measures the clock besides, which takes a second."""
+    cpu = cpuinfo.get_cpu_info()
+    return [cpu.get(name) for name in ("brand_raw", "family", "model", "stepping")]
 
 
 def _operating_system() -> str:

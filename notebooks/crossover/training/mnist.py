@@ -67,7 +67,9 @@ def _idx_digest(array: NDArray[np.uint8]) -> str:
     if array.dtype != np.uint8:
         return "not uint8"
     header = np.array([0x0800 + array.ndim, *array.shape], dtype=">u4").tobytes()
-    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+    digest = hashlib.sha256(header)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -76,7 +78,8 @@ def scale(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     The minimum and maximum are the training set's (0 and 255), for the test set too: the published
     study scaled the test set by its own.
     """
-    return (images.reshape(len(images), IMAGE_PIXELS) / np.float32(255)).astype(np.float32)
+    pixels = images.reshape(len(images), IMAGE_PIXELS)
+    return np.divide(pixels, np.float32(255), dtype=np.float32)
 
 
 def one_hot(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
