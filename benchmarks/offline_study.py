@@ -10,9 +10,10 @@ the archive is written there: the archive holds the trials, ceilings, executed
 notebooks and logs so far and is renewed every 20 seconds, so that whatever is
 cut off, what had ended is kept. The same command goes on in the same WORK, and
 on another machine of the same hardware and software where the archive was
-unpacked into WORK/study, or with --from NAME where `make record` kept it as
-`data/reference/NAME.jsonl`. Unpacked into an empty `data/runs/main`, `make record`
-and `make partial BACKEND=jax` read it. Only the standard library is imported here.
+unpacked into WORK/study, or where `make record` kept it as
+`data/reference/NAME.jsonl`, with --from NAME. Unpacked into an empty
+`data/runs/main`, `make record` and `make partial BACKEND=jax` read it.
+Only the standard library is imported here.
 """
 
 import argparse
@@ -125,7 +126,7 @@ def main(words: list[str]) -> int:
         command += [f"PLAN={plan}", *backend]
     if given.archive:
         command += [f"ARCHIVE={given.archive.resolve()}"]
-    if given.reference:
+    if given.reference is not None:
         command += [f"FROM={given.reference}"]
     # In place of this process: whoever stops it stops the study.
     os.chdir(work)

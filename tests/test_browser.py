@@ -234,8 +234,13 @@ def test_the_form_tells_the_flags_of_the_medians(browser, report):
         [curve, sizes],
     )
     assert told == [predict(curve, size).flags for size in sizes]
-    assert told[3:6] == ["steal 3.0%; throttled", "steal 3.0%; throttled", "throttled"]
-    assert words.endswith("so no interval. ⚑ steal 3.0%; throttled.")
+    both = "steal 3.0%; throttled at 100 parameters; throttled at 1,000 parameters"
+    assert told[3:6] == [
+        "steal 3.0%; throttled at 100 parameters",
+        both,
+        "throttled at 1,000 parameters",
+    ]
+    assert words.endswith(f"so no interval. ⚑ {both}.")
 
 
 def test_the_verdict_names_the_faster_device_or_a_tie(browser, report):
@@ -331,7 +336,7 @@ def test_the_forms_break_even_is_pythons(browser, report):
     wide = Prediction(3.0, 2.0, 4.0, "interpolated", sure=True)
     times = [*predictions(), wide]
     some = [None, *islice(ratios(), 24, 72, 7)]
-    sizes = (1_000, 54_321, 3_000_000)
+    sizes = (500, 1_000, 54_321, 54_772, 405_360, 3_000_000)
     cases = list(product(times, times, range(len(some)), sizes))
     told = opened(browser, report).evaluate(
         "([ratios, cases]) => cases.map(([cpu, gpu, at, size]) =>"

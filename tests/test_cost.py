@@ -124,6 +124,16 @@ def test_a_break_even_without_repeats_or_beyond_them():
     assert text.break_even_sentence(None) == ""
 
 
+def test_a_break_even_where_only_one_device_was_measured_around_has_the_times_limits():
+    """Both times are interpolated, and their ratio was measured at other sizes."""
+    sizes = pd.DataFrame({"parameters": [10, 100] * 5, "repeat": [*range(5)] * 2, "seconds": 1.0})
+    ratio = log_ratio(sizes, sizes)
+    time = Prediction(20.0, 18.0, 24.0, "interpolated", sure=True)
+    other = Prediction(10.0, 8.0, 12.0, "interpolated", sure=True)
+    assert break_even(time, other, ratio, 1_000)[:3] == (2.0, 1.5, 3.0)
+    assert break_even(time, other, ratio, 10)[:3] == (2.0, 1.0, 2.0)
+
+
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
@@ -148,9 +158,9 @@ def test_a_rule_is_told_of_costs_and_joules(compared):
     always = vars(cheaper(compared.ratio, 100.0))
     assert rule_words(always, COST).startswith("The CPU is cheaper at all sizes from 3,230 to")
     row = {"status": "unresolved", "reason": "the devices' times overlap at every width"}
-    assert rule_words(row, ENERGY) == (
-        "Too close to call: the devices' joules overlap at every width"
-    )
+    told = "Too close to call: the devices' joules overlap at every width"
+    assert rule_words(row | {"repeats": 5}, ENERGY) == told
+    assert rule_words(row | {"repeats": 1}, ENERGY) == f"{told}, as single trainings tell"
 
 
 def test_the_report_tells_costs_only_at_prices(compared):

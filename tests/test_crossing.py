@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossover.analysis import band
+from crossover.analysis.band import log_ratio
 from crossover.analysis.comparison import crossovers
 from crossover.analysis.crossing import Crossover, find_crossover
 from crossover.paths import PUBLISHED
@@ -135,16 +136,49 @@ def test_limits_include_what_straight_lines_may_add_but_no_measured_size(monkeyp
     for name, frames in studies.items():
         bare, found = find_crossover(*frames), whole[name]
         assert bare.interpolation == 0
-        off = 1 + found.interpolation
-        # At a measured size where a device surely wins, no line is straight for nothing.
-        sure = [size for size in SIZES if size < bare.low or size > bare.high]
-        assert found.low == pytest.approx(
-            max([bare.low / off, *(size for size in sure if size < bare.low)])
-        )
-        assert found.high == pytest.approx(
-            min([bare.high * off, *(size for size in sure if size > bare.high)])
-        )
+        # At a measured size no line is straight for nothing.
         assert found.low < bare.low or bare.low in SIZES
+        assert found.high > bare.high or bare.high in SIZES
+        for end, size in enumerate((found.high, found.low)):
+            # There the ratio may just be 1; what is told at a price of 1 is told of times.
+            assert found.ratio.limits(size)[end] == pytest.approx(1.0, abs=1e-3) or size in SIZES
+        sure = [size for size in SIZES if size < bare.low or size > bare.high]
+        assert all(size <= found.low or size >= found.high for size in sure)
+
+
+def test_straight_lines_miss_most_in_the_middle_of_a_step() -> None:
+    """By hand: 1/4 · h/2 · h/2 / 2 = h² / 32."""
+    assert band.straight_miss(np.array([1.0, 2.0, 3.0]), 1.0, 3.0).tolist() == [0, 4 / 32, 0]
+
+
+def test_the_band_is_wider_by_no_more_than_straight_lines_miss() -> None:
+    ratio = log_ratio(times([1, 4, 40]), times([5, 6, 7]))
+    step = math.log(SIZES[1] / SIZES[0])
+    assert (ratio.band.upper - ratio.band.lower).max() == pytest.approx(2 * step**2 / 32)
+
+
+def test_at_a_width_with_other_repeats_on_either_side_the_wider_limits_count() -> None:
+    cpu, gpu = times([1, 5, 40], QUIET), times([5, 5.5, 6], QUIET[::-1])
+    late = cpu[(cpu["parameters"] < SIZES[2]) | (cpu["repeat"] < 3)]
+    ratio = log_ratio(late, gpu)
+    here = np.isclose(ratio.band.log_parameters, math.log(SIZES[1]))
+    assert here.sum() == 2
+    sides = ratio.band.lower[here], ratio.band.upper[here]
+    assert len(set(sides[1])) == 2
+    assert ratio.limits(SIZES[1]) == pytest.approx(
+        (math.exp(min(sides[0])), math.exp(max(sides[1])))
+    )
+
+
+def test_where_both_widths_tell_a_winner_straight_lines_open_nothing() -> None:
+    """The ratio of two times of overhead plus work rises or falls all the way."""
+    cpu, gpu = times([1.002, 1.003, 4.0], QUIET), times([1.0, 1.0, 1.0], QUIET)
+    found = find_crossover(
+        cpu.assign(seconds=gpu["seconds"] * [*[1.002] * 5, *[1.003] * 5, *[4] * 5]), gpu
+    )
+    assert found.status == "gpu always faster"
+    lower = found.ratio.band.lower
+    assert lower.min() == pytest.approx(math.log(1.002))
 
 
 def test_a_device_timed_once_stands_against_each_repeat_of_the_other() -> None:

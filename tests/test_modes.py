@@ -53,9 +53,10 @@ def test_both_speeds_are_flagged_told_and_drawn(tmp_path):
     merged = bimodal(tmp_path)
     cells = summarise(merged.trials)
     own = cells[cells["machine"] == merged.own].set_index("width")
-    assert own.loc[64, "two_speeds"].startswith("cold 13.2 s (3 repeats) and 27.1 s (2); steady ")
-    assert "two speeds" in own.loc[64, "flags"]
-    assert own.loc[128, "two_speeds"] == ""
+    assert own.loc[64, "cold_seconds_two_speeds"] == "cold 13.2 s (3 repeats) and 27.1 s (2)"
+    assert own.loc[64, "steady_seconds_two_speeds"].startswith("steady ")
+    assert "cold: two speeds; steady: two speeds" in own.loc[64, "flags"]
+    assert own.loc[128, "cold_seconds_two_speeds"] == ""
     sentence = two_speeds_sentence(own.reset_index())
     assert sentence.startswith("**1 cell with two speeds:**")
     assert "- published, CPU, width 64: cold 13.2 s (3 repeats) and 27.1 s (2)" in sentence

@@ -18,10 +18,13 @@ from crossover.__main__ import main
 from crossover.errors import CrossoverError
 from crossover.paths import PROJECT, REFERENCES
 from crossover.records.ceilings import write_ceilings
-from crossover.records.reference import keep, read_reference, take_up
+from crossover.records.frame import MixedTrialsError
+from crossover.records.record import Machine
+from crossover.records.reference import Kept, keep, read_kept, read_reference, take_up
 from crossover.records.rounds import write_rounds
 from crossover.records.settings import protocol_settings
 from crossover.records.storage import read_records, write_record
+from crossover.study import offline
 from crossover.study.archive import write_archive
 from crossover.study.configuration import present_devices, study_from
 from crossover.study.offline import Clock, run_job, run_jobs, worthwhile
@@ -93,16 +96,57 @@ def test_a_shipped_plan_and_an_archive_are_handed_on(tmp_path, started):
     }  # fmt: skip
 
 
-def test_a_reference_is_gone_on_with(tmp_path, capsys):
+@pytest.fixture
+def h100(monkeypatch):
+    """This process takes itself for the machine of the H100's reference; its trials."""
+    trials = read_reference(REFERENCES / "nvidia-h100.jsonl").records
+    software = trials[0].software
+    versions = {name: getattr(software, name) for name in ("backend", "keras", "numpy")}
+    monkeypatch.setattr(offline, "describe_machine", lambda *_: trials[0].machine)
+    monkeypatch.setattr(offline, "installed_versions", lambda _: versions)
+    monkeypatch.setattr(offline, "recorded_environment", dict)
+    return trials
+
+
+def go_on(folder, *more):
+    plan = f"PLAN={PLANS / 'jax.csv'}"
+    return main(["offline", f"FOLDER={folder}", plan, "BACKEND=jax", "SECONDS=0", *more])
+
+
+def test_a_reference_is_gone_on_with(tmp_path, h100, capsys):
     """What it holds is not trained again; the rest is planned."""
-    words = [f"FOLDER={tmp_path}", f"PLAN={PLANS / 'jax.csv'}", "BACKEND=jax", "SECONDS=0"]
-    kept = len(read_reference(REFERENCES / "nvidia-h100.jsonl").records)
     for _ in range(2):  # The same command again finds all of it there.
-        assert main(["offline", *words, "FROM=nvidia-h100"]) == 1
-        assert capsys.readouterr().out.splitlines()[-1] == f"{kept} trials recorded, 0:00 left"
+        assert go_on(tmp_path, "FROM=nvidia-h100") == 1
+        assert capsys.readouterr().out.splitlines()[-1] == f"{len(h100)} trials recorded, 0:00 left"
     left_out = (tmp_path / "left-out.txt").read_text().split()
     assert left_out
     assert not [name for name in left_out if "-r1-" in name or name.startswith("ceilings-jax-gpu")]
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "sentence"),
+    [
+        ("describe_machine", lambda *_: Machine(cpu_model="Another", visible_cores=16),
+         "this study was begun on Intel(R) Xeon(R) Processor (16 cores), and this is Another"),
+        ("installed_versions", lambda _: {"numpy": "1.0"},
+         "this study was begun with numpy 2.5.2, and 1.0 is installed"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("h100")
+def test_no_reference_of_another_machine_is_gone_on_with(
+    part, other, sentence, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(offline, part, other)
+    assert go_on(tmp_path / "study", "FROM=nvidia-h100") != 0
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.usefixtures("h100")
+def test_a_wrong_plan_is_refused_before_a_reference_is_written(tmp_path, capsys):
+    assert go_on(tmp_path / "study", "FROM=nvidia-h100", f"PLAN={tmp_path / 'none.csv'}") != 0
+    assert "none.csv cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_study_is_taken_up_as_it_was_kept(tmp_path):
@@ -113,32 +157,46 @@ def test_a_study_is_taken_up_as_it_was_kept(tmp_path):
     write_ceilings(study / "ceilings", make_ceilings())
     write_rounds(study / "rounds", make_rounds(8))
     keep("box", study, references)
-    take_up("box", again, references)
+    take_up(read_kept("box", references), again)
     assert files(again) == files(study)
-    # What was recorded or measured meanwhile stays.
-    (again / "ceilings" / "other.json").write_text("{}")
-    gone = next((again / "trials").glob("*-r2-*.json"))
-    gone.unlink()
-    measured = next((again / "ceilings").glob("tensorflow*"))
-    measured.write_text("later")
-    take_up("box", again, references)
-    assert gone.exists()
-    assert measured.read_text() == "later"
+
+
+@pytest.mark.parametrize("kind", ["trials", "ceilings", "rounds"])
+def test_what_a_folder_has_already_stays_and_the_rest_is_taken_up(kind, tmp_path):
+    """Whichever part is there: a first run may have been cut off anywhere."""
+    kept = Kept([make_record(), make_record(repeat=2)], [make_ceilings()], [make_rounds(8)])
+    take_up(kept, tmp_path)
+    whole = files(tmp_path)
+    own = next(path for path in (tmp_path / kind).iterdir())
+    own.write_bytes(own.read_bytes() + b"\n")
+    for path in tmp_path.rglob("*.json"):
+        if path != own:
+            path.unlink()
+    take_up(kept, tmp_path)
+    assert files(tmp_path) == whole | {own.relative_to(tmp_path): own.read_bytes()}
+    assert own.read_bytes().endswith(b"\n\n")
+
+
+def test_a_folder_with_another_machines_trials_is_not_gone_on_with(tmp_path):
+    other = Machine(cpu_model="Another", visible_cores=2)
+    write_record(tmp_path / "trials", make_record(repeat=3, machine=other))
+    with pytest.raises(MixedTrialsError, match="cpu_model"):
+        take_up(Kept([make_record()], [], []), tmp_path)
+    assert len(files(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("name", ["none", "../box", "box.jsonl", ""])
-def test_no_other_file_is_taken_up(name, tmp_path):
+def test_no_other_file_is_a_reference(name, tmp_path):
     keep_one(tmp_path)
-    with pytest.raises(CrossoverError, match="there is no such reference"):
-        take_up(name, tmp_path / "again", tmp_path)
+    with pytest.raises(CrossoverError, match=r"there is no reference .*: name one .* \(box\)\."):
+        read_kept(name, tmp_path)
 
 
 def test_a_reference_that_is_not_whole_is_not_gone_on_with(tmp_path):
     with keep_one(tmp_path).open("a") as file:
         file.write("{}\n")
-    with pytest.raises(CrossoverError, match=r"FROM is 'box': box\.jsonl:2: "):
-        take_up("box", tmp_path / "again", tmp_path)
-    assert not (tmp_path / "again").exists()
+    with pytest.raises(CrossoverError, match=r"box is not whole \(box\.jsonl:2: .*copy it anew"):
+        read_kept("box", tmp_path)
 
 
 def keep_one(references):

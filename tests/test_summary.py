@@ -121,6 +121,9 @@ def test_noise_names_its_reason(other: dict[str, object], reason: str) -> None:
     ("other", "touched"),
     [
         ({"steal_fraction": 0.03}, ["cold_seconds", "steady_seconds"]),
+        ({"foreign_fraction": 0.2}, ["cold_seconds", "steady_seconds"]),
+        ({"cpu_throttled_fraction": 0.8}, ["cold_seconds", "steady_seconds"]),
+        ({"clocks_held_down": "on battery"}, ["cold_seconds", "steady_seconds"]),
         ({"throttled": True}, ["cold_seconds", "steady_seconds"]),
         ({"warmed": True}, ["cold_seconds"]),
         ({"diverged": True}, ["accuracy"]),
@@ -140,16 +143,26 @@ def test_a_spread_is_flagged_at_its_own_timing():
     assert cell["cold_seconds_flags"] == cell["accuracy_flags"] == ""
 
 
+def test_two_speeds_are_flagged_at_their_own_timing():
+    cold = [10.0, 10.1, 10.2, 20.1, 20.2]
+    cell = summarise(frame("cpu", cold).assign(steady_seconds=9.0)).iloc[0]
+    assert cell["cold_seconds_flags"].endswith("cold: two speeds")
+    assert cell["cold_seconds_two_speeds"].startswith("cold 10.1 s (3 repeats) and 20.1 s (2)")
+    assert cell["steady_seconds_flags"] == cell["steady_seconds_two_speeds"] == ""
+
+
 def test_flags_of_several_cells_tell_each_reason_once():
     assert together(["", "steal 3.0%; throttled", "throttled"]) == "steal 3.0%; throttled"
     assert together([]) == together(["", ""]) == ""
 
 
-def test_speedups_are_flagged_by_either_device():
-    both = pd.concat([frame("cpu", [30.0]), frame("gpu", [10.0], warmed=True)], ignore_index=True)
+@pytest.mark.parametrize(("device", "other"), [("cpu", "gpu"), ("gpu", "cpu")])
+def test_speedups_are_flagged_by_either_device(device, other):
+    both = pd.concat([frame(device, [30.0], warmed=True), frame(other, [10.0])], ignore_index=True)
     row = speedups(summarise(both)).iloc[0]
     assert (row["cold_speedup_flags"], row["steady_speedup_flags"]) == ("cold: warmed up", "")
-    assert (row["cpu_cold_seconds_flags"], row["gpu_cold_seconds_flags"]) == ("", "cold: warmed up")
+    assert row[f"{device}_cold_seconds_flags"] == "cold: warmed up"
+    assert row[f"{other}_cold_seconds_flags"] == ""
     alone = speedups(summarise(frame("cpu", [30.0]))).iloc[0]
     assert alone["gpu_cold_seconds_flags"] == alone["cold_speedup_flags"] == ""
 

@@ -79,8 +79,8 @@ function predict(curve, parameters) {
   const kind = [...new Set(kinds)].map((name) => `${name}s`).join(" and ");
   const limits = { low: at("low"), high: at("high") };
   const sure = kinds.every((name) => name.endsWith("interval"));
-  const reasons = near("flags").flatMap((flags) => flags.split("; ")).filter(Boolean);
-  return { seconds: at("seconds"), ...limits, source: "interpolated", kind, sure, flags: [...new Set(reasons)].join("; ") };
+  const flags = near("flags").map((told, nth) => told && `${told} at ${sizes[left + nth].toLocaleString("en")} parameters`);
+  return { seconds: at("seconds"), ...limits, source: "interpolated", kind, sure, flags: flags.filter(Boolean).join("; ") };
 }
 
 /** Who wins by a crossover's rule at a size: the twin of verdict.Rule.winner. */
@@ -145,24 +145,6 @@ function interpolated(at, places, values) {
   return values[right - 1] + share * (values[right] - values[right - 1]);
 }
 
-/** How far a straight line may miss a log ratio: the twin of band.straight_miss. */
-function straightMiss(at, start, end) {
-  return Math.max(0.25 * (at - start) * (end - at) / 2, 0);
-}
-
-/** How far straight lines may misplace a crossover: the twin of crossing.interpolation_error. */
-function straightError([start, end], ratio) {
-  const steps = 10000;
-  const estimate = interpolated(0, ratio, [start, end]);
-  let most = 0;
-  for (let step = 0; step <= steps; step += 1) {
-    const at = start + (end - start) * step / steps;
-    const line = ratio[0] + (ratio[1] - ratio[0]) * step / steps;
-    if (Math.abs(line) <= straightMiss(at, start, end)) most = Math.max(most, Math.abs(at - estimate));
-  }
-  return Math.expm1(most);
-}
-
 /** Where the GPU is cheaper, its hour at so many of the CPU's: the twin of verdict.cheaper's rule. */
 function cheaper({ parameters, medians, log_parameters: grid, lower, upper, repeats }, priceRatio) {
   const less = Math.log(priceRatio);
@@ -186,17 +168,16 @@ function cheaper({ parameters, medians, log_parameters: grid, lower, upper, repe
       0, ratio.slice(at, at + 2), parameters.slice(at, at + 2).map(Math.log))));
     const off = crossings.map((one) => Math.abs(Math.log(one ** 2 / (low * high))));
     const nearest = off.indexOf(Math.min(...off));
-    const [estimate, pair] = [crossings[nearest], rising[nearest]];
+    const estimate = crossings[nearest];
     const count = Math.min(repeats[last], repeats[first]);
-    const most = 1 + straightError(parameters.slice(pair, pair + 2).map(Math.log), ratio.slice(pair, pair + 2));
     const sure = (winner, inside) => parameters.filter((size) => grid.some((place, at) =>
       winners[at] === winner && inside(at) && Math.abs(Math.log(size) - place) < 1e-8));
     const cpu_until = sure(-1, (at) => at <= last).at(-1) ?? null;
     const gpu_from = sure(1, (at) => at >= first)[0] ?? null;
     return rule("crossed", count, {
       estimate,
-      low: Math.max(Math.min(low, estimate) / most, parameters[0], cpu_until ?? 0),
-      high: Math.min(Math.max(high, estimate) * most, parameters.at(-1), gpu_from ?? Infinity),
+      low: Math.max(Math.min(low, estimate), cpu_until ?? 0),
+      high: Math.min(Math.max(high, estimate), gpu_from ?? Infinity),
       cpu_until,
       gpu_from,
     });
@@ -236,7 +217,8 @@ function cheaperWords({ status, estimate, low, high, reason, about, single }) {
   }
   if (status !== "unresolved") return `The ${status.slice(0, 3).toUpperCase()} is cheaper${single ? ", as single trainings tell," : ""} ${reason}`;
   const open = ["from ", "the devices' "].some((start) => reason.startsWith(start));
-  return open ? `Too close to call: ${reason}` : reason[0].toUpperCase() + reason.slice(1);
+  const words = open ? `Too close to call: ${reason}` : reason[0].toUpperCase() + reason.slice(1);
+  return single ? `${words}, as single trainings tell` : words;
 }
 
 /** The break-even of a size with its limits: the twin of verdict.break_even. */
@@ -244,14 +226,12 @@ function breakEven(cpu, gpu, ratio, parameters) {
   if (cpu.seconds === null || gpu.seconds === null) return null;
   const even = cpu.seconds / gpu.seconds;
   const told = { even, low: null, high: null, about: !(cpu.sure && gpu.sure) };
-  if (ratio && cpu.source === "interpolated" && gpu.source === "interpolated") {
+  if (ratio && ratio.parameters[0] <= parameters && parameters <= ratio.parameters.at(-1)) {
     if (Math.max(...ratio.repeats) < 2) return told;
-    const [at, sizes] = [Math.log(parameters), ratio.parameters.map(Math.log)];
-    const right = sizes.findIndex((size) => size >= at);
-    const miss = right > 0 ? straightMiss(at, sizes[right - 1], sizes[right]) : 0;
-    const [low, high] = [[ratio.lower, -miss], [ratio.upper, miss]].map(([edge, more]) =>
-      Math.exp(interpolated(at, ratio.log_parameters, edge) + more));
-    return { ...told, low: Math.min(low, even), high: Math.max(high, even) };
+    const [at, grid] = [Math.log(parameters), ratio.log_parameters];
+    const [lower, upper] = [ratio.lower, ratio.upper].map((edge) =>
+      [interpolated(at, grid, edge), ...edge.filter((_, point) => Math.abs(grid[point] - at) < 1e-8)]);
+    return { ...told, low: Math.min(Math.exp(Math.min(...lower)), even), high: Math.max(Math.exp(Math.max(...upper)), even) };
   }
   if (cpu.low === null || gpu.low === null) return told;
   return { ...told, low: cpu.low / gpu.high, high: cpu.high / gpu.low };

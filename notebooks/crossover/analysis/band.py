@@ -10,6 +10,10 @@ size the band is the wider of two intervals of the median by order statistics:
   & Donner 2008), which holds where trainings are slow one by one, so that the curves' median and
   the medians' curve differ.
 
+Between widths it is wider by what straight lines may miss, for times that are overhead plus work
+(`straight_miss`). The ratio of two such times rises or falls all the way, so that it is not wider
+than at both widths.
+
 It needs no law of the noise, but independent repeats. How often it holds on simulated machines, and
 where it does not, stands in ``data/reference/coverage.csv`` (``benchmarks/coverage.py``).
 
@@ -27,6 +31,7 @@ import pandas as pd
 from crossover.analysis.order import Floats, interpolated_limits, median_limits
 
 POINTS = 100
+SAME = 1e-8  # Of log parameters that are one size.
 # Of a logistic function: see `straight_miss`.
 STEEPEST = 0.25
 Counts = npt.NDArray[np.int64]
@@ -66,18 +71,16 @@ class Ratio:
         return replace(self, medians=self.medians - less, band=band)
 
     def limits(self, parameters: float) -> tuple[float, float]:
-        """Limits of CPU/GPU at a size between the measured ones.
+        """The band's limits of CPU/GPU at a size between the measured ones.
 
-        They are the band's, moved apart by what straight lines between widths may miss.
+        At a width, where fewer repeats may tell of one side than of the other, the wider ones.
         """
-        at, sizes = np.log(parameters), np.log(self.parameters)
-        right = np.searchsorted(sizes, at).clip(1, len(sizes) - 1)
-        miss = straight_miss(at, sizes[right - 1], sizes[right]) if len(sizes) > 1 else 0.0
+        at, grid = np.log(parameters), self.band.log_parameters
+        here = np.isclose(grid, at, rtol=0, atol=SAME)
         lower, upper = (
-            np.interp(at, self.band.log_parameters, edge)
-            for edge in (self.band.lower, self.band.upper)
+            [np.interp(at, grid, edge), *edge[here]] for edge in (self.band.lower, self.band.upper)
         )
-        return float(np.exp(lower - miss)), float(np.exp(upper + miss))
+        return float(np.exp(min(lower))), float(np.exp(max(upper)))
 
 
 def straight_miss(at: Floats, start: float, end: float) -> Floats:
@@ -86,9 +89,10 @@ def straight_miss(at: Floats, start: float, end: float) -> Floats:
     Where a time is overhead plus work, the slope of its logarithm over log parameters is a logistic
     function, whose own slope is at most 1/4. A line over a step of h misses such a curve by at most
     1/4 · s · (h - s) / 2 at s (the remainder of linear interpolation), and so the ratio of two of
-    them. ``at``, ``start`` and ``end`` are log parameters; beyond both ends nothing is missed.
+    them: the difference of two logistic functions of one steepness keeps its sign, too, so that the
+    ratio rises or falls all the way. ``at``, ``start`` and ``end`` are log parameters.
     """
-    return np.maximum(STEEPEST * (at - start) * (end - at) / 2, 0.0)
+    return STEEPEST * (at - start) * (end - at) / 2
 
 
 def log_ratio(cpu: pd.DataFrame, gpu: pd.DataFrame) -> Ratio | None:
@@ -151,10 +155,13 @@ def _segment(sizes: Floats, paired: Floats) -> tuple[Floats, Floats, Floats, Cou
     lower, upper = median_limits((weights @ whole).T)
     medians = np.median(whole, axis=1)
     down, up = (np.sqrt(weights**2 @ (end - medians) ** 2) for end in interpolated_limits(whole.T))
-    middle = weights @ medians
+    middle, grid = weights @ medians, weights @ sizes
+    lower, upper = np.minimum(lower, middle - down), np.maximum(upper, middle + up)
+    miss = straight_miss(grid, sizes[0], sizes[-1])
+    least, most = min(lower[0], lower[-1]), max(upper[0], upper[-1])
     return (
-        weights @ sizes,
-        np.minimum(lower, middle - down),
-        np.maximum(upper, middle + up),
+        grid,
+        np.minimum(lower, np.maximum(lower - miss, least)),
+        np.maximum(upper, np.minimum(upper + miss, most)),
         repeats,
     )

@@ -150,7 +150,6 @@ def _everywhere(band: Band) -> str:
 def _crossed(sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: Band) -> Crossover:
     """The crossover with its limits: the CPU's last sure win, and the GPU's first.
 
-    Between measured sizes both are moved apart by what straight lines may misplace the crossover.
     ``rising`` are the widths after which the medians change sides; of several the one in the middle
     of the limits counts. Before and beyond the limits, where one slow training may hide the winner
     again, nothing is open any more.
@@ -169,10 +168,8 @@ def _crossed(sizes: Floats, ratio: Floats, rising: npt.NDArray[np.int64], band: 
     gpu_from = _sure(sizes, band.log_parameters[first:][winners[first:] > 0]).min()
     if repeats > 1:
         # The medians' crossing may just lie outside: they are of all trials, the band is of pairs.
-        low, high = min(low, estimate), max(high, estimate)
-        # At a measured size no straight line adds an error.
-        low = np.nanmax([low / (1 + off), sizes[0], cpu_until])
-        high = np.nanmin([high * (1 + off), sizes[-1], gpu_from])
+        low = np.nanmax([min(low, estimate), cpu_until])
+        high = np.nanmin([max(high, estimate), gpu_from])
     else:
         low = high = np.nan
     return Crossover(

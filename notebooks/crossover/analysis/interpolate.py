@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from crossover.analysis.predict import fit_predictor, prediction_interval
-from crossover.analysis.summary import CURVE, together
+from crossover.analysis.summary import CURVE
 from crossover.analysis.verdict import UNKNOWN, Prediction
 from crossover.records.frame import groups
 
@@ -97,7 +97,8 @@ def predict(curve: Curve | None, parameters: float) -> Prediction:
             for name in ("seconds", "low", "high")
         )
         sure = all(kind.endswith("interval") for kind in curve["interval"][near])
-        flags = together(curve["flags"][near])
+        named = zip(curve["flags"][near], sizes[near], strict=True)
+        flags = "; ".join(f"{told} at {size:,} parameters" for told, size in named if told)
         return Prediction(seconds, low, high, "interpolated", sure, flags)
     model = curve["model"]
     if model is None:

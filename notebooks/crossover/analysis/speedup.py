@@ -57,7 +57,7 @@ class Once(NamedTuple):
 
 def paid_once(trials: pd.DataFrame) -> Once | None:
     """What one CPU's and one GPU's trainings in one protocol cost once; None where unknown."""
-    names = ["start_seconds", "steady_seconds", "epoch"]
+    names = ["start_seconds", "cold_seconds", "epoch"]
     timed = trials.assign(epoch=trials["steady_seconds"] / trials["epochs"]).dropna(subset=names)
     if timed["device"].nunique() < 2:
         return None
@@ -68,7 +68,7 @@ def paid_once(trials: pd.DataFrame) -> Once | None:
     starts = both["start_seconds"]
     once, an_epoch, whole = (
         {device: float(both[name, device].iloc[-1]) for device in ("cpu", "gpu")}
-        for name in ("start_seconds", "epoch", "steady_seconds")
+        for name in ("start_seconds", "epoch", "cold_seconds")
     )
     later, gained = once["gpu"] - once["cpu"], an_epoch["cpu"] - an_epoch["gpu"]
     cpu, gpu = ((float(starts[name].min()), float(starts[name].max())) for name in ("cpu", "gpu"))
@@ -76,7 +76,7 @@ def paid_once(trials: pd.DataFrame) -> Once | None:
         cpu=cpu,
         gpu=gpu,
         parameters=int(both.index[-1]),
-        share=once["gpu"] / (once["gpu"] + whole["gpu"]),
+        share=once["gpu"] / whole["gpu"],
         speedup=an_epoch["cpu"] / an_epoch["gpu"],
         epochs=max(1, math.floor(later / gained) + 1) if gained > 0 else None,
     )

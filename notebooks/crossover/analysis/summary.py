@@ -25,11 +25,11 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     One row for each machine, backend, protocol, device and width: ``parameters``, ``repeats``, the
     median of ``cold_seconds``, ``steady_seconds`` (seconds) and ``accuracy`` (fraction), each with
     ``_low`` and ``_high`` (order statistics from 5 values on, the range for 2 to 4, NaN for 1),
-    ``interval`` (their name and level: '93.8% interval', 'range' or 'single'), ``two_speeds``
-    (both, where the repeats fall into two groups; see `crossover.analysis.modes`), ``outliers``
-    (trials outside 1.5 interquartile ranges) and, empty where there are none, ``flags``: what is to
-    be said against the cell, and with ``_flags`` behind its name against each of the three. Raises
-    `ValueError` if one curve mixes two settings.
+    ``interval`` (their name and level: '93.8% interval', 'range' or 'single'), ``outliers`` (trials
+    outside 1.5 interquartile ranges) and, empty where there are none, ``flags``: what is to be said
+    against the cell. With ``_flags`` behind its name, it is said against one of the three; with
+    ``_two_speeds`` stand both speeds of a time, where the repeats fall into two groups (see
+    `crossover.analysis.modes`). Raises `ValueError` if one curve mixes two settings.
     """
     refuse_mixed_settings(trials)
     cells = trials.groupby(CELL, sort=True)
@@ -39,7 +39,8 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
         summary[f"{name}_low"], summary[f"{name}_high"] = _limits(trials, name)
     summary["interval"] = summary["repeats"].map(kind_name)
     speeds = {name: _two_speeds(trials, name) for name in TIMES}
-    summary["two_speeds"] = _joined(list(speeds.values()), summary)
+    for name, texts in speeds.items():
+        summary[f"{name}_two_speeds"] = _joined([texts], summary)
     summary["outliers"] = _outliers(trials)
     flags = _flags(trials, speeds)
     summary["flags"] = _joined([texts for _, texts in flags], summary)
@@ -97,8 +98,8 @@ def _flags(
         (["accuracy"], _said(trials, trials["accuracy"] <= CHANCE, "learned nothing")),
     ]
     for name in TIMES:
-        half = cells[name].quantile(0.75) - cells[name].quantile(0.25)
-        share = half / cells[name].median()
+        middle_half = cells[name].quantile(0.75) - cells[name].quantile(0.25)
+        share = middle_half / cells[name].median()
         told.append(([name], _above(share, SPREAD_LIMIT, f"{_timing(name)} spread")))
     shares = {
         "steal": ("steal_fraction", STEAL_LIMIT),
@@ -122,7 +123,7 @@ def _flags(
 
 
 def together(flags: Iterable[str]) -> str:
-    """What is to be said against several cells, each reason once; empty where there is none."""
+    """What is to be said against several cells, each text once; empty where there is none."""
     reasons = (reason for told in flags for reason in told.split("; "))
     return "; ".join(dict.fromkeys(filter(None, reasons)))
 

@@ -25,7 +25,7 @@ class Prediction(NamedTuple):
     """Seconds with their limits, each None where unknown, and where they come from.
 
     ``sure`` says that it lies between medians that have an interval, which a range of few repeats
-    and a single one are not; ``flags`` are what is to be said against those medians.
+    and a single one are not; ``flags`` are what is to be said against those medians, and of which.
     """
 
     seconds: float | None
@@ -144,13 +144,14 @@ def break_even(
 ) -> BreakEven | None:
     """The break-even of a size; ``ratio`` is of the two curves' times. None without both times.
 
-    Between measured sizes of repeats its limits are `Ratio.limits`, elsewhere those of the times.
+    Between sizes that both have measured its limits are `Ratio.limits`, where there are repeats;
+    elsewhere they are those of the times.
     """
     if cpu.seconds is None or gpu.seconds is None:
         return None
     even = cpu.seconds / gpu.seconds
     low = high = None
-    if ratio is not None and cpu.source == gpu.source == "interpolated":
+    if ratio is not None and ratio.parameters[0] <= parameters <= ratio.parameters[-1]:
         if ratio.band.repeats.max() > 1:
             low, high = ratio.limits(parameters)
             low, high = min(low, even), max(high, even)

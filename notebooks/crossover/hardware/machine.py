@@ -67,7 +67,7 @@ def describe_machine(device: Device, device_name: str) -> Machine:
 
 @cache
 def _processor() -> dict[str, Any]:
-    """The CPU's model and microarchitecture; outside Linux, asking takes a second."""
+    """The CPU's model and microarchitecture; asking takes a second where py-cpuinfo is asked."""
     model, *numbers = _told_by_linux() or _told_by_cpuinfo()
     fields = zip(("cpu_family", "cpu_number", "cpu_stepping"), numbers, strict=True)
     own = {field: value for field, value in fields if isinstance(value, int)}
@@ -80,7 +80,7 @@ def _processor() -> dict[str, Any]:
 
 
 def _told_by_linux(root: Path = ROOT) -> list[Any]:
-    """Model, family, model number and stepping in Linux's own file; empty where it lacks them."""
+    """Model, family, model number and stepping by Linux's own file; empty without a model there."""
     first = read(root / "proc/cpuinfo").split("\n\n")[0]
     told = {name.strip(): value.strip() for name, _, value in
             (line.partition(":") for line in first.splitlines())}  # fmt: skip

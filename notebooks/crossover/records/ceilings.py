@@ -144,6 +144,11 @@ class Ceilings(Measured):
     widths: Annotated[list[WidthCeilings], Field(min_length=1, max_length=64)]
 
     @property
+    def file_name(self) -> str:
+        """Its record's file name."""
+        return ceilings_name(self.backend, self.device, self.batch_size, self.threads)
+
+    @property
     def common(self) -> dict[str, Any]:
         """What is measured once for all widths, as `Ceilings` takes it."""
         names = ("batch_bytes", "batch_copy", "pinned_copy", "large_bytes", "large_copy", "memory",
@@ -198,9 +203,9 @@ def ceilings_name(backend: Backend, device: Device, batch_size: int, threads: in
 
 def write_ceilings(folder: Path, ceilings: Ceilings) -> Path:
     """Write a ceilings record atomically and return its path; raises ``StorageError``."""
-    name = ceilings_name(ceilings.backend, ceilings.device, ceilings.batch_size, ceilings.threads)
-    write_text(folder / name, ceilings.model_dump_json(indent=1) + "\n")
-    return folder / name
+    path = folder / ceilings.file_name
+    write_text(path, ceilings.model_dump_json(indent=1) + "\n")
+    return path
 
 
 def adopt_limits(folder: Path) -> None:

@@ -4,17 +4,17 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import regular_size, write_text
 from crossover.paths import PROJECT, REFERENCES, RUNS
-from crossover.records.ceilings import adopt_limits, read_ceilings, write_ceilings
+from crossover.records.ceilings import Ceilings, adopt_limits, read_ceilings, write_ceilings
 from crossover.records.frame import check_one_machine
 from crossover.records.jsontext import MAX_RECORD_BYTES, Problem, parse_model
 from crossover.records.record import Record
-from crossover.records.rounds import read_rounds, write_rounds
+from crossover.records.rounds import Rounds, read_rounds, write_rounds
 from crossover.records.storage import (
     Loaded,
     read_records,
@@ -98,28 +98,48 @@ def keep(name: str, folder: Path, references: Path = REFERENCES, partition: str 
     return path
 
 
-def take_up(name: str, folder: Path, references: Path = REFERENCES) -> None:
-    """Write a reference's trials and what explains them into a study's folder, to go on with it.
+class Kept(NamedTuple):
+    """What `keep` has written of one study."""
 
-    What `keep` does, turned round; what the folder has of a study already stays. Raises
-    CrossoverError if there is no such reference, or some of it cannot be read.
-    """
-    path = references / f"{name}.jsonl"
-    if path not in reference_paths(references):
-        raise CrossoverError(f"FROM is {name!r:.80}: there is no such reference.")
-    trials = read_reference(path)
+    trials: list[Record]
+    ceilings: list[Ceilings]
+    rounds: list[Rounds]
+
+
+def read_kept(name: str, references: Path = REFERENCES) -> Kept:
+    """Read all of a reference; raise CrossoverError if there is none, or some is not readable."""
+    paths = {path.stem: path for path in reference_paths(references)}
+    if name not in paths:
+        there = ", ".join(paths) or "none"
+        raise CrossoverError(
+            f"there is no reference {name!r:.80}: name one that there is ({there})."
+        )
+    trials = read_reference(paths[name])
     ceilings, no_ceilings = read_ceilings(references / name)
     rounds, no_rounds = read_rounds(references / name / "rounds")
     if problems := [*trials.problems, *no_ceilings, *no_rounds]:
-        raise CrossoverError(f"FROM is {name!r}: {problems[0]}")
-    if not any((folder / "trials").glob("*.json")):
-        for measured in ceilings:
-            write_ceilings(folder / "ceilings", measured)
-        for turns in rounds:
-            write_rounds(folder / "rounds", turns)
-    for trial in trials.records:  # Last, so that one of them says that the others are there.
+        raise CrossoverError(
+            f"the reference {name} is not whole ({problems[0]}): copy it anew, or remove that part."
+        )
+    return Kept(trials.records, ceilings, rounds)
+
+
+def take_up(kept: Kept, folder: Path) -> None:
+    """Write a kept study into a study's folder, to go on with it.
+
+    What `keep` does, turned round; what lies there already stays. Raises MixedTrialsError if that
+    is another machine's.
+    """
+    check_one_machine([*kept.trials, *read_records(folder / "trials").records])
+    for trial in kept.trials:
         if not (folder / "trials" / record_name(trial)).exists():
             write_record(folder / "trials", trial)
+    for ceilings in kept.ceilings:
+        if not (folder / "ceilings" / ceilings.file_name).exists():
+            write_ceilings(folder / "ceilings", ceilings)
+    for rounds in kept.rounds:
+        if not (folder / "rounds" / rounds.file_name).exists():
+            write_rounds(folder / "rounds", rounds)
 
 
 def keep_all(name: str, folder: Path, references: Path = REFERENCES) -> list[Path]:

@@ -63,6 +63,11 @@ class Rounds(Measured):
         return self
 
     @property
+    def file_name(self) -> str:
+        """Its record's file name."""
+        return rounds_name(self.backend, self.device, self.batch_size, self.threads, self.width)
+
+    @property
     def trainings(self) -> list[Turns]:
         """All trainings of a round, in their order."""
         return [*self.path, *self.changes, *self.batches]
@@ -82,11 +87,9 @@ def rounds_name(
 
 def write_rounds(folder: Path, rounds: Rounds) -> Path:
     """Write a rounds record atomically and return its path; raises ``StorageError``."""
-    name = rounds_name(
-        rounds.backend, rounds.device, rounds.batch_size, rounds.threads, rounds.width
-    )
-    write_text(folder / name, rounds.model_dump_json(indent=1) + "\n")
-    return folder / name
+    path = folder / rounds.file_name
+    write_text(path, rounds.model_dump_json(indent=1) + "\n")
+    return path
 
 
 def find_rounds(path: Path) -> Rounds | None:

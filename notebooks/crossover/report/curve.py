@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from crossover.analysis.modes import two_speeds
 from crossover.records import published
@@ -60,21 +62,22 @@ def _draw_curve(
         low, high = (curve[f"{column}_{end}"].fillna(curve[column]) for end in ("low", "high"))
         ax.fill_between(sizes, low, high, color=colour, alpha=0.15, lw=0)
     ax.plot(sizes, curve[column], color=colour, ls=look.dashes, zorder=2)
-    points(ax, curve["parameters"], curve[column], curve[f"{column}_flags"] != "", look)
+    ax.plot(sizes, curve[column], look.marker, c=colour, zorder=3)
+    hollow(ax, sizes, curve[column], curve[f"{column}_flags"], look)
     places = repeats["parameters"] * math.exp(look.beside)
     ax.plot(places, repeats[column], ".", c=colour, ms=5, alpha=0.6, mew=0)
     if column != "accuracy":
         _two_speeds(ax, repeats, column, colour)
 
 
-def points(
-    ax: Axes, sizes: "pd.Series[int]", values: "pd.Series[float]", flagged: "pd.Series[bool]",
-    look: Look,
-) -> None:  # fmt: skip
-    """Draw a curve's measured points, hollow where they are flagged."""
-    for hollow, drawn in flagged.groupby(flagged).groups.items():
-        face = "white" if hollow else look.colour
-        ax.plot(sizes[drawn], values[drawn], look.marker, c=look.colour, mfc=face, zorder=3)
+def hollow(
+    ax: Axes, x: ArrayLike, y: ArrayLike, flags: "pd.Series[str]", look: Look, marker: str = ""
+) -> None:
+    """Draw the flagged points of a curve hollow, with another marker than its look's if given."""
+    drawn = flags.ne("").to_numpy()
+    if drawn.any():
+        places = np.asarray(x)[drawn], np.asarray(y)[drawn]
+        ax.plot(*places, marker or look.marker, c=look.colour, mfc="white", zorder=3)
 
 
 def _two_speeds(ax: Axes, repeats: pd.DataFrame, column: str, colour: str) -> None:
@@ -86,13 +89,16 @@ def _two_speeds(ax: Axes, repeats: pd.DataFrame, column: str, colour: str) -> No
 
 
 def ends(name: str, curve: pd.DataFrame, column: str, unit: str = "") -> str:
-    """A curve's first and last value in words."""
+    """A curve's first and last value in words, what is hollow, and where times have two speeds."""
     first, last = curve.iloc[0], curve.iloc[-1]
     told = (
         f"{name}: {first[column]:.3g}{unit} at {first['parameters']:,} parameters, "
         f"{last[column]:.3g}{unit} at {last['parameters']:,}."
     )
+    if sizes := [f"{size:,}" for size in curve.loc[curve[f"{column}_flags"] != "", "parameters"]]:
+        told += f" Hollow, for flagged: {', '.join(sizes)}."
     if unit:
-        for _, row in curve[curve["two_speeds"] != ""].iterrows():
-            told += f" Two speeds at {row['parameters']:,}: {row['two_speeds']}."
+        speeds = curve.set_index("parameters")[f"{column}_two_speeds"]
+        for size, both in speeds[speeds != ""].items():
+            told += f" Two speeds at {size:,}: {both}."
     return told

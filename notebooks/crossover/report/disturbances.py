@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, STEAL_LIMIT
 from crossover.records.record import Measured
 from crossover.records.unusual import held_down
+from crossover.report import text
 
 
 def cautions(measured: Iterable[tuple[str, Measured]], so: str = "") -> str:
     """A flagged paragraph for each disturbed measurement, named by its words, with what follows."""
     return "\n\n".join(
-        f"⚑ While {words}: {what}.{so}"
+        text.flagged(f"While {words}: {what}.{so}")
         for words, one in measured
         if (what := ", ".join(_disturbances(one)))
     )

@@ -42,9 +42,9 @@ def rule_words(crossing: Mapping[str, Any], measure: Measure = TIME) -> str:
     reason = str(crossing["reason"]).replace("devices' times", f"devices' {measure.numbers}")
     reason = reason.replace("is faster", measure.better)
     if crossing["status"] == "unresolved":
-        if reason.startswith(OPEN):
-            return f"Too close to call: {reason}"
-        return f"{reason[0].upper()}{reason[1:]}"
+        lead = "Too close to call: " if reason.startswith(OPEN) else ""
+        words = f"{lead}{reason}" if lead else f"{reason[0].upper()}{reason[1:]}"
+        return f"{words}, {SINGLE}" if crossing["repeats"] == 1 else words
     device = str(crossing["status"])[:3].upper()
     about = f", {SINGLE}," if crossing["interval_kind"] == "none" else ""
     return f"The {device} {measure.better}{about} {reason}"

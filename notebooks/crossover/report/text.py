@@ -114,13 +114,13 @@ def seconds(value: float) -> str:
 
 
 def flagged(flags: str) -> str:
-    """What is to be said against a value, under the mark that all flags bear."""
+    """What is to be said, or a value, after the mark that all flags bear."""
     return f"⚑ {flags}"
 
 
-def marked(shown: str, flags: str) -> str:
-    """A value as it is shown, with the mark before it where there are flags."""
-    return f"⚑ {shown}" if flags else shown
+def marked(shown: str, flags: str | bool) -> str:
+    """A value as it is shown, with the mark before it where it is flagged."""
+    return flagged(shown) if flags else shown
 
 
 def times(factor: float) -> str:

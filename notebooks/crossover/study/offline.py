@@ -13,9 +13,12 @@ from pathlib import Path
 from crossover.assignments import assigned
 from crossover.errors import CrossoverError
 from crossover.files import write_text
+from crossover.hardware.machine import describe_machine, installed_versions
+from crossover.hardware.variables import recorded_environment
 from crossover.paths import NOTEBOOKS
-from crossover.records.reference import take_up
+from crossover.records.reference import read_kept, take_up
 from crossover.records.storage import read_records
+from crossover.study.alike import check_alike
 from crossover.study.archive import archived
 from crossover.study.configuration import SETTINGS, defaults, study_from, study_settings
 from crossover.study.planfile import is_left, read_plan
@@ -122,7 +125,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def offline(_: str, words: list[str]) -> int:
     """Run a study in a FOLDER until SECONDS are over; return 0 if nothing was left out.
 
-    It goes on with the trials of the reference FROM, which the same machine recorded.
+    It goes on with the reference FROM, which must be of this machine and software.
     """
     given = assigned(words, [*SETTINGS, *OWN])
     clock = Clock(_seconds(given.get("SECONDS", DEADLINE)))
@@ -132,9 +135,11 @@ def offline(_: str, words: list[str]) -> int:
     study = study_from(settings | {"folder": given["FOLDER"]})
     folder, plan = Path(study.folder), given.get("PLAN")
     packing = archived(folder, Path(given["ARCHIVE"])) if "ARCHIVE" in given else nullcontext()
-    folder.mkdir(parents=True, exist_ok=True)
+    if plan:
+        read_plan(Path(plan), study.folder, study.backend)  # A wrong one is refused first.
     if "FROM" in given:
-        take_up(given["FROM"], folder)
+        go_on(study, given["FROM"])
+    folder.mkdir(parents=True, exist_ok=True)
 
     def say(line: str) -> None:
         """Print at once and write down: what is cut off must have said where it was."""
@@ -159,6 +164,14 @@ def offline(_: str, words: list[str]) -> int:
     except Stopped as stopped:
         return 128 + stopped.number
     return 1 if left_out else 0
+
+
+def go_on(study: Study, name: str) -> None:
+    """Write a kept study into this one's folder; refuse another machine's, and other software's."""
+    kept = read_kept(name)
+    machine, heeded = describe_machine("cpu", ""), recorded_environment()
+    check_alike(study, kept.trials, machine, heeded, installed_versions(study.backend))
+    take_up(kept, Path(study.folder))
 
 
 def _seconds(text: str) -> float:

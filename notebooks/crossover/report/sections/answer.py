@@ -85,7 +85,7 @@ def answer(merged: Merged, crossings: pd.DataFrame) -> str:
         )
     paragraphs = [told, once_sentence(merged, crossings, first)]
     paragraphs += [
-        f"With the protocol *{name}* on both: {rule_words(_row(merged, crossings, name))}. "
+        f"With the protocol *{name}* on both: {_rule_within(_row(merged, crossings, name))}. "
         f"{once_sentence(merged, crossings, name)}"
         for name in others
     ]
@@ -102,11 +102,11 @@ def once_sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str
         return ""
     compiled = BACKENDS[own["backend"].iloc[0]].xla != "never"
     cpu, gpu = (text.span(f"{low:.1f}", f"{high:.1f}") for low, high in (once.cpu, once.gpu))
-    rule, size = rule_words(steady), f"{once.parameters:,} parameters"
+    size = f"{once.parameters:,} parameters"
     told = (
         f"What a training costs once{' (tracing, compiling)' if compiled else ''} is "
         f"{cpu} s on the CPU and {gpu} s on the GPU, {once.share:.0%} of its training at {size}. "
-        f"Without it (*steady* times): {rule[0].lower()}{rule[1:]}."
+        f"Without it (*steady* times): {_rule_within(steady)}."
     )
     decided, trained = rule_of(steady), own["epochs"].max()
     if once.epochs is None or once.epochs <= trained or decided is None:
@@ -115,6 +115,12 @@ def once_sentence(merged: Merged, crossings: pd.DataFrame, protocol: str) -> str
         return told
     about = "" if steady["interval_kind"] == "interval" else "about "
     return f"{told} At {size} the GPU is ahead from {about}{counted(once.epochs, 'epoch')} on."
+
+
+def _rule_within(crossing: dict[str, Any]) -> str:
+    """A comparison's rule as it goes on in a sentence."""
+    rule = rule_words(crossing)
+    return f"{rule[0].lower()}{rule[1:]}"
 
 
 def _row(

@@ -148,7 +148,7 @@ def study_sentences(beside: pd.DataFrame) -> str:
         for _, row in both[both["apart"]].iterrows()
     ]
     if cells:
-        lines.append(f"⚑ More than {APART_LIMIT:.0%} apart: {'; '.join(cells)}.")
+        lines.append(text.flagged(f"More than {APART_LIMIT:.0%} apart: {'; '.join(cells)}."))
     return "\n\n".join(lines)
 
 
@@ -167,7 +167,7 @@ def _own(row: Row) -> str:
     if pd.isna(row["apart"]):
         return ""  # Another batch size than the study's.
     shown = Column("", "study_seconds", text.three_digits).cell(row)
-    return f"⚑ {shown}" if row["apart"] else shown
+    return text.marked(shown, bool(row["apart"]))
 
 
 COLUMNS = [

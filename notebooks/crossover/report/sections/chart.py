@@ -28,12 +28,12 @@ def show_others(results: Results) -> None:
 
 
 def show_marks(results: Results) -> None:
-    """Say what is trained, and what the marks in the pictures mean, of those that are there."""
+    """Say what is trained, and what the marks in the charts mean, of those that are there."""
     text.show(marks_sentence(results))
 
 
 def marks_sentence(results: Results) -> str:
-    """What the marks mean in any of the pictures."""
+    """What the marks mean in any of the charts of training time."""
     views = [(results.drawn(*view), *view) for view in results.views]
     kinds = {kind.split()[-1] for drawn, *_ in views for kind in drawn["interval"]}
     bands = [f"{kind}s" for kind in ("interval", "range") if kind in kinds]
@@ -41,7 +41,7 @@ def marks_sentence(results: Results) -> str:
     marks = [f"bands are their {' or '.join(bands)}"] if bands else []
     marks.append("small dots are single trainings")
     if flags.strip():
-        marks.append("hollow markers are flagged cells")
+        marks.append("hollow markers are flagged medians")
     if "two speeds" in flags:
         marks.append("a bar joins the two speeds of a cell whose trainings fall into two groups")
     if any(len(_background(results, protocol, timing)) for _, protocol, timing in views):

@@ -11,8 +11,8 @@ COLUMNS = [
     PROTOCOL, DEVICE, PARAMETERS, Column("CPU J", "cpu_joules", ",.1f"),
     Column("card J", "card_joules", ",.1f"), Column("together J", "joules", ",.1f"),
 ]  # fmt: skip
-CELL, FLAGS = ["protocol", "device", "parameters"], "cold_seconds_flags"
-FLAGGED = Column("flags", lambda row: text.flagged(row[FLAGS]) if row[FLAGS] else "none", text=True)
+KEYS, FLAGS = ["protocol", "device", "parameters"], "cold_seconds_flags"
+FLAGGED = Column("flags", lambda row: text.flagged(row[FLAGS]) if row[FLAGS] else "", text=True)
 NO_COUNTER = (
     "Energy: neither the CPU's counter (RAPL, which most systems let only root read) nor a card's "
     "could be read on this machine."
@@ -33,13 +33,13 @@ def show(results: Results) -> None:
 
 def with_flags(joules: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Joules with the flags of the cold times, which are of the same whole trainings."""
-    return joules.merge(cells[[*CELL, FLAGS]], on=CELL)
+    return joules.merge(cells[[*KEYS, FLAGS]], on=KEYS)
 
 
 def median_joules(trials: pd.DataFrame) -> pd.DataFrame:
     """Median joules of each protocol, device and size of one machine; no row if none."""
     recorded = joules_of(trials).dropna(subset=["cpu_joules", "card_joules"], how="all")
-    cells = recorded.groupby(CELL)
+    cells = recorded.groupby(KEYS)
     return cells[["cpu_joules", "card_joules", "joules"]].median().reset_index()
 
 

@@ -11,10 +11,13 @@ from crossover.analysis.summary import CURVE
 from crossover.analysis.timemodel import TimeModel
 from crossover.records.record import Record
 from crossover.report import axes, figure, htmltable, looks, text
-from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row, numbers, words
+from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row, words
+from crossover.report.curve import hollow
 from crossover.report.results import Results
 
 CELL = ["protocol", "device", "width"]
+# Phases that are times of the summary, or the epochs of one.
+FLAGGED = {"fit": "cold_seconds_flags", "later epoch": "steady_seconds_flags"}
 MEANING = (
     "A step, one update of the model from one batch, costs its *overhead* whatever the model's "
     "size; the rest is *work*, counted as 6 additions and multiplications for each parameter and "
@@ -31,7 +34,8 @@ def show(results: Results) -> None:
     own = fitted[fitted["machine"] == results.merged.own]
     text.show(f"{MEANING}\n\n{model_sentences(own)}")
     if len(own):
-        figure.show(results.figures, "model", model_plot, results.merged.trials, own)
+        drawn = results.merged.trials, results.cells, own
+        figure.show(results.figures, "model", model_plot, *drawn)
     htmltable.show(fitted, "Time model of each curve", COLUMNS)
 
 
@@ -100,10 +104,10 @@ def _bent(row: Row) -> str:
     )
 
 
-def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
+def model_plot(ax: Axes, trials: pd.DataFrame, cells: pd.DataFrame, models: pd.DataFrame) -> str:
     """Draw the time model through the medians of its curve, for rows of `fit_all`.
 
-    The trials are those of all machines.
+    Trials and cells are those of all machines; medians whose times are flagged are hollow.
     """
     told = []
     for _, model in models.iterrows():
@@ -113,6 +117,9 @@ def model_plot(ax: Axes, trials: pd.DataFrame, models: pd.DataFrame) -> str:
         sizes = step_us.index.get_level_values("parameters")
         name = f"{model['device'].upper()}, {model['protocol']}, {model['timing']}"
         ax.plot(sizes, step_us, look.alone, color=look.colour, label=name)
+        own = cells[(cells[CURVE] == model[CURVE]).all(axis=1)].set_index("parameters")
+        flags = own[f"{model['timing']}_seconds_flags"].reindex(sizes)
+        hollow(ax, sizes, step_us, flags, look, look.alone)
         line = TimeModel(**{field: model[field] for field in TimeModel.__dataclass_fields__})
         x = np.geomspace(sizes.min(), sizes.max(), 100)
         ax.plot(x, line.predict(x) * 1e6, color=look.colour, lw=1.2)
@@ -128,11 +135,34 @@ def show_phases(results: Results) -> None:
     """Show this machine's median phases, where it has a trial."""
     if results.merged.records:
         phases = median_phases(results.merged.records)
-        columns = [PROTOCOL, DEVICE, WIDTH, *numbers(phases.columns.drop(CELL), text.seconds)]
+        flags = results.own_cells[[*CELL, *FLAGGED.values()]]
+        columns = [PROTOCOL, DEVICE, WIDTH, *map(_phase, phases.columns.drop(CELL))]
         caption = "Phases on this machine (medians, so that they need not add up)"
-        htmltable.show(phases, caption, columns)
+        htmltable.show(phases.merge(flags, on=CELL), caption, columns)
+        text.show(warmed_sentence(results.own_trials))
     else:
         text.not_measured("The phases of a training: `make report` records them.")
+
+
+def _phase(name: str) -> Column:
+    """A phase's seconds, marked where they are a flagged time."""
+
+    def shown(row: Row) -> str:
+        cell = Column(name, form=text.seconds).cell(row)
+        return text.marked(cell, row[FLAGGED[name]]) if name in FLAGGED else cell
+
+    return Column(name, shown)
+
+
+def warmed_sentence(trials: pd.DataFrame) -> str:
+    """Why some of the trainings' costs once are missing; empty where none is for that reason."""
+    widths = sorted(trials.loc[trials["warmed"].eq(True), "width"].unique())
+    if not widths:
+        return ""
+    return (
+        f"At width {', '.join(map(str, widths))} the throw-away training had the same width: what "
+        "a training costs once is not known there, for some of it was paid before."
+    )
 
 
 def median_phases(records: Sequence[Record]) -> pd.DataFrame:

@@ -190,10 +190,10 @@ def _measured(model: OwnModel, device: Device) -> str:
     told = f"{device.upper()}, {_name(runs[0])}: a step takes **{ms(step.seconds)}** ({sure})."
     if (given := runs[0].seconds) < ENOUGH_SECONDS:
         steps = text.span(*(end([run.batches[0].steps for run in runs]) for end in (min, max)))
-        told += (
-            f" ⚑ In {given:g} s its epochs have {steps} steps, and their beginnings weigh: "
-            f"SECONDS={ENOUGH_SECONDS:g} and more tell a step as the study does."
+        flag = text.flagged(
+            f"In {given:g} s its epochs have {steps} steps, and their beginnings weigh"
         )
+        told += f" {flag}: SECONDS={ENOUGH_SECONDS:g} and more tell a step as the study does."
     return told
 
 

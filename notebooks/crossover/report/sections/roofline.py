@@ -9,15 +9,16 @@ from matplotlib.ticker import LogLocator
 
 from crossover.analysis.roofline import roofline
 from crossover.records.frame import groups
-from crossover.report import axes, figure, htmltable, looks, text
-from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column
+from crossover.report import axes, curve, figure, htmltable, looks, text
+from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row
 from crossover.report.results import Results
 
+CELL = ["protocol", "device", "width"]
 COLUMNS = [
     PROTOCOL, DEVICE, WIDTH,
     Column("precision", form=text.precision, text=True),
     Column("FLOP/byte", "intensity", ".1f"),
-    Column("GFLOP/s", "flops_per_second", text.billions),
+    Column("GFLOP/s", lambda row: _rate(row)),
     Column("matrix products GFLOP/s", "ceiling_flops", text.billions),
     Column("GB/s", "bytes_per_second", text.billions),
     Column("memory GB/s", "ceiling_bytes", text.billions),
@@ -29,7 +30,7 @@ COLUMNS = [
 
 def show(results: Results) -> None:
     """Show each curve under its ceilings, or how to measure them."""
-    rates = roofline(results.own_trials, results.ceilings)
+    rates = with_flags(roofline(results.own_trials, results.ceilings), results.own_cells)
     if len(rates):
         figure.show(results.figures, "roofline", roofline_plot, rates)
         text.show(roofline_sentences(rates))
@@ -38,6 +39,16 @@ def show(results: Results) -> None:
             text.not_measured(lacking)
     else:
         text.not_measured("The hardware's ceilings: `make report` measures them.")
+
+
+def with_flags(rates: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Rates with ``flags``: those of the steady times that they are worked out from."""
+    flags = cells[[*CELL, "steady_seconds_flags"]].rename(columns={"steady_seconds_flags": "flags"})
+    return rates.merge(flags, on=CELL, how="left")
+
+
+def _rate(row: Row) -> str:
+    return text.marked(text.billions(row["flops_per_second"]), row["flags"])
 
 
 def unmeasured(trials: pd.DataFrame, rates: pd.DataFrame) -> str:
@@ -66,6 +77,9 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
         name = f"{device.upper()}, {protocol}"
         ax.plot(rows["intensity"], rows["flops_per_second"] / 1e9, marker=look.alone,
                 color=look.colour, label=name)  # fmt: skip
+        curve.hollow(
+            ax, rows["intensity"], rows["flops_per_second"] / 1e9, rows["flags"], look, look.alone
+        )
         low, high = rows.iloc[0], rows.iloc[-1]
         told.append(
             f"{name}: {_share(low['share'])} of its ceiling at width {low['width']}, "

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from crossover.analysis.crossing import capitals
 from crossover.analysis.speedup import pair_speedups
@@ -13,10 +14,11 @@ from crossover.records import published
 from crossover.records.frame import groups
 from crossover.report import axes, endlabels, figure, htmltable, looks
 from crossover.report.columns import Column, words
-from crossover.report.curve import ends, points
+from crossover.report.curve import ends, hollow
 from crossover.report.results import Results
 
 RATIO = "cold_speedup"
+NAMED = 0.25  # Of the axis, that the names of the line's two sides take.
 COLUMNS = [
     Column("CPU of", "cpu_machine", text=True),
     Column("GPU of", "gpu_machine", text=True),
@@ -58,8 +60,9 @@ def speedup_plot(ax: Axes, curves: dict[str, pd.DataFrame]) -> str:
     for (label, rows), look in zip(curves.items(), looks.RATIO_LOOKS, strict=False):
         name, curve = figure.clean(label), rows.dropna(subset=[RATIO]).sort_values("parameters")
         drawn.append(curve)
-        ax.plot(curve["parameters"], curve[RATIO], c=look.colour, ls=look.dashes, zorder=2)
-        points(ax, curve["parameters"], curve[RATIO], curve[f"{RATIO}_flags"] != "", look)
+        ax.plot(curve["parameters"], curve[RATIO], c=look.colour, marker=look.marker,
+                ls=look.dashes)  # fmt: skip
+        hollow(ax, curve["parameters"], curve[RATIO], curve[f"{RATIO}_flags"], look)
         size, ratio = curve[["parameters", RATIO]].iloc[-1]
         labels.append(endlabels.EndLabel(size, ratio, f"{ratio:.3g}×, {name}", look.colour))
         told.append(_finding(name, curve))
@@ -74,15 +77,17 @@ def _equal_line(ax: Axes, curves: Sequence[pd.DataFrame]) -> None:
     bottom, top = ax.get_ylim()
     ax.set_ylim(min(bottom, 0.6), max(top, 1.6))
     ax.axhline(1, color=looks.INK, lw=1.2, ls="--", zorder=1)
-    across: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    near = {
-        side: min(np.log(curve[RATIO].iloc[ends]).abs().min() for curve in curves)
-        for side, ends in (("right", slice(-2, None)), ("left", slice(2)))
-    }
-    side = max(near, key=lambda side: near[side])
-    for name, to, place in (("GPU faster ↑", 4, "bottom"), ("CPU faster ↓", -4, "top")):
-        ax.annotate(name, ({"right": 0.995, "left": 0.005}[side], 1), (0, to), ha=side, va=place,
-                    color=looks.SOFT, fontsize=10, **across)  # fmt: skip
+    points = pd.concat(curves)[["parameters", RATIO]].to_numpy(dtype=np.float64)
+    places = ax.transAxes.inverted().transform(ax.transData.transform(points))[:, 0]
+    away = np.abs(np.log(points[:, 1]))
+    ends = {"right": places > 1 - NAMED, "left": places < NAMED}
+    side = max(ends, key=lambda end: away[ends[end]].min(initial=np.inf))
+    look: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": side,
+                 "color": looks.SOFT, "fontsize": 10,
+                 "path_effects": [withStroke(linewidth=3, foreground="white")]}  # fmt: skip
+    place = {"right": 0.995, "left": 0.005}[side]
+    ax.annotate("GPU faster ↑", (place, 1), (0, 4), va="bottom", **look)
+    ax.annotate("CPU faster ↓", (place, 1), (0, -4), va="top", **look)
 
 
 def _finding(name: str, curve: pd.DataFrame) -> str:

@@ -7,7 +7,13 @@ import pandas as pd
 from crossover.analysis.modes import APART
 from crossover.analysis.order import FEWEST_REPEATS
 from crossover.analysis.position import position_effects
-from crossover.analysis.summary import FOREIGN_LIMIT, QUOTA_LIMIT, SPREAD_LIMIT, STEAL_LIMIT
+from crossover.analysis.summary import (
+    FOREIGN_LIMIT,
+    QUOTA_LIMIT,
+    SPREAD_LIMIT,
+    STEAL_LIMIT,
+    TIMES,
+)
 from crossover.records.record import Record
 from crossover.records.unusual import REMEDIES
 from crossover.report import htmltable, text
@@ -47,9 +53,9 @@ COLUMNS = [
 def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
     """How many cells of a machine are flagged, and how many repeats stand behind each."""
     fewest, most = cells["repeats"].min(), cells["repeats"].max()
+    outside = int(cells["outliers"].sum())
     outliers = (
-        f"{counted(int(cells['outliers'].sum()), 'trial')} outside the usual range of its cell "
-        "(none is dropped)"
+        f"{counted(outside, 'trial')} outside the usual range of their cells (none is dropped)"
     )
     if most < FEWEST_REPEATS:
         outliers = f"outliers are assessable from {FEWEST_REPEATS} repeats on"
@@ -71,11 +77,13 @@ def noise_sentence(cells: pd.DataFrame, trials: int) -> str:
 
 def two_speeds_sentence(cells: pd.DataFrame) -> str:
     """The cells of a machine whose repeats have two speeds, as Markdown; empty without any."""
-    rows = cells[cells["two_speeds"] != ""]
+    names = [f"{name}_two_speeds" for name in TIMES]
+    rows = cells[(cells[names] != "").any(axis=1)]
     if rows.empty:
         return ""
     told = "\n".join(
-        f"- {row['protocol']}, {row['device'].upper()}, width {row['width']}: {row['two_speeds']}"
+        f"- {row['protocol']}, {row['device'].upper()}, width {row['width']}: "
+        + "; ".join(filter(None, row[names]))
         for _, row in rows.iterrows()
     )
     return (
@@ -113,15 +121,16 @@ def flags_sentence() -> str:
     remedies = "; ".join(f"{what}: {remedy}" for what, remedy in REMEDIES.items())
     return (
         f"⚑ A cell is flagged where the middle half of its repeats spreads over more than "
-        f"{SPREAD_LIMIT:.0%} of their median (*spread*), the repeats fall into two groups "
-        f"more than {APART:.1f} times apart (*two speeds*), the hypervisor took more than "
-        f"{STEAL_LIMIT:.0%} of the machine's capacity (*steal*), other programs more than "
+        f"{SPREAD_LIMIT:.0%} of their median (*spread*), the repeats fall into two groups whose "
+        f"medians are more than {APART:.1f} times apart (*two speeds*), the hypervisor took more "
+        f"than {STEAL_LIMIT:.0%} of the machine's capacity (*steal*), other programs more than "
         f"{FOREIGN_LIMIT:.0%} (*foreign load*), a container's CPU quota held a training back in "
         f"more than {QUOTA_LIMIT:.0%} of the scheduler's periods (grant it more cores), something "
-        f"held the CPU's clock down ({remedies}), the GPU lowered its clock (*throttled*), or "
+        f"held the CPU's clock down ({remedies}), the GPU lowered its clock (*throttled*), "
         f"the throw-away training before its sweep had the same width, so that its cold time "
         f"leaves out some of what a training costs once (*warmed up*; in trials of earlier "
-        f"versions)."
+        f"versions), or a training failed (*loss not finite*, *learned nothing*). The mark stands "
+        f"at what the reason touches: cold or steady times, both, or the accuracy."
     )
 
 

@@ -64,16 +64,22 @@ def _verdict(row: Row) -> str:
 
 def _seconds(device: str, row: Row) -> str:
     """A device's seconds; the faster device's are strong."""
-    name = f"{device}_cold_seconds"
-    shown = text.marked(Column(device, name, ".2f").cell(row), row[f"{name}_flags"])
+    shown = _marked(f"{device}_cold_seconds", ".2f", row)
     return htmltable.Strong(shown) if row["verdict"].winner == device.upper() else shown
+
+
+def _marked(name: str, form: str, row: Row) -> str:
+    """A value as it is shown, with the mark where it is flagged."""
+    return text.marked(Column(name, form=form).cell(row), row[f"{name}_flags"])
 
 
 COLUMNS = [
     Column("faster", _verdict),
-    Column("CPU s", partial(_seconds, "cpu")), Column("CPU accuracy", "cpu_accuracy", ".4f"),
-    Column("GPU s", partial(_seconds, "gpu")), Column("GPU accuracy", "gpu_accuracy", ".4f"),
-]  # fmt: skip
+    Column("CPU s", partial(_seconds, "cpu")),
+    Column("CPU accuracy", partial(_marked, "cpu_accuracy", ".4f")),
+    Column("GPU s", partial(_seconds, "gpu")),
+    Column("GPU accuracy", partial(_marked, "gpu_accuracy", ".4f")),
+]
 
 
 def against_published(merged: Merged, cells: pd.DataFrame) -> str:
@@ -84,14 +90,17 @@ def against_published(merged: Merged, cells: pd.DataFrame) -> str:
             "compare with these."
         )
     measured = cells.query("protocol == 'published' and device == 'cpu'")
-    times = measured.set_index(["machine", "width"])["cold_seconds"]
+    own = measured.set_index(["machine", "width"])
+    times = own["cold_seconds"]
     if merged.own not in times.index or merged.own == published.MACHINE:
         return "This machine's CPU was not measured in the published protocol."
     ratio = (times[published.MACHINE] / times[merged.own]).dropna()
     if ratio.empty:
         return "No width was measured both here and in the published study."
     low, high = ratio.idxmin(), ratio.idxmax()
+    flags = own["cold_seconds_flags"].xs(merged.own, level="machine")
+    least, most = (text.marked(f"{ratio[width]:.2g}", flags[width]) for width in (low, high))
     return (
-        f"For the same training, the published Core i5 750 took between {ratio[low]:.2g} (width "
-        f"{low}) and {ratio[high]:.2g} times (width {high}) as long as this machine's CPU."
+        f"For the same training, the published Core i5 750 took between {least} (width {low}) and "
+        f"{most} times (width {high}) as long as this machine's CPU."
     )

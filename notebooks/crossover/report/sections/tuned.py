@@ -19,17 +19,21 @@ def show(results: Results) -> None:
 
 def tuning_gain(cells: pd.DataFrame, timing: str) -> str:
     """How much faster one machine's tuned protocol is than the published one, on each device."""
-    seconds = cells.pivot(
-        index=["device", "width"], columns="protocol", values=f"{timing}_seconds"
-    ).reindex(columns=["published", "tuned"])
-    gains = (seconds["published"] / seconds["tuned"]).dropna().reset_index("width", name="times")
+    seconds, flags = (
+        cells.pivot(index=["device", "width"], columns="protocol", values=values).reindex(
+            columns=["published", "tuned"]
+        )
+        for values in (f"{timing}_seconds", f"{timing}_seconds_flags")
+    )
+    times, flagged = seconds["published"] / seconds["tuned"], (flags != "").any(axis="columns")
+    gains = pd.DataFrame({"times": times, "flagged": flagged}).dropna()
     sentences = []
-    for device, rows in groups(gains, "device"):
-        ends = rows.iloc[[0, -1]].drop_duplicates("width")
-        times = map(text.three_digits, ends["times"])
+    for device, rows in groups(gains.reset_index("width"), "device"):
+        ends = rows.iloc[[0, -1]].drop_duplicates("width").to_dict("records")
         told = [
-            f"{factor} times as fast at width {width}"
-            for factor, width in zip(times, ends["width"], strict=True)
+            f"{text.marked(text.three_digits(end['times']), end['flagged'])} times as fast at "
+            f"width {end['width']}"
+            for end in ends
         ]
         sentences.append(
             f"On the {device.upper()}, the tuned protocol is {' and '.join(told)} ({timing} times)."
