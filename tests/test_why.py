@@ -8,6 +8,7 @@ import pytest
 from conftest import make_record
 from crossover.analysis.copying import copying_of, smallest_step
 from crossover.analysis.roofline import roofline
+from crossover.analysis.summary import summarise
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.problem import product_flops, step_bytes
@@ -25,10 +26,21 @@ from crossover.report.sections.guess import (
     gpu_guess,
     published_guess,
 )
-from crossover.report.sections.roofline import roofline_plot, roofline_sentences, unmeasured
+from crossover.report.sections.roofline import (
+    roofline_plot,
+    roofline_sentences,
+    unmeasured,
+    with_flags,
+)
 from crossover.report.text import three_digits
 from test_ceilings import make_ceilings
 from test_sections import results_of
+
+
+def flagged_roofline(trials, ceilings):
+    """The rates as the section shows them."""
+    return with_flags(roofline(trials, ceilings), summarise(trials))
+
 
 STEP = 2.0 / 422 * 1e6  # µs: fits of 22 s are ten steady epochs of 2 s
 
@@ -161,7 +173,7 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     ways = [Peak(way="slow", flops=flops, seconds=[1e-6]),
             Peak(way="a loop", flops=flops, seconds=[5e-7])]  # fmt: skip
     ceilings = ceilings.model_copy(update={"widths": [small], "peaks": ways})
-    table = roofline(trials, [ceilings])
+    table = flagged_roofline(trials, [ceilings])
     assert table["blas_flops"].tolist() == pytest.approx([flops / 4e-6])
     assert table["peak_flops"].tolist() == pytest.approx([flops / 5e-7])
     text = roofline_sentences(table)
@@ -169,7 +181,7 @@ def test_all_is_told_against_the_most_arithmetic_of_all(trials):
     assert "products alone 25%, NumPy's BLAS with the same products 12%, the best tra" in text
     shown = written(table, roofline_section.COLUMNS).iloc[0]
     assert shown["BLAS GFLOP/s"] == f"{flops / 4e-6 / 1e9:,.3g}"
-    unknown = written(roofline(trials, [make_ceilings()]), roofline_section.COLUMNS)
+    unknown = written(flagged_roofline(trials, [make_ceilings()]), roofline_section.COLUMNS)
     assert unknown["BLAS GFLOP/s"].tolist() == ["missing"] * 2
     _, axis = new_figure()
     roofline_plot(axis, table)
@@ -211,7 +223,7 @@ def test_each_precision_has_its_ceilings_in_chart_and_words(trials):
              Peak(way="rounded", precision="tf32", flops=10**12, seconds=[0.0025])]  # fmt: skip
     both = ceilings.model_copy(update={"widths": [width], "peaks": peaks})
     rounded = trials.assign(precision="tf32", protocol="tuned")
-    table = roofline(pd.concat([trials, rounded], ignore_index=True), [both])
+    table = flagged_roofline(pd.concat([trials, rounded], ignore_index=True), [both])
     _, axis = new_figure()
     roofline_plot(axis, table)
     drawn = [text.get_text() for text in axis.texts]
@@ -256,4 +268,4 @@ def test_the_report_lists_ceilings_that_are_missing(tmp_path, monkeypatch):
 
 def test_the_rooflines_alt_text_states_the_finding(trials):
     _, axis = new_figure()
-    assert "CPU, published" in roofline_plot(axis, roofline(trials, [make_ceilings()]))
+    assert "CPU, published" in roofline_plot(axis, flagged_roofline(trials, [make_ceilings()]))
