@@ -43,7 +43,7 @@ def rule_words(crossing: Mapping[str, Any], measure: Measure = TIME) -> str:
     reason = reason.replace("is faster", measure.better)
     if crossing["status"] == "unresolved":
         lead = "Too close to call: " if reason.startswith(OPEN) else ""
-        words = f"{lead}{reason}" if lead else f"{reason[0].upper()}{reason[1:]}"
+        words = lead + reason if lead else f"{reason[0].upper()}{reason[1:]}"
         return f"{words}, {SINGLE}" if crossing["repeats"] == 1 else words
     device = str(crossing["status"])[:3].upper()
     about = f", {SINGLE}," if crossing["interval_kind"] == "none" else ""

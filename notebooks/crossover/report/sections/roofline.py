@@ -14,11 +14,18 @@ from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row
 from crossover.report.results import Results
 
 CELL = ["protocol", "device", "width"]
+
+
+def _rate(row: Row) -> str:
+    """The achieved rate, marked where its steady times are flagged."""
+    return text.marked(text.billions(row["flops_per_second"]), row["flags"])
+
+
 COLUMNS = [
     PROTOCOL, DEVICE, WIDTH,
     Column("precision", form=text.precision, text=True),
     Column("FLOP/byte", "intensity", ".1f"),
-    Column("GFLOP/s", lambda row: _rate(row)),
+    Column("GFLOP/s", _rate),
     Column("matrix products GFLOP/s", "ceiling_flops", text.billions),
     Column("GB/s", "bytes_per_second", text.billions),
     Column("memory GB/s", "ceiling_bytes", text.billions),
@@ -45,10 +52,6 @@ def with_flags(rates: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Rates with ``flags``: those of the steady times that they are worked out from."""
     flags = cells[[*CELL, "steady_seconds_flags"]].rename(columns={"steady_seconds_flags": "flags"})
     return rates.merge(flags, on=CELL, how="left")
-
-
-def _rate(row: Row) -> str:
-    return text.marked(text.billions(row["flops_per_second"]), row["flags"])
 
 
 def unmeasured(trials: pd.DataFrame, rates: pd.DataFrame) -> str:
