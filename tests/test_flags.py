@@ -5,6 +5,7 @@ import pytest
 
 from conftest import make_record
 from crossover.analysis.speedup import pair_speedups
+from crossover.analysis.summary import with_flags
 from crossover.records.record import Conditions, PhaseJoules
 from crossover.records.settings import protocol_settings
 from crossover.report import ask
@@ -141,7 +142,7 @@ def test_steps_and_gains_are_marked_by_their_steady_times(tmp_path):
         "On the CPU, the tuned protocol is ⚑ 2 times as fast at width 4 and 2 times as fast at "
         "width 8 (steady times)."
     )
-    rates = roofline.with_flags(
+    rates = with_flags(
         roofline.roofline(results.own_trials, [make_ceilings(widths=[4, 8])]), results.own_cells
     )
     shown = written(rates, roofline.COLUMNS).set_index(["protocol", "width"])["GFLOP/s"]

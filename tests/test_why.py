@@ -8,7 +8,7 @@ import pytest
 from conftest import make_record
 from crossover.analysis.copying import copying_of, smallest_step
 from crossover.analysis.roofline import roofline
-from crossover.analysis.summary import summarise
+from crossover.analysis.summary import summarise, with_flags
 from crossover.analysis.timemodel import fit_all
 from crossover.paths import PUBLISHED
 from crossover.problem import product_flops, step_bytes
@@ -30,7 +30,6 @@ from crossover.report.sections.roofline import (
     roofline_plot,
     roofline_sentences,
     unmeasured,
-    with_flags,
 )
 from crossover.report.text import three_digits
 from test_ceilings import make_ceilings

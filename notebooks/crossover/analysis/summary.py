@@ -40,7 +40,7 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     summary["interval"] = summary["repeats"].map(kind_name)
     speeds = {name: _two_speeds(trials, name) for name in TIMES}
     for name, texts in speeds.items():
-        summary[f"{name}_two_speeds"] = _joined([texts], summary)
+        summary[f"{name}_two_speeds"] = texts.reindex(summary.index, fill_value="")
     summary["outliers"] = _outliers(trials)
     flags = _flags(trials, speeds)
     summary["flags"] = _joined([texts for _, texts in flags], summary)
@@ -120,6 +120,13 @@ def _flags(
         (TIMES, held),
         (["cold_seconds"], _said(trials, trials["warmed"].eq(True), "cold: warmed up")),
     ]
+
+
+def with_flags(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Rows about one machine's cells with each measure's ``_flags`` in its summary."""
+    keys = ["protocol", "device", "width" if "width" in rows else "parameters"]
+    flags = [f"{name}_flags" for name in MEASURES]
+    return rows.merge(cells[[*keys, *flags]], on=keys, how="left")
 
 
 def together(flags: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from crossover.analysis.comparison import joules_of
+from crossover.analysis.summary import with_flags
 from crossover.report import htmltable, text
 from crossover.report.columns import DEVICE, PARAMETERS, PROTOCOL, Column
 from crossover.report.results import Results
@@ -11,7 +12,7 @@ COLUMNS = [
     PROTOCOL, DEVICE, PARAMETERS, Column("CPU J", "cpu_joules", ",.1f"),
     Column("card J", "card_joules", ",.1f"), Column("together J", "joules", ",.1f"),
 ]  # fmt: skip
-KEYS, FLAGS = ["protocol", "device", "parameters"], "cold_seconds_flags"
+FLAGS = "cold_seconds_flags"  # The joules are of the same whole trainings.
 FLAGGED = Column("flags", lambda row: text.flagged(row[FLAGS]) if row[FLAGS] else "", text=True)
 NO_COUNTER = (
     "Energy: neither the CPU's counter (RAPL, which most systems let only root read) nor a card's "
@@ -31,15 +32,10 @@ def show(results: Results) -> None:
         htmltable.show(told, "Joules of a training, median", columns)
 
 
-def with_flags(joules: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Joules with the flags of the cold times, which are of the same whole trainings."""
-    return joules.merge(cells[[*KEYS, FLAGS]], on=KEYS)
-
-
 def median_joules(trials: pd.DataFrame) -> pd.DataFrame:
     """Median joules of each protocol, device and size of one machine; no row if none."""
     recorded = joules_of(trials).dropna(subset=["cpu_joules", "card_joules"], how="all")
-    cells = recorded.groupby(KEYS)
+    cells = recorded.groupby(["protocol", "device", "parameters"])
     return cells[["cpu_joules", "card_joules", "joules"]].median().reset_index()
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from crossover.analysis.stepmodel import step_medians
-from crossover.analysis.summary import CURVE
+from crossover.analysis.summary import CURVE, with_flags
 from crossover.analysis.timemodel import TimeModel
 from crossover.records.record import Record
 from crossover.report import axes, figure, htmltable, looks, text
@@ -135,10 +135,9 @@ def show_phases(results: Results) -> None:
     """Show this machine's median phases, where it has a trial."""
     if results.merged.records:
         phases = median_phases(results.merged.records)
-        flags = results.own_cells[[*CELL, *FLAGGED.values()]]
         columns = [PROTOCOL, DEVICE, WIDTH, *map(_phase, phases.columns.drop(CELL))]
         caption = "Phases on this machine (medians, so that they need not add up)"
-        htmltable.show(phases.merge(flags, on=CELL), caption, columns)
+        htmltable.show(with_flags(phases, results.own_cells), caption, columns)
         text.show(warmed_sentence(results.own_trials))
     else:
         text.not_measured("The phases of a training: `make report` records them.")

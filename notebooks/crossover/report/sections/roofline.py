@@ -8,17 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from crossover.analysis.roofline import roofline
+from crossover.analysis.summary import with_flags
 from crossover.records.frame import groups
 from crossover.report import axes, curve, figure, htmltable, looks, text
 from crossover.report.columns import DEVICE, PROTOCOL, WIDTH, Column, Row
 from crossover.report.results import Results
 
-CELL = ["protocol", "device", "width"]
+FLAGS = "steady_seconds_flags"  # Rates are worked out from steady times.
 
 
 def _rate(row: Row) -> str:
     """The achieved rate, marked where its steady times are flagged."""
-    return text.marked(text.billions(row["flops_per_second"]), row["flags"])
+    return text.marked(text.billions(row["flops_per_second"]), row[FLAGS])
 
 
 COLUMNS = [
@@ -48,12 +49,6 @@ def show(results: Results) -> None:
         text.not_measured("The hardware's ceilings: `make report` measures them.")
 
 
-def with_flags(rates: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Rates with ``flags``: those of the steady times that they are worked out from."""
-    flags = cells[[*CELL, "steady_seconds_flags"]].rename(columns={"steady_seconds_flags": "flags"})
-    return rates.merge(flags, on=CELL, how="left")
-
-
 def unmeasured(trials: pd.DataFrame, rates: pd.DataFrame) -> str:
     """The devices and widths of which only trainings were measured; empty without any."""
     lines = []
@@ -81,7 +76,7 @@ def roofline_plot(ax: Axes, table: pd.DataFrame) -> str:
         ax.plot(rows["intensity"], rows["flops_per_second"] / 1e9, marker=look.alone,
                 color=look.colour, label=name)  # fmt: skip
         curve.hollow(
-            ax, rows["intensity"], rows["flops_per_second"] / 1e9, rows["flags"], look, look.alone
+            ax, rows["intensity"], rows["flops_per_second"] / 1e9, rows[FLAGS], look, look.alone
         )
         low, high = rows.iloc[0], rows.iloc[-1]
         told.append(
